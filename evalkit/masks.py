@@ -1,0 +1,166 @@
+"""Binary masks: run lengths, polygons, crops, and the counts that metrics divide. Pure.
+
+Every count is in pixels of the full image, computed inside crops. Arrays are ``bool``, H x W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from evalkit.errors import DataError
+from evalkit.types import BoxPx, CropMask, GroundTruth, MaskFile, Polygons, Region, Rle
+
+if TYPE_CHECKING:
+    from evalkit.types import BoolMask
+
+
+def rle_encode(mask_hw: BoolMask) -> Rle:
+    """Return the compressed run lengths of a full-image mask (bool, H x W)."""
+    from pycocotools import mask as coco_mask
+
+    height_px, width_px = mask_hw.shape
+    encoded = coco_mask.encode(np.asfortranarray(mask_hw, dtype=np.uint8))
+    return Rle(height_px, width_px, cast("bytes", encoded["counts"]))
+
+
+def rle_decode(rle: Rle) -> BoolMask:
+    """Return the full-image mask (bool, H x W) of compressed run lengths."""
+    from pycocotools import mask as coco_mask
+
+    coded: Any = {"size": [rle.height_px, rle.width_px], "counts": rle.counts}
+    return cast("BoolMask", coco_mask.decode(coded).astype(bool))
+
+
+def rle_from_counts(counts: Sequence[int], height_px: int, width_px: int) -> Rle:
+    """Return the compressed form of uncompressed COCO run lengths (a list of integers).
+
+    Raises ``DataError`` where the runs are negative or do not add up to ``height_px * width_px``.
+    """
+    from pycocotools import mask as coco_mask
+
+    if any(run < 0 for run in counts) or sum(counts) != height_px * width_px:
+        raise DataError(
+            f"run lengths add up to {sum(counts)}, not to {height_px} x {width_px} pixels "
+            f"= {height_px * width_px}: check 'size' and 'counts' of this mask"
+        )
+    coded: Any = {"size": [height_px, width_px], "counts": list(counts)}
+    return Rle(
+        height_px, width_px, cast("bytes", coco_mask.frPyObjects(coded, height_px, width_px)["counts"])
+    )
+
+
+def polygons_to_mask(rings_px: Iterable[Sequence[float]], height_px: int, width_px: int) -> BoolMask:
+    """Return the union of COCO polygons (flat x, y, x, y rings in pixels) as bool, H x W.
+
+    Rasterised by pycocotools, the reference of COCO and of the refer family. Rings with fewer
+    than 3 points are left out, as ReLA does; overlaps are clipped to 1.
+    """
+    from pycocotools import mask as coco_mask
+
+    rings: Any = [list(ring) for ring in rings_px if len(ring) >= 6 and len(ring) % 2 == 0]
+    if not rings:
+        return np.zeros((height_px, width_px), dtype=bool)
+    coded = coco_mask.frPyObjects(rings, height_px, width_px)
+    return cast("BoolMask", coco_mask.decode(coco_mask.merge(coded)).astype(bool))
+
+
+def region_mask(region: Region, height_px: int, width_px: int) -> BoolMask:
+    """Return one annotated region as bool, H x W. Raises ``DataError`` on another size."""
+    if isinstance(region, Polygons):
+        return polygons_to_mask(region.rings_px, height_px, width_px)
+    mask_hw = rle_decode(region) if isinstance(region, Rle) else read_mask_file(region)
+    if mask_hw.shape != (height_px, width_px):
+        where = f"mask {region.path}" if isinstance(region, MaskFile) else "mask"
+        raise DataError(
+            f"{where} is {mask_hw.shape[1]}x{mask_hw.shape[0]} pixels (width x height) but its image is "
+            f"{width_px}x{height_px}: a mask must have the size of its image"
+        )
+    return mask_hw
+
+
+def read_mask_file(region: MaskFile) -> BoolMask:
+    """Return the mask kept in an image file (bool, H x W): non-zero is foreground."""
+    import fsspec
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with fsspec.open(region.path, "rb") as stream, Image.open(stream) as image:
+            if region.channel == "alpha" and image.mode in ("RGBA", "LA"):
+                return np.asarray(image.getchannel("A")) > 0
+            values = np.asarray(image.convert("L") if image.mode not in ("1", "L", "I;16", "I") else image)
+            return values > 0
+    except FileNotFoundError as error:
+        raise DataError(f"mask file {region.path} does not exist") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"mask file {region.path} cannot be read as an image: {error}") from error
+
+
+def truth_mask(truth: GroundTruth) -> BoolMask:
+    """Return the target of one annotator: the union of its instances, bool, H x W."""
+    mask_hw = np.zeros((truth.height_px, truth.width_px), dtype=bool)
+    for region in truth.instances:
+        mask_hw |= region_mask(region, truth.height_px, truth.width_px)
+    return mask_hw
+
+
+def crop_of(mask_hw: BoolMask) -> CropMask:
+    """Return a full-image mask as the tightest crop that holds its foreground."""
+    height_px, width_px = mask_hw.shape
+    box = box_of(mask_hw)
+    if box is None:
+        return CropMask(height_px, width_px, 0, 0, np.zeros((0, 0), dtype=bool))
+    x0, y0, x1, y1 = box
+    return CropMask(height_px, width_px, x0, y0, mask_hw[y0:y1, x0:x1])
+
+
+def full_mask(crop: CropMask) -> BoolMask:
+    """Return the full-image array of a crop (bool, H x W); for drawing, not for scoring."""
+    mask_hw = np.zeros((crop.height_px, crop.width_px), dtype=bool, order="F")
+    height, width = crop.crop_hw.shape
+    mask_hw[crop.y0_px : crop.y0_px + height, crop.x0_px : crop.x0_px + width] = crop.crop_hw
+    return mask_hw
+
+
+def box_of(mask_hw: BoolMask) -> BoxPx | None:
+    """Return the tight ``(x0, y0, x1, y1)`` box of the foreground in pixels, half open."""
+    rows = np.flatnonzero(mask_hw.any(axis=1))
+    if rows.size == 0:
+        return None
+    columns = np.flatnonzero(mask_hw[rows[0] : rows[-1] + 1].any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def crop_union(crops: Sequence[CropMask]) -> CropMask:
+    """Return the union of one or more crops of the same image, as one crop."""
+    if len(crops) == 1:
+        return crops[0]
+    first = crops[0]
+    solid = [crop for crop in crops if crop.crop_hw.size]
+    if not solid:
+        return first
+    x0 = min(crop.x0_px for crop in solid)
+    y0 = min(crop.y0_px for crop in solid)
+    x1 = max(crop.x0_px + crop.crop_hw.shape[1] for crop in solid)
+    y1 = max(crop.y0_px + crop.crop_hw.shape[0] for crop in solid)
+    canvas = np.zeros((y1 - y0, x1 - x0), dtype=bool)
+    for crop in solid:
+        height, width = crop.crop_hw.shape
+        canvas[crop.y0_px - y0 : crop.y0_px - y0 + height, crop.x0_px - x0 : crop.x0_px - x0 + width] |= (
+            crop.crop_hw
+        )
+    return CropMask(first.height_px, first.width_px, x0, y0, canvas)
+
+
+def area(crop: CropMask) -> int:
+    """Return the number of foreground pixels."""
+    return int(np.count_nonzero(crop.crop_hw))
+
+
+def intersection_with(crop: CropMask, mask_hw: BoolMask) -> int:
+    """Return |crop and mask| in pixels, reading only the crop's part of the full mask."""
+    height, width = crop.crop_hw.shape
+    window = mask_hw[crop.y0_px : crop.y0_px + height, crop.x0_px : crop.x0_px + width]
+    return int(np.count_nonzero(window & crop.crop_hw))
