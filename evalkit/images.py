@@ -1,0 +1,149 @@
+"""Photographs: read once, in the frame that the mask was drawn on, as the bytes that are sent.
+
+The file's own bytes are sent wherever that is unambiguous. A file with an EXIF orientation is the
+exception: some readers turn it and some do not, so it is written anew, turned as the ground truth
+was, without the tag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.errors import DataError
+from evalkit.types import ImageRef
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SizePx = tuple[int, int]
+"""``(width, height)`` in pixels."""
+
+SENT_AS_IS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "HEIF": "image/heic"}
+"""Pillow's format names that Gemini accepts unchanged (vendor page, read 2026-11-21)."""
+
+EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBytes:
+    """One photograph as it is sent: ``data`` of ``mime_type``, its size, the file's SHA-256 (hex)."""
+
+    data: bytes
+    mime_type: str
+    width_px: int
+    height_px: int
+    sha256: str
+
+
+def read_image(ref: ImageRef, truth_size_px: SizePx | None = None) -> ImageBytes:
+    """Return the photograph in the frame of its ground truth.
+
+    ``truth_size_px``: (width, height) of the ground truth, where there is one. An EXIF orientation
+    is applied, unless only the untouched pixels have the size of the ground truth.
+    Raises ``DataError`` where the file is missing, damaged, changed or of another size.
+    """
+    data = read_bytes(ref)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if ref.sha256 is not None and ref.sha256 != sha256:
+        raise DataError(
+            f"image {ref.path} has changed: its SHA-256 is {sha256[:12]}..., the dataset was annotated on "
+            f"{ref.sha256[:12]}...; its masks may not fit. Restore the file, or annotate anew"
+        )
+    image = open_image(data, ref.path)
+    orientation = int(image.getexif().get(EXIF_ORIENTATION, 1))
+    if orientation == 1 and image.format in SENT_AS_IS:
+        sent = ImageBytes(data, SENT_AS_IS[image.format], image.width, image.height, sha256)
+    else:
+        upright = _in_truth_frame(image, orientation, truth_size_px)
+        sent = _encoded(upright, "JPEG" if image.format == "JPEG" else "PNG", sha256)
+    if truth_size_px is not None and (sent.width_px, sent.height_px) != truth_size_px:
+        raise DataError(
+            f"image {ref.path} is {sent.width_px}x{sent.height_px} pixels (width x height) but its ground truth "
+            f"is {truth_size_px[0]}x{truth_size_px[1]}: the mask must be drawn on this very image"
+        )
+    return sent
+
+
+def read_bytes(ref: ImageRef) -> bytes:
+    """Return the bytes of the image's file. Raises ``DataError`` where there is none."""
+    import fsspec
+
+    if ref.inline is not None:
+        return ref.inline
+    try:
+        with fsspec.open(ref.path, "rb") as stream:
+            data: bytes = stream.read()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"image {ref.path} does not exist: check the dataset's `root:` or `images:`"
+        ) from error
+    except OSError as error:
+        raise DataError(f"image {ref.path} cannot be read: {error}") from error
+    return data
+
+
+def image_exists(ref: ImageRef) -> bool:
+    """Tell whether the photograph is there, without reading it."""
+    import fsspec
+
+    if ref.inline is not None:
+        return True
+    filesystem, path = fsspec.core.url_to_fs(ref.path)
+    return bool(filesystem.isfile(path))
+
+
+def open_image(data: bytes, name: str) -> Image:
+    """Return an opened (not yet decoded) Pillow image. Raises ``DataError`` on anything else."""
+    from PIL import Image, UnidentifiedImageError
+
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
+        _enable_heif(name)
+    try:
+        return Image.open(io.BytesIO(data))
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"image {name} cannot be read as an image ({len(data)} bytes): {error}") from error
+
+
+def reduce_image(image: ImageBytes, max_side_px: int) -> ImageBytes:
+    """Return the image with its longest side at most ``max_side_px``, as Google's sample does (Lanczos)."""
+    from PIL import Image
+
+    if max(image.width_px, image.height_px) <= max_side_px:
+        return image
+    opened = open_image(image.data, "of the request")
+    opened.thumbnail((max_side_px, max_side_px), Image.Resampling.LANCZOS)
+    return _encoded(opened, "JPEG" if image.mime_type == "image/jpeg" else "PNG", image.sha256)
+
+
+def _in_truth_frame(image: Image, orientation: int, truth_size_px: SizePx | None) -> Image:
+    from PIL import ImageOps
+
+    stored = image.size
+    shown = (stored[1], stored[0]) if orientation >= 5 else stored
+    drawn_on_stored = truth_size_px == stored and truth_size_px != shown
+    return image if drawn_on_stored else ImageOps.exif_transpose(image)
+
+
+def _encoded(image: Image, image_format: str, sha256: str) -> ImageBytes:
+    stream = io.BytesIO()
+    image.info.pop("exif", None)
+    if image_format == "JPEG":
+        image.convert("RGB").save(stream, "JPEG", quality=95, exif=b"")
+    else:
+        plain = image if image.mode in ("1", "L", "LA", "RGB", "RGBA", "P") else image.convert("RGB")
+        plain.save(stream, "PNG", exif=b"")
+    return ImageBytes(stream.getvalue(), SENT_AS_IS[image_format], image.width, image.height, sha256)
+
+
+def _enable_heif(name: str) -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise DataError(
+            f"image {name} is HEIC/HEIF, which needs the extra `heic`: "
+            "pip install 'evalkit-segmentation[heic]' (its wheel bundles x265, GPL-2)"
+        ) from error
+    register_heif_opener()

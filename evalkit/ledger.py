@@ -1,0 +1,212 @@
+"""The ledger: every attempt and every raw answer, in SQLite, before anything is done with them.
+
+One row per attempt. Write-ahead log with ``synchronous=FULL``: a row that was committed survives
+``kill -9`` and a power cut. At most one answered row per (model, dataset, sample, trial), which is
+what makes a resumed run never ask twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+from evalkit.errors import DataError
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY,
+    model TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    sample_id TEXT NOT NULL,
+    trial INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('answered', 'system_error', 'data_error')),
+    started_at REAL NOT NULL,
+    latency_s REAL,
+    http_status INTEGER,
+    error TEXT,
+    image_sha256 TEXT,
+    body BLOB,
+    body_bytes INTEGER
+);
+CREATE UNIQUE INDEX one_answer ON attempts (dataset, sample_id, model, trial) WHERE status = 'answered';
+CREATE INDEX attempts_by_sample ON attempts (dataset, sample_id, model, trial);
+"""
+
+Status = Literal["answered", "system_error", "data_error"]
+
+
+class Key(NamedTuple):
+    """What one paid answer belongs to."""
+
+    model: str
+    dataset: str
+    sample_id: str
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One request that was sent, or could not be: ``body`` is the raw answer (or error) text.
+
+    ``attempt`` counts from 1. ``started_at`` is Unix time in seconds. ``latency_s``: seconds until
+    the whole answer was there.
+    """
+
+    key: Key
+    attempt: int
+    status: Status
+    started_at: float
+    latency_s: float | None = None
+    http_status: int | None = None
+    error: str | None = None
+    image_sha256: str | None = None
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """All that the ledger knows of one key: its answer or its last failure, and how many requests were sent."""
+
+    key: Key
+    last: AttemptRow
+    requests: int
+
+
+class Ledger:
+    """An open ledger file; use as a context manager."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        if read_only and not path.is_file():
+            raise DataError(f"{path} does not exist: this folder holds no answers. Give the folder of a run.")
+        self.path = path
+        location = f"file:{path.as_posix()}?mode=ro" if read_only else f"file:{path.as_posix()}"
+        self.connection = sqlite3.connect(location, uri=True, isolation_level=None)
+        try:
+            self._prepare(read_only=read_only)
+        except sqlite3.DatabaseError as error:
+            self.connection.close()
+            raise DataError(f"{path} is not a ledger that can be read: {error}") from error
+
+    def _prepare(self, *, read_only: bool) -> None:
+        execute = self.connection.execute
+        has_tables = execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
+        if not has_tables and not read_only:
+            execute("PRAGMA page_size = 16384")
+            execute("PRAGMA journal_mode = WAL")
+            execute("BEGIN")
+            for statement in SCHEMA.strip().split(";")[:-1]:
+                execute(statement)
+            execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
+            execute("COMMIT")
+        execute("PRAGMA synchronous = FULL")
+        execute("PRAGMA busy_timeout = 10000")
+        version = execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+        if version is None or int(version[0]) != SCHEMA_VERSION:
+            found = "none" if version is None else version[0]
+            raise DataError(
+                f"{self.path} has schema version {found}, this evalkit reads {SCHEMA_VERSION}: "
+                "use the evalkit that wrote it (its version stands in manifest.json)"
+            )
+
+    def add(self, row: AttemptRow) -> None:
+        """Store one attempt durably; a second answer for a key is refused by the file itself."""
+        body, size = _packed(row.body)
+        self.connection.execute(
+            "INSERT INTO attempts (model, dataset, sample_id, trial, attempt, status, started_at, latency_s,"
+            " http_status, error, image_sha256, body, body_bytes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                *row.key,
+                row.attempt,
+                row.status,
+                row.started_at,
+                row.latency_s,
+                row.http_status,
+                row.error,
+                row.image_sha256,
+                body,
+                size,
+            ),
+        )
+
+    def answered_keys(self) -> set[Key]:
+        """Return the keys that need not be asked again."""
+        rows = self.connection.execute(
+            "SELECT model, dataset, sample_id, trial FROM attempts WHERE status = 'answered'"
+        )
+        return {Key(*row) for row in rows}
+
+    def count(self, status: Status | None = None) -> int:
+        """Return the number of attempts, or of those of one status."""
+        if status is None:
+            return int(self.connection.execute("SELECT count(*) FROM attempts").fetchone()[0])
+        query = "SELECT count(*) FROM attempts WHERE status = ?"
+        return int(self.connection.execute(query, (status,)).fetchone()[0])
+
+    def states(self, dataset: str, sample_ids: Sequence[str]) -> dict[Key, KeyState]:
+        """Return what is known of every key of these samples: the answer where there is one, else the last failure."""
+        found: dict[Key, list[AttemptRow]] = {}
+        for part in _batches(sample_ids, 500):
+            marks = ",".join("?" * len(part))
+            query = f"{SELECT} WHERE dataset = ? AND sample_id IN ({marks}) ORDER BY id"
+            for values in self.connection.execute(query, (dataset, *part)):
+                row = _unpacked(values)
+                found.setdefault(row.key, []).append(row)
+        return {key: _state(key, rows) for key, rows in found.items()}
+
+    def rows(self) -> Iterator[AttemptRow]:
+        """Yield every attempt in the order it was stored."""
+        for values in self.connection.execute(f"{SELECT} ORDER BY id"):
+            yield _unpacked(values)
+
+    def close(self) -> None:
+        """Close the file; everything was durable before."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+SELECT = (
+    "SELECT model, dataset, sample_id, trial, attempt, status, started_at, latency_s, http_status, error,"
+    " image_sha256, body, body_bytes FROM attempts"
+)
+
+
+def _state(key: Key, rows: Sequence[AttemptRow]) -> KeyState:
+    answered = [row for row in rows if row.status == "answered"]
+    sent = sum(row.status != "data_error" for row in rows)
+    return KeyState(key, answered[0] if answered else rows[-1], sent)
+
+
+def _packed(body: str | None) -> tuple[bytes | None, int | None]:
+    if body is None:
+        return None, None
+    import pyarrow as pa
+
+    raw = body.encode("utf-8", "surrogatepass")
+    return pa.compress(raw, codec="zstd", asbytes=True), len(raw)
+
+
+def _unpacked(values: tuple[Any, ...]) -> AttemptRow:
+    import pyarrow as pa
+
+    body, size = values[-2:]
+    text = None
+    if body is not None:
+        raw = pa.decompress(body, decompressed_size=size, codec="zstd", asbytes=True)
+        text = raw.decode("utf-8", "surrogatepass")
+    return AttemptRow(Key(*values[:4]), *values[4:-2], text)
+
+
+def _batches(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
