@@ -200,12 +200,14 @@ def _packed(body: str | None) -> tuple[bytes | None, int | None]:
 def _unpacked(values: tuple[Any, ...]) -> AttemptRow:
     import pyarrow as pa
 
-    body, size = values[-2:]
-    text = None
-    if body is not None:
-        raw = pa.decompress(body, decompressed_size=size, codec="zstd", asbytes=True)
-        text = raw.decode("utf-8", "surrogatepass")
-    return AttemptRow(Key(*values[:4]), *values[4:-2], text)
+    model, dataset, sample_id, trial, attempt, status, started_at, *measured, packed, size = values
+    latency_s, http_status, error, image_sha256 = measured
+    body = None
+    if packed is not None:
+        raw = pa.decompress(packed, decompressed_size=size, codec="zstd", asbytes=True)
+        body = raw.decode("utf-8", "surrogatepass")
+    key = Key(model, dataset, sample_id, trial)
+    return AttemptRow(key, attempt, status, started_at, latency_s, http_status, error, image_sha256, body)
 
 
 def _batches(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:
