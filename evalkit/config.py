@@ -218,6 +218,9 @@ class RunLimits(Section):
 
     budget_usd: float | None = Field(default=None, ge=0)
     max_not_run: float = Field(default=0.02, ge=0, le=1)
+    max_data_errors: float = Field(
+        default=0.1, ge=0, le=1, description="share of missing images above which a run is refused"
+    )
     confirm_above_usd: float = Field(default=5.0, ge=0, description="ask before a run that costs more")
 
 

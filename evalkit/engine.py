@@ -92,7 +92,9 @@ def _on_dask(
     dask: Any = distributed
     cluster = None
     if scheduler is None:
-        cluster = dask.LocalCluster(n_workers=os.cpu_count() or 1, threads_per_worker=1, dashboard_address=None)
+        cluster = dask.LocalCluster(
+            n_workers=os.cpu_count() or 1, threads_per_worker=1, dashboard_address=None
+        )
     try:
         client = dask.Client(scheduler or cluster, timeout="30s")
     except (OSError, TimeoutError) as error:

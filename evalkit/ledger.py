@@ -142,6 +142,21 @@ class Ledger:
         )
         return {Key(*row) for row in rows}
 
+    def answered_by_model(self) -> dict[str, int]:
+        """Return the number of answers of each model."""
+        query = "SELECT model, count(*) FROM attempts WHERE status = 'answered' GROUP BY model"
+        return dict(self.connection.execute(query).fetchall())
+
+    def data_errors_by_model(self) -> dict[str, int]:
+        """Return, per model, the questions that could not be put for a fault of the data, and have no answer."""
+        query = """
+            SELECT model, count(*) FROM (
+                SELECT model FROM attempts GROUP BY dataset, sample_id, model, trial
+                HAVING max(status = 'answered') = 0 AND max(status = 'data_error') = 1
+            ) GROUP BY model
+        """
+        return dict(self.connection.execute(query).fetchall())
+
     def count(self, status: Status | None = None) -> int:
         """Return the number of attempts, or of those of one status."""
         if status is None:

@@ -110,7 +110,7 @@ class Progress:
 
     def _print(self, text: str) -> None:
         if not self.quiet:
-            print(text, file=self.stream, flush=True)  # noqa: T201  this module is the output
+            print(text, file=self.stream, flush=True)
 
 
 def _duration(seconds: float) -> str:
@@ -121,7 +121,14 @@ def _duration(seconds: float) -> str:
 
 def _bars(stream: IO[str]) -> RichProgress:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as RichProgress
     from rich.text import Text
 

@@ -7,8 +7,10 @@ never sees half a file. API keys never enter the folder.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,8 +194,13 @@ def write_table(path: Path, table: pa.Table) -> None:
     beside.replace(path)
 
 
-def write_samples(path: Path, samples: Iterable[Sample]) -> None:
-    """Write samples.parquet, one row group per chunk of samples, truths as run lengths."""
+def write_samples(path: Path, samples: Iterable[Sample]) -> dict[str, dict[str, Any]]:
+    """Write samples.parquet, one row group per chunk of samples, truths as run lengths.
+
+    Returns the fingerprint of each dataset: the SHA-256 over its ids, expressions and truths in
+    order, with the counts of samples and images. Raises ``DataError`` on a truth that cannot be
+    rasterised.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -201,14 +208,43 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     beside = path.with_name(path.name + ".part")
     with pq.ParquetWriter(beside, schema, compression="zstd") as writer:
         rows: list[dict[str, Any]] = []
+        fingerprints = _Fingerprints()
         for sample in samples:
             rows.append(row_of_sample(sample))
+            fingerprints.add(rows[-1])
             if len(rows) == SAMPLES_PER_CHUNK:
                 writer.write_table(pa.Table.from_pylist(rows, schema), row_group_size=SAMPLES_PER_CHUNK)
                 rows = []
         if rows:
             writer.write_table(pa.Table.from_pylist(rows, schema), row_group_size=SAMPLES_PER_CHUNK)
     beside.replace(path)
+    return fingerprints.result()
+
+
+class _Fingerprints:
+    """Digests the rows of each dataset as they pass."""
+
+    def __init__(self) -> None:
+        self.digests: dict[str, Any] = {}
+        self.samples: Counter[str] = Counter()
+        self.images: dict[str, set[str]] = {}
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        name = row["dataset"]
+        digest = self.digests.setdefault(name, hashlib.sha256())
+        digest.update("\0".join((row["sample_id"], row["expression"], row["truth"], "")).encode())
+        self.samples[name] += 1
+        self.images.setdefault(name, set()).add(row["image_id"])
+
+    def result(self) -> dict[str, dict[str, Any]]:
+        return {
+            name: {
+                "sha256": digest.hexdigest(),
+                "samples": self.samples[name],
+                "images": len(self.images[name]),
+            }
+            for name, digest in self.digests.items()
+        }
 
 
 def row_of_sample(sample: Sample) -> dict[str, Any]:

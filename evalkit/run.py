@@ -1,0 +1,227 @@
+"""The main job: sample -> model -> ledger, then scores, summary and report.
+
+All models are asked side by side, each at its own pace. What the ledger already holds is not asked
+again, so the same command resumes a run at the grain of one answer. Nothing but the ledger is
+written while answers come in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import shutil
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import DataError, RunIncomplete, StopModel, SystemFault
+from evalkit.images import ImageBytes, read_image, reduce_image
+from evalkit.ledger import AttemptRow, Key, Ledger
+from evalkit.manifest import finished_manifest, new_manifest, resumed_manifest
+from evalkit.models import open_models
+from evalkit.models.base import Model, Question
+from evalkit.pace import Attempt, Pace, ask_with_retries
+from evalkit.prepare import RunPlan
+from evalkit.score import ModelView, decode_response, model_views, score_run
+from evalkit.store import LEDGER, MANIFEST, SAMPLES, RunFolder, read_json, write_json, write_samples
+from evalkit.types import Response, Sample
+
+if TYPE_CHECKING:
+    from evalkit.engine import Engine
+    from evalkit.progress import Progress
+
+IMAGES_KEPT = 64
+"""Photographs kept in memory: the expressions of one image follow each other, so each is read once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A model that was stopped before all its questions were asked, and why."""
+
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run: its folder, the models that stopped early, and the page that was written."""
+
+    folder: RunFolder
+    stopped: tuple[Stopped, ...]
+    report: Path
+
+
+def run(plan: RunPlan, progress: Progress, *, engine: Engine = "local") -> RunResult:
+    """Ask, score and report. Raises ``RunIncomplete`` when interrupted; all answers are stored then."""
+    from evalkit.report import build_report
+
+    begin(plan)
+    try:
+        stopped = asyncio.run(ask_all(plan, progress))
+    except KeyboardInterrupt:
+        raise RunIncomplete(_interrupted(plan)) from None
+    folder = RunFolder(plan.out)
+    write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
+    score_run(folder, engine=engine, progress=progress)
+    return RunResult(folder, tuple(stopped), build_report([plan.out]))
+
+
+def _interrupted(plan: RunPlan) -> str:
+    with Ledger(plan.out / LEDGER) as ledger:
+        stored = ledger.count("answered")
+    return (
+        f"interrupted. {stored} answers are stored in {plan.out} and will not be asked again: the same command "
+        f"goes on from here; `evalkit score {plan.out}` scores what is there"
+    )
+
+
+def begin(plan: RunPlan) -> None:
+    """Create the run folder whole, or bring the samples of a resumed one up to date."""
+    if plan.resumes:
+        fingerprints = write_samples(plan.out / SAMPLES, plan.samples)
+        manifest = resumed_manifest(read_json(plan.out / MANIFEST), plan, fingerprints)
+        write_json(plan.out / MANIFEST, manifest)
+        return
+    stage = plan.out.with_name(f".{plan.out.name}.part")
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    try:
+        fingerprints = write_samples(stage / SAMPLES, plan.samples)
+        write_json(stage / MANIFEST, new_manifest(plan, fingerprints))
+        if plan.out.exists():
+            plan.out.rmdir()
+        stage.rename(plan.out)
+    except BaseException:
+        shutil.rmtree(stage, ignore_errors=True)
+        raise
+
+
+async def ask_all(plan: RunPlan, progress: Progress) -> list[Stopped]:
+    """Ask every question that has no answer yet; return the models that had to stop early."""
+    views = {view.name: view for view in model_views(plan.config)}
+    with Ledger(plan.out / LEDGER) as ledger:
+        answered = ledger.answered_keys()
+        async with open_models(plan.model_configs, plan.config, plan.samples, plan.out) as models:
+            asking = [
+                Asking(model, entry, plan, ledger=ledger, progress=progress, view=views[model.name])
+                for model, entry in zip(models, plan.model_configs, strict=True)
+            ]
+            stopped = await asyncio.gather(*(each.all(answered) for each in asking))
+    return [stop for stop in stopped if stop is not None]
+
+
+class Asking:
+    """All questions of one model: a few workers share one iterator, so nothing queues up in memory."""
+
+    def __init__(
+        self, model: Model, entry: Any, plan: RunPlan, *, ledger: Ledger, progress: Progress, view: ModelView
+    ) -> None:
+        self.model = model
+        self.entry = entry
+        self.plan = plan
+        self.ledger = ledger
+        self.progress = progress
+        self.view = view
+        self.pace = Pace(entry.limits)
+        self.images = Photographs(plan.config.image.max_side)
+        self.stop: Stopped | None = None
+
+    async def all(self, answered: set[Key]) -> Stopped | None:
+        """Ask what has no answer yet; return why the model stopped early, None where it did not."""
+        total = len(self.plan.samples) * self.plan.config.trials
+        pending = sum(self._key(*pair) not in answered for pair in self._pairs())
+        self.progress.expect(self.model.name, total, total - pending)
+        questions = (pair for pair in self._pairs() if self._key(*pair) not in answered)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.entry.limits.concurrency, pending)):
+                group.create_task(self._work(questions))
+        return self.stop
+
+    def _pairs(self) -> Iterator[tuple[Sample, int]]:
+        return ((sample, trial) for sample in self.plan.samples for trial in range(self.plan.config.trials))
+
+    def _key(self, sample: Sample, trial: int) -> Key:
+        return Key(self.model.name, sample.dataset, sample.sample_id, trial)
+
+    async def _work(self, questions: Iterator[tuple[Sample, int]]) -> None:
+        for sample, trial in questions:
+            if self.stop is not None:
+                return
+            await self._ask(sample, trial)
+
+    async def _ask(self, sample: Sample, trial: int) -> None:
+        """Ask one question to its end: an answer, a data error or a system error, all in the ledger."""
+        key = self._key(sample, trial)
+        try:
+            image = await self.images.read(sample) if self.model.needs_image else None
+        except DataError as error:
+            self.ledger.add(
+                AttemptRow(key, 1, "data_error", dt.datetime.now(dt.UTC).timestamp(), error=str(error))
+            )
+            self.progress.add(self.model.name, "data_error")
+            return
+
+        def record(attempt: Attempt) -> None:
+            self.ledger.add(_row(key, attempt, image))
+
+        question = Question(
+            sample, self.model.prompt_for(sample), image, trial, self.plan.config.seed + trial
+        )
+        try:
+            response = await ask_with_retries(self.model, question, self.pace, record)
+        except StopModel as stop:
+            self._halt(str(stop))
+        except SystemFault:
+            self.progress.add(self.model.name, "not_run")
+        else:
+            self._show(sample, response)
+
+    def _halt(self, reason: str) -> None:
+        if self.stop is None:
+            self.stop = Stopped(self.model.name, reason)
+            self.progress.note(f"{self.model.name} stopped: {reason}")
+
+    def _show(self, sample: Sample, response: Response) -> None:
+        """Tell the progress what came: decoded for the eyes only, the number comes from scoring."""
+        decoded = decode_response(response, sample, self.view.asked, self.plan.config.decode.settings())
+        kind = decoded.failure or (None if decoded.outcome in ("decoded", "no_target") else decoded.outcome)
+        self.progress.add(self.model.name, kind)
+
+
+def _row(key: Key, attempt: Attempt, image: ImageBytes | None) -> AttemptRow:
+    return AttemptRow(
+        key,
+        attempt.number,
+        "answered" if attempt.response is not None else "system_error",
+        attempt.started_at,
+        attempt.latency_s,
+        attempt.http_status,
+        attempt.error,
+        None if image is None else image.sha256,
+        attempt.body,
+    )
+
+
+class Photographs:
+    """Reads each photograph once while its expressions are asked, off the event loop."""
+
+    def __init__(self, max_side_px: int | None) -> None:
+        self.max_side_px = max_side_px
+        self.reading: OrderedDict[str, asyncio.Task[ImageBytes]] = OrderedDict()
+
+    async def read(self, sample: Sample) -> ImageBytes:
+        """Return the photograph as it is sent. Raises ``DataError`` where it is missing or damaged."""
+        path = f"{sample.dataset}\0{sample.image.path}\0{sample.image_id}"
+        task = self.reading.get(path)
+        if task is None:
+            task = asyncio.create_task(asyncio.to_thread(self._read, sample))
+            self.reading[path] = task
+            if len(self.reading) > IMAGES_KEPT:
+                self.reading.popitem(last=False)
+        return await asyncio.shield(task)
+
+    def _read(self, sample: Sample) -> ImageBytes:
+        image = read_image(sample.image, (sample.truth.width_px, sample.truth.height_px))
+        return image if self.max_side_px is None else reduce_image(image, self.max_side_px)
