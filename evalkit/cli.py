@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -38,6 +39,63 @@ def main(debug: bool) -> None:
       evalkit decode answer.txt --size 640x480
     """
     del debug
+
+
+ENGINES = click.Choice(["local", "dask"])
+
+
+@main.command()
+@click.argument("config")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; reports/<name> where not given.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of each dataset.")
+@click.option("--models", help="Only these models of the config, separated by commas.")
+@click.option("--dry-run", is_flag=True, help="Check everything and print the plan; call and write nothing.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask before a run that costs more than limits.confirm_above_usd."
+)
+@click.option("--engine", type=ENGINES, default="local", show_default=True, help="Where scoring runs.")
+def run(
+    config: str,
+    out: Path | None,
+    limit: int | None,
+    models: str | None,
+    dry_run: bool,
+    yes: bool,
+    engine: Any,
+) -> None:
+    """Plan, call, store, score and report the run that CONFIG (a YAML file) describes.
+
+    The same command on the same folder resumes: nothing that was answered is asked again. Exit code 3
+    means that samples were not run (quota, budget, network); run it again later.
+    """
+    from evalkit.commands import run_command
+
+    chosen = None if models is None else [name.strip() for name in models.split(",")]
+    run_command(config, out=out, limit=limit, models=chosen, dry_run=dry_run, yes=yes, engine=engine)
+
+
+@main.command()
+@click.argument("run_path", metavar="RUN")
+@click.option("--decode.threshold", "threshold", type=int, help="Foreground is a value above this, 0..254.")
+@click.option("--decode.box_rounding", "box_rounding", help="truncate, round or expand.")
+@click.option(
+    "--decode.filter", "filter", help="Resampling filter: bilinear, nearest, bicubic, lanczos, box, hamming."
+)
+@click.option("--decode.instances", "instances", help="How items combine: union, largest or first.")
+@click.option("--decode.token_codebook", "token_codebook", help="Path of a PaliGemma vae-oid.npz.")
+@click.option("--protocol", help="Score every dataset by this protocol.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write here instead, referring to the same answers."
+)
+@click.option("--engine", type=ENGINES, default="local", show_default=True, help="Where scoring runs.")
+def score(run_path: str, protocol: str | None, out: Path | None, engine: Any, **decode: Any) -> None:
+    """Re-score the stored answers of RUN, with other settings where given; calls nothing.
+
+    Updates RUN, or writes a new folder with --out that refers to the same answers.
+    """
+    from evalkit.commands import score_command
+
+    score_command(run_path, decode=decode, protocol=protocol, out=out, engine=engine)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,96 @@
+"""What `evalkit run` and `evalkit score` do between their arguments and their exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.errors import ConfigError, RunIncomplete
+
+if TYPE_CHECKING:
+    from evalkit.config import DecodeConfig, RunConfig
+    from evalkit.engine import Engine
+
+
+def run_command(
+    config_path: str,
+    *,
+    out: Path | None,
+    limit: int | None,
+    models: list[str] | None,
+    dry_run: bool,
+    yes: bool,
+    engine: Engine,
+) -> None:
+    """Plan, call, store, score and report one config; print the headline table."""
+    from evalkit.config import load_config
+    from evalkit.headline import headline_table
+    from evalkit.plan import plan_run
+    from evalkit.prepare import prepare
+    from evalkit.progress import Progress
+    from evalkit.run import run
+
+    config = load_config(config_path)
+    prepared = prepare(config, out=out, limit=limit, models=models)
+    cost = plan_run(config, prepared.samples, model_configs=prepared.model_configs)
+    click.echo(cost.text(), err=not dry_run)
+    if dry_run:
+        click.echo("dry run: nothing was called, nothing was written")
+        return
+    _confirm(cost.usd, config, yes=yes)
+    with Progress() as progress:
+        result = run(prepared, progress, engine=engine)
+    click.echo(headline_table(result.folder.summary()))
+    click.echo(f"\nreport: {result.report}")
+    if result.folder.manifest["status"] != "complete":
+        reasons = "; ".join(f"{stop.model}: {stop.reason}" for stop in result.stopped)
+        raise RunIncomplete(
+            f"the run is incomplete{': ' + reasons if reasons else ': too many samples were not run'}. "
+            f"Every answer so far is in {result.folder.path}; the same command asks only what is missing"
+        )
+
+
+def _confirm(usd: float | None, config: RunConfig, *, yes: bool) -> None:
+    if yes or usd is None or usd <= config.limits.confirm_above_usd:
+        return
+    question = (
+        f"This run costs about {usd:.2f} USD (limits.confirm_above_usd: {config.limits.confirm_above_usd})."
+    )
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{question} Nobody is here to ask: give --yes to accept it")
+    click.confirm(f"{question} Go on?", abort=True, err=True)
+
+
+def score_command(
+    run_path: str, *, decode: Mapping[str, Any], protocol: str | None, out: Path | None, engine: Engine
+) -> None:
+    """Re-score stored answers with other settings; print the headline table."""
+    from evalkit.headline import headline_table
+    from evalkit.progress import Progress
+    from evalkit.score import score_run
+    from evalkit.store import RunFolder
+
+    run = RunFolder(run_path)
+    settings = _decode_settings(run.config().decode, decode)
+    with Progress() as progress:
+        scored = score_run(run, decode=settings, protocol=protocol, out=out, engine=engine, progress=progress)
+    click.echo(headline_table(scored.summary()))
+    click.echo(f"\nscores: {scored.path / 'scores.parquet'}")
+
+
+def _decode_settings(current: DecodeConfig, changes: Mapping[str, Any]) -> DecodeConfig:
+    from pydantic import ValidationError
+
+    from evalkit.config import DecodeConfig
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        return DecodeConfig.model_validate(current.model_dump() | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = first["loc"][0]
+        raise ConfigError(f"--decode.{key} {given.get(str(key))}: {first['msg'].lower()}") from error
