@@ -1,0 +1,110 @@
+"""Photographs: own bytes, EXIF orientation in the frame of the mask, typed errors."""
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evalkit.errors import DataError
+from evalkit.images import image_exists, read_image, reduce_image
+from evalkit.types import ImageRef
+
+
+def photo(width=6, height=4):
+    values = np.arange(width * height * 3, dtype=np.uint8).reshape(height, width, 3)
+    return Image.fromarray(values)
+
+
+def save(path, image, **options):
+    image.save(path, **options)
+    return ImageRef(str(path))
+
+
+def oriented(path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return save(path, photo(), exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mime"), [("png", "image/png"), ("jpg", "image/jpeg"), ("webp", "image/webp")]
+)
+def test_own_bytes_are_sent_unchanged(tmp_path, suffix, mime):
+    """A plain PNG, JPEG or WebP is sent as the bytes of its file."""
+    ref = save(tmp_path / f"a.{suffix}", photo())
+    image = read_image(ref)
+    assert image.data == (tmp_path / f"a.{suffix}").read_bytes()
+    assert (image.mime_type, image.width_px, image.height_px) == (mime, 6, 4)
+
+
+def test_other_formats_become_lossless_png(tmp_path):
+    """A BMP, which the endpoint does not take, arrives pixel-equal as PNG."""
+    image = read_image(save(tmp_path / "a.bmp", photo()))
+    assert image.mime_type == "image/png"
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(image.data))), np.asarray(photo()))
+
+
+def test_orientation_is_applied_when_the_mask_was_drawn_on_the_upright_image(tmp_path):
+    """A turned phone picture is sent as it is shown, without the tag."""
+    image = read_image(oriented(tmp_path / "a.png", 6), (4, 6))
+    sent = Image.open(io.BytesIO(image.data))
+    assert sent.size == (4, 6)
+    assert sent.getexif().get(0x0112, 1) == 1
+    assert np.array_equal(np.asarray(sent), np.rot90(np.asarray(photo()), k=-1))
+
+
+def test_orientation_is_dropped_when_the_mask_was_drawn_on_the_stored_pixels(tmp_path):
+    """A mask of the stored size keeps the stored pixels, and nobody downstream can turn them."""
+    image = read_image(oriented(tmp_path / "a.png", 6), (6, 4))
+    sent = Image.open(io.BytesIO(image.data))
+    assert sent.getexif().get(0x0112, 1) == 1
+    assert np.array_equal(np.asarray(sent), np.asarray(photo()))
+
+
+def test_a_mask_of_another_size_is_a_data_error(tmp_path):
+    """Image and truth of different sizes are never scored against each other."""
+    with pytest.raises(DataError, match="is 6x4 pixels .* but its ground truth is 5x4"):
+        read_image(save(tmp_path / "a.png", photo()), (5, 4))
+
+
+def test_a_missing_image_is_a_data_error(tmp_path):
+    """The path and the way out stand in the error."""
+    ref = ImageRef(str(tmp_path / "none.jpg"))
+    assert not image_exists(ref)
+    with pytest.raises(DataError, match="none.jpg does not exist: check"):
+        read_image(ref)
+
+
+def test_a_file_that_is_no_image_is_a_data_error(tmp_path):
+    """A text file named .jpg is refused."""
+    (tmp_path / "a.jpg").write_text("hello")
+    with pytest.raises(DataError, match="cannot be read as an image"):
+        read_image(ImageRef(str(tmp_path / "a.jpg")))
+
+
+def test_a_changed_photograph_is_noticed(tmp_path):
+    """A file whose digest is not the annotated one is refused."""
+    ref = save(tmp_path / "a.png", photo())
+    digest = hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest()
+    assert read_image(ImageRef(ref.path, sha256=digest)).sha256 == digest
+    with pytest.raises(DataError, match="has changed"):
+        read_image(ImageRef(ref.path, sha256="0" * 64))
+
+
+def test_reducing_bounds_the_longest_side(tmp_path):
+    """Google's sample sends at most 1024 px; smaller images stay as they are."""
+    image = read_image(save(tmp_path / "a.png", photo(64, 32)))
+    assert reduce_image(image, 64) is image
+    small = reduce_image(image, 16)
+    assert (small.width_px, small.height_px) == (16, 8)
+    assert Image.open(io.BytesIO(small.data)).size == (16, 8)
+
+
+def test_inline_bytes_need_no_file(tmp_path):
+    """Images carried inside an annotation file are read from there."""
+    save(tmp_path / "a.png", photo())
+    ref = ImageRef("row 1", inline=(tmp_path / "a.png").read_bytes())
+    assert image_exists(ref)
+    assert read_image(ref).width_px == 6

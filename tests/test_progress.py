@@ -1,0 +1,52 @@
+"""Progress: plain lines where the output is no terminal, counts that add up."""
+
+import io
+
+from evalkit import progress
+from evalkit.progress import Progress
+
+
+def test_plain_lines_show_done_failures_cost_and_time_left(monkeypatch):
+    """Not a terminal: a line says done/total, rate, failures by kind, cost, time left."""
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    stream = io.StringIO()
+    with Progress(stream=stream) as shown:
+        shown.expect("flash", total=4, before=1)
+        shown.add("flash", None, 0.01)
+        shown.add("flash", "no_json")
+        shown.add("flash", "no_json")
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "flash: 1 of 4 were answered before and are not asked again"
+    assert "flash: 4/4" in lines[-1]
+    assert "no_json 2 · $0.0100" in lines[-1]
+    assert lines[-1].endswith("0:00 left")
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_quiet_prints_nothing():
+    """A quiet progress counts and keeps silent."""
+    stream = io.StringIO()
+    with Progress(quiet=True, stream=stream) as shown:
+        shown.expect("flash", total=2)
+        shown.add("flash", "blocked")
+        shown.note("news")
+    assert stream.getvalue() == ""
+    assert shown.tallies["flash"].kinds["blocked"] == 1
+
+
+def test_a_terminal_gets_bars():
+    """On a terminal the bars are drawn, with the words of each model."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    with Progress(stream=stream) as shown:
+        shown.expect("flash", total=2)
+        shown.add("flash", "blocked")
+        shown.note("flash stopped: quota")
+        shown.add("flash", None)
+    assert "flash" in stream.getvalue()
+    assert "2/2" in stream.getvalue()
+    assert "stopped: quota" in stream.getvalue()

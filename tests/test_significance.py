@@ -1,0 +1,99 @@
+"""Permutation and McNemar tests against scipy and statsmodels, and Holm's correction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy import stats as scipy_stats
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from evalkit.significance import holm, mcnemar, mcnemar_clustered, swap_test
+
+
+def sums_of(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the (4, images) sums of two models with one row an image."""
+    ones = np.ones(first.size)
+    return np.stack([first, ones, second, ones])
+
+
+def test_exact_swaps_agree_with_scipys_permutation_test() -> None:
+    """With ten images every swap is counted, as scipy does."""
+    generator = np.random.default_rng(0)
+    first, second = generator.random(10), generator.random(10) + 0.2
+    theirs = scipy_stats.permutation_test(
+        (first, second),
+        lambda a, b, axis: np.mean(b - a, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+    )
+    assert_allclose(swap_test(sums_of(first, second), seed=0), theirs.pvalue, atol=1e-12)
+
+
+def test_drawn_swaps_agree_with_the_t_test_on_many_images() -> None:
+    """For 300 images the permutation p-value is near that of the paired t-test."""
+    generator = np.random.default_rng(3)
+    first = generator.random(300)
+    second = first + generator.normal(0.015, 0.15, 300)
+    expected = scipy_stats.ttest_rel(second, first).pvalue
+    assert_allclose(swap_test(sums_of(first, second), seed=1), expected, atol=0.015)
+
+
+def test_swap_test_of_a_pooled_ratio_counts_by_hand() -> None:
+    """Two images, cIoU: of the four swaps, two are as extreme as what was seen."""
+    sums = np.array([[1.0, 2.0], [4.0, 4.0], [3.0, 3.0], [4.0, 5.0]])
+    assert swap_test(sums, seed=0) == 0.5
+
+
+def test_equal_answers_have_p_one() -> None:
+    """Where nothing differs nothing is evidence."""
+    answers = np.linspace(0, 1, 20)
+    assert swap_test(sums_of(answers, answers), seed=0) == 1.0
+    assert mcnemar(0, 0) == 1.0
+    assert mcnemar_clustered(np.zeros(5), np.arange(5)) == 1.0
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+@settings(max_examples=40, deadline=None)
+def test_mcnemar_is_statsmodels_exact_value(only_first: int, only_second: int) -> None:
+    """The exact McNemar p-value equals statsmodels' to rounding."""
+    if only_first + only_second == 0:
+        return
+    theirs = statsmodels_mcnemar([[7, only_first], [only_second, 9]], exact=True).pvalue
+    assert_allclose(mcnemar(only_first, only_second), min(1.0, theirs), rtol=1e-10)
+
+
+@given(st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=80))
+@settings(max_examples=60, deadline=None)
+def test_clustered_mcnemar_with_one_row_an_image_is_mcnemar(differences: list[int]) -> None:
+    """Without clustering the clustered test is the classic one."""
+    rows = np.array(differences)
+    expected = mcnemar(int((rows == -1).sum()), int((rows == 1).sum()))
+    assert_allclose(mcnemar_clustered(rows, np.arange(rows.size)), expected, rtol=1e-9)
+
+
+def test_clustered_mcnemar_agrees_with_counting_every_swap() -> None:
+    """On eight images with several rows each the convolution equals the enumeration."""
+    generator = np.random.default_rng(1)
+    images = np.repeat(np.arange(8), 3)
+    differences = generator.choice([-1, 0, 1], images.size)
+    net = np.bincount(images, differences)
+    sums = np.stack([np.zeros(8), np.full(8, 3.0), net, np.full(8, 3.0)])
+    assert_allclose(mcnemar_clustered(differences, images), swap_test(sums, seed=0), atol=1e-12)
+
+
+def test_clustering_weakens_the_evidence() -> None:
+    """Six failures in one image are one event, six in six images are evidence."""
+    ones = np.ones(6)
+    assert mcnemar_clustered(ones, np.zeros(6, int)) == 1.0
+    assert mcnemar_clustered(ones, np.arange(6)) == pytest.approx(2 / 64)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_holm_is_statsmodels(p_values: list[float]) -> None:
+    """Adjusted p-values equal statsmodels' Holm."""
+    assert_allclose(holm(p_values), multipletests(p_values, method="holm")[1], atol=1e-12)

@@ -1,0 +1,248 @@
+"""Intervals over images: agreement with scipy and statsmodels, and honesty where data are few."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy import stats as scipy_stats
+
+from evalkit.estimates import Percentile, SingleImage, Student, Studentised, Wilson, interval_of
+from evalkit.stats import (
+    cluster_codes,
+    difference_error,
+    paired_difference,
+    paired_differences,
+    ratio_estimates,
+    ratio_interval,
+    ratio_intervals,
+)
+
+
+def clustered(n_images: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (values 0..1, ones, image of each row) of ``n_images`` images with 1 to 5 rows each."""
+    generator = np.random.default_rng(seed)
+    images = np.repeat(np.arange(n_images), generator.integers(1, 6, n_images))
+    level = generator.normal(0, 0.2, n_images)[images]
+    values = np.clip(0.6 + level + generator.normal(0, 0.2, images.size), 0, 1)
+    return values, np.ones(images.size), images
+
+
+def test_value_is_the_ratio_of_sums() -> None:
+    """The reported value is sum over sum, not a mean of ratios."""
+    values, _, images = clustered(30)
+    weights = np.arange(1.0, values.size + 1)
+    interval = ratio_interval(values * weights, weights, images, seed=1)
+    assert interval is not None
+    assert_allclose(interval.value, (values * weights).sum() / weights.sum())
+
+
+def test_interval_agrees_with_statsmodels_cluster_robust_errors() -> None:
+    """On many clusters the bootstrap interval is that of cluster-robust least squares."""
+    import statsmodels.api as sm
+
+    values, ones, images = clustered(800)
+    fit = sm.OLS(values, ones).fit(cov_type="cluster", cov_kwds={"groups": images})
+    low, high = fit.conf_int()[0]
+    interval = ratio_interval(values, ones, images, seed=0)
+    assert interval is not None
+    assert_allclose([interval.low, interval.high], [low, high], atol=0.03 * (high - low))
+
+
+def test_linearised_error_equals_statsmodels() -> None:
+    """The error of a paired mean difference is the cluster-robust one but for its finite-sample factor."""
+    import statsmodels.api as sm
+
+    first, ones, images = clustered(60)
+    second, _, _ = clustered(60, seed=0)
+    second = np.roll(second, 1)
+    codes, n = cluster_codes(images)
+    sums = np.stack([np.bincount(codes, v) for v in (first, ones, second, ones)])
+    value, error = difference_error(sums)
+    fit = sm.OLS(second - first, ones).fit(
+        cov_type="cluster", cov_kwds={"groups": images, "use_correction": False}
+    )
+    assert_allclose([value, error], [fit.params[0], fit.bse[0] * np.sqrt(n / (n - 1))], rtol=1e-12)
+
+
+def test_difference_interval_agrees_with_scipys_percentile_bootstrap() -> None:
+    """With one row an image and many images the paired interval is scipy's."""
+    generator = np.random.default_rng(5)
+    first = generator.random(400)
+    second = np.clip(first + generator.normal(0.02, 0.2, 400), 0, 1)
+    ones = np.ones(400)
+    estimate = paired_difference((first, ones), (second, ones), np.arange(400), seed=3)
+    assert isinstance(estimate, Percentile)
+    ours = interval_of(estimate)
+    theirs = scipy_stats.bootstrap(
+        (second - first,), np.mean, n_resamples=9_999, method="percentile", rng=4
+    ).confidence_interval
+    width = theirs.high - theirs.low
+    assert_allclose([ours.low, ours.high], [theirs.low, theirs.high], atol=0.04 * width)
+
+
+def test_iid_intervals_would_be_too_narrow() -> None:
+    """Copying every row three times adds no information: the interval stays as it was."""
+    values, ones, images = clustered(100)
+    once = ratio_interval(values, ones, images, seed=2)
+    thrice = ratio_interval(np.tile(values, 3), np.tile(ones, 3), np.tile(images, 3), seed=2)
+    assert once is not None
+    assert thrice is not None
+    assert_allclose([once.low, once.high], [thrice.low, thrice.high], rtol=1e-9)
+
+
+def test_many_metrics_at_once_are_the_same_as_one_by_one() -> None:
+    """Shared draws change nothing: asking together or alone gives equal intervals."""
+    values, ones, images = clustered(40)
+    hits = (values > 0.5).astype(float)
+    together = ratio_intervals(np.stack([values, hits]), np.stack([ones, ones]), images, seed=9)
+    alone = [ratio_interval(v, ones, images, seed=9) for v in (values, hits)]
+    for one, other in zip(together, alone, strict=True):
+        assert one is not None
+        assert other is not None
+        assert_allclose([one.low, one.high], [other.low, other.high], rtol=1e-12)
+
+
+def test_seed_decides_the_interval() -> None:
+    """The same seed gives the same interval, another seed another one."""
+    values, ones, images = clustered(40)
+    first, again, other = (ratio_interval(values, ones, images, seed=s) for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize(("events", "low", "high"), [(0, 0.0, 0.2775), (10, 0.7225, 1.0)])
+def test_rate_of_zero_or_one_has_an_honest_interval(events: int, low: float, high: float) -> None:
+    """No failure in ten images is Wilson's [0, 0.28], never [0, 0]."""
+    failures = np.repeat([1.0, 0.0], [events, 10 - events])
+    interval = ratio_interval(failures, np.ones(10), np.arange(10), seed=0)
+    assert interval is not None
+    reference = scipy_stats.binomtest(events, 10).proportion_ci(method="wilson")
+    assert_allclose([interval.low, interval.high], [low, high], atol=1e-4)
+    assert_allclose([interval.low, interval.high], [reference.low, reference.high], atol=1e-12)
+
+
+def test_zero_failures_count_images_not_rows() -> None:
+    """Three expressions an image tell no more about a zero rate than one: images are what was drawn."""
+    one = ratio_interval(np.zeros(10), np.ones(10), np.arange(10), seed=0)
+    three = ratio_interval(np.zeros(30), np.ones(30), np.repeat(np.arange(10), 3), seed=0)
+    assert one == three
+
+
+def test_one_image_gives_a_wide_interval() -> None:
+    """A mean IoU from a single image is known to be anything but precise."""
+    interval = ratio_interval([0.7, 0.9], [1, 1], ["a", "a"], seed=0)
+    assert interval is not None
+    assert interval.low < 0.25
+    assert interval.high > 0.95
+
+
+def test_latency_of_one_image_is_wide_and_positive() -> None:
+    """An unbounded mean from one image has an interval around it that stays above zero."""
+    interval = ratio_interval([3.0, 4.0], [1, 1], ["a", "a"], seed=0)
+    assert interval is not None
+    assert 0 < interval.low < 1.5
+    assert interval.high > 30
+
+
+def test_undefined_ratio_is_none() -> None:
+    """No denominators, or no rows, is undefined and not zero."""
+    assert ratio_interval([0.0], [0.0], ["a"], seed=0) is None
+    assert ratio_interval([], [], [], seed=0) is None
+    assert paired_difference(([0.0], [0.0]), ([1.0], [1.0]), ["a"], seed=0) is None
+
+
+def test_constant_cost_has_no_width() -> None:
+    """A price that never varied has an interval of width zero: it is not a share."""
+    interval = ratio_interval(np.full(20, 2.5), np.ones(20), np.arange(20), seed=0)
+    assert interval is not None
+    assert (interval.low, interval.high) == (2.5, 2.5)
+
+
+def test_slice_is_rows_with_zeros_outside() -> None:
+    """A slice given as zeros among all rows agrees with the slice alone, but for its own draws."""
+    values, ones, images = clustered(200)
+    inside = (images % 2 == 0).astype(float)
+    masked = ratio_interval(values * inside, ones * inside, images, seed=0)
+    kept = inside == 1
+    alone = ratio_interval(values[kept], ones[kept], images[kept], seed=0)
+    assert masked is not None
+    assert alone is not None
+    assert masked.value == pytest.approx(alone.value)
+    assert_allclose([masked.low, masked.high], [alone.low, alone.high], atol=0.1 * (alone.high - alone.low))
+
+
+def test_no_change_at_all_still_leaves_doubt() -> None:
+    """Equal answers in 100 images leave about 2/n either way, not [0, 0]."""
+    answers = (np.zeros(100), np.ones(100))
+    estimate = paired_difference(answers, answers, np.arange(100), seed=0)
+    assert estimate is not None
+    interval = interval_of(estimate)
+    assert interval.value == 0
+    assert_allclose([interval.low, interval.high], [-0.01945, 0.01945], atol=1e-4)
+
+
+def test_one_image_says_nothing_about_a_difference() -> None:
+    """With one image a bounded difference may be anything from -1 to 1, an unbounded one is None."""
+    bounded = paired_difference(([0.2], [1]), ([0.9], [1]), ["a"], seed=0)
+    assert bounded is not None
+    assert interval_of(bounded).low == -1
+    assert paired_difference(([2.0], [1]), ([9.0], [1]), ["a"], seed=0) is None
+
+
+def test_differences_together_are_the_same_as_alone() -> None:
+    """Shared draws leave each paired difference as it is alone."""
+    first, ones, images = clustered(50)
+    second = np.roll(first, 3)
+    pairs = [((first, ones), (second, ones)), ((first > 0.5, ones), (second > 0.5, ones))]
+    together = paired_differences([a for a, _ in pairs], [b for _, b in pairs], images, seed=4)
+    for (a, b), shared in zip(pairs, together, strict=True):
+        alone = paired_difference(a, b, images, seed=4)
+        assert alone is not None
+        assert shared is not None
+        assert_allclose(alone.limit(0.025), shared.limit(0.025), rtol=1e-12)
+
+
+ESTIMATES = [
+    Studentised(0.5, 0.1, np.sort(np.random.default_rng(0).standard_t(20, 9_999)), -np.inf, np.inf),
+    Percentile(0.5, np.sort(np.random.default_rng(0).normal(0.5, 0.1, 9_999)), 30),
+    Student(0.5, 0.5, 0.1, 29, -np.inf, np.inf),
+    Wilson(0.3, 40.0, 12),
+    Wilson(0.0, 40.0, np.inf),
+    SingleImage(2.0),
+]
+
+
+@pytest.mark.parametrize(
+    "estimate", ESTIMATES, ids=["studentised", "percentile", "student", "wilson", "wilson-zero", "single"]
+)
+@given(level=st.floats(0.02, 0.98))
+@settings(max_examples=40)
+def test_confidence_and_limit_are_inverses(estimate: object, level: float) -> None:
+    """The confidence that the truth lies below a limit is the level of that limit."""
+    limit = estimate.limit(level)
+    if limit in (0.0, 1.0) and estimate.value in (0.0, 1.0):
+        return
+    assert_allclose(estimate.confidence_below(limit), level, atol=2e-3)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 6)), min_size=1, max_size=40),
+    st.integers(0, 3),
+)
+@settings(max_examples=60, deadline=None)
+def test_interval_of_a_share_holds_its_value_and_its_range(rows: list[tuple[float, int]], seed: int) -> None:
+    """Whatever the data, low <= value <= high and all lie in 0..1."""
+    values = np.array([value for value, _ in rows])
+    interval = ratio_interval(values, np.ones(len(rows)), [image for _, image in rows], seed=seed, draws=199)
+    assert interval is not None
+    assert 0 <= interval.low <= interval.value + 1e-12
+    assert interval.value - 1e-12 <= interval.high <= 1
+
+
+def test_enough_images_use_the_bootstrap() -> None:
+    """The studentised bootstrap is the rule, formulas the exception."""
+    values, ones, images = clustered(30)
+    assert isinstance(ratio_estimates(values, ones, images, seed=0)[0], Studentised)

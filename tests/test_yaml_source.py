@@ -1,0 +1,84 @@
+"""YAML with lines: the traps of YAML 1.1, duplicate keys, variables."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit.errors import ConfigError
+from evalkit.yaml_source import parse_yaml, read_yaml
+
+
+def data(text, **environment):
+    source = parse_yaml(text, "x.yaml", environment)
+    source.raise_problems()
+    return source.data
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),
+        ("1e-4", 1e-4),
+        ("010", 10),
+        ("12:30", "12:30"),
+        ("on", "on"),
+        ("~", None),
+        ("true", True),
+    ],
+)
+def test_scalars_follow_yaml_1_2(text, value):
+    """The famous surprises of YAML 1.1 are absent."""
+    assert data(f"key: {text}") == {"key": value}
+
+
+def test_duplicate_keys_are_reported_with_both_lines():
+    """A key that stands twice is an error that names both lines, not last-one-wins."""
+    with pytest.raises(ConfigError, match=r"x.yaml:3: the key 'a' stands twice \(first on line 1\)"):
+        data("a: 1\nb: 2\na: 3\n")
+
+
+def test_variables_come_from_the_environment_with_defaults():
+    """${VAR} and ${VAR:-default} are filled in, inside longer texts too."""
+    assert data("p: ${A}/x\nq: ${B:-y}\nr: ${B:-}", A="/data") == {"p": "/data/x", "q": "y", "r": ""}
+
+
+def test_an_unset_variable_names_its_line_and_the_way_out():
+    """An unset variable without a default is an error at its line."""
+    with pytest.raises(ConfigError, match=r"x.yaml:2: the environment variable ROOT_DIR is not set: export"):
+        data("a: 1\nb: ${ROOT_DIR}")
+
+
+def test_invalid_yaml_names_its_line():
+    """A syntax error is one line with the place, not a traceback."""
+    with pytest.raises(ConfigError, match=r"x.yaml:2: not valid YAML"):
+        data("a: [1, 2\nb: 3")
+
+
+def test_missing_file_is_a_config_error(tmp_path):
+    """A file that is not there is said in one sentence."""
+    with pytest.raises(ConfigError, match="there is no such file"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+def test_binary_file_is_a_config_error(tmp_path):
+    """A PNG given as a config is refused as not being text."""
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    with pytest.raises(ConfigError):
+        read_yaml(path)
+
+
+def test_anchors_and_merge_keys_work():
+    """Anchors and merge keys are read, the key beside a merge wins."""
+    text = "base: &b {x: 1, y: 2}\nmodel:\n  <<: *b\n  y: 3\n"
+    assert data(text)["model"] == {"x": 1, "y": 3}
+
+
+@given(
+    st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.integers() | st.booleans(), max_size=6)
+)
+def test_plain_mappings_come_back_as_written(mapping):
+    """Whatever JSON-like mapping is written comes back the same."""
+    import json
+
+    assert (data(json.dumps(mapping)) or {}) == mapping
