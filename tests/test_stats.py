@@ -56,8 +56,7 @@ def test_linearised_error_equals_statsmodels() -> None:
     import statsmodels.api as sm
 
     first, ones, images = clustered(60)
-    second, _, _ = clustered(60, seed=0)
-    second = np.roll(second, 1)
+    second = 0.9 * np.roll(first, 1)
     codes, n = cluster_codes(images)
     sums = np.stack([np.bincount(codes, v) for v in (first, ones, second, ones)])
     value, error = difference_error(sums)
@@ -223,7 +222,7 @@ ESTIMATES = [
 def test_confidence_and_limit_are_inverses(estimate: object, level: float) -> None:
     """The confidence that the truth lies below a limit is the level of that limit."""
     limit = estimate.limit(level)
-    if limit in (0.0, 1.0) and estimate.value in (0.0, 1.0):
+    if estimate.value == 0 and limit < 1e-12:  # a count of zero: the lower limits are all 0
         return
     assert_allclose(estimate.confidence_below(limit), level, atol=2e-3)
 

@@ -1,0 +1,113 @@
+"""Tests of "no difference" for paired, clustered answers, and the correction for many of them. Pure.
+
+The null hypothesis is that it does not matter which of the two models gave which answer; so the
+reference distribution comes from swapping the two models' answers of whole images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+SWAPS = 9_999
+"""Random swaps of a permutation test; its smallest p-value is 1 / (SWAPS + 1)."""
+
+EXACT_UP_TO = 13
+"""Up to this many changed images every swap is enumerated (at most 8,192) instead of drawn."""
+
+CHUNK_CELLS = 2_000_000
+"""Cells of swap patterns held at a time (16 MB)."""
+
+
+def swap_test(sums: Floats, *, seed: int, swaps: int = SWAPS) -> float:
+    """Return the two-sided p-value of "both ratios are equal" by swapping whole clusters.
+
+    ``sums``: per-cluster numerators and denominators of both models, shape (4, clusters), in the
+    order (above, below, above, below). With equal denominators this is the sign-flip test of the
+    mean difference (Fisher 1935, The Design of Experiments; the +1 of drawn swaps: Phipson & Smyth
+    2010). 1.0 where nothing differs.
+    """
+    whole = sums.sum(axis=1)
+    observed = abs(whole[2] / whole[3] - whole[0] / whole[1])
+    changed = (sums[0] != sums[2]) | (sums[1] != sums[3])
+    n_changed = int(changed.sum())
+    if n_changed == 0:
+        return 1.0
+    moved = np.stack([sums[2] - sums[0], sums[3] - sums[1]])[:, changed].T
+    exact = n_changed <= EXACT_UP_TO
+    patterns = _all_swaps(n_changed) if exact else _random_swaps(n_changed, swaps, seed)
+    as_extreme = 0
+    for swapped in patterns:
+        above, below = (swapped @ moved).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shift = (whole[2] - above) / (whole[3] - below) - (whole[0] + above) / (whole[1] + below)
+        as_extreme += int((np.nan_to_num(np.abs(shift)) >= observed - 1e-12).sum())
+    return as_extreme / 2**n_changed if exact else (as_extreme + 1) / (swaps + 1)
+
+
+def _all_swaps(n_changed: int) -> Iterator[Floats]:
+    """Yield every pattern of swapped (1) and kept (0) clusters, shape (2**n_changed, n_changed)."""
+    yield ((np.arange(2**n_changed)[:, None] >> np.arange(n_changed)) & 1).astype(np.float64)
+
+
+def _random_swaps(n_changed: int, swaps: int, seed: int) -> Iterator[Floats]:
+    """Yield random patterns in chunks, ``swaps`` rows in all."""
+    generator = np.random.default_rng(seed)
+    rows = max(1, CHUNK_CELLS // n_changed)
+    for start in range(0, swaps, rows):
+        size = (min(rows, swaps - start), n_changed)
+        yield generator.integers(0, 2, size=size, dtype=np.int8).astype(np.float64)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the exact two-sided McNemar p-value of two discordant counts (McNemar 1947).
+
+    ``only_first`` rows have the property under the first model alone, ``only_second`` under the
+    second alone. 1.0 where there are none.
+    """
+    from scipy.stats import binomtest
+
+    total = only_first + only_second
+    return float(binomtest(only_first, total, 0.5).pvalue) if total else 1.0
+
+
+def mcnemar_clustered(differences: ArrayLike, codes: NDArray[np.intp]) -> float:
+    """Return the exact two-sided p-value of McNemar's test with rows clustered in images.
+
+    ``differences``: -1, 0 or 1 per row; ``codes``: each row's image, 0..n-1. The net change of every
+    image is as likely up as down under the null (the conditional form of Durkalski et al. 2003,
+    Statistics in Medicine 22(15)); the distribution of the sum is convolved exactly. With one row
+    per image it is ``mcnemar``.
+    """
+    net = np.bincount(codes, weights=np.asarray(differences, dtype=np.float64))
+    steps = np.abs(np.rint(net).astype(np.int64))
+    steps = steps[steps > 0]
+    if steps.size == 0:
+        return 1.0
+    probability = np.ones(1)
+    for step in steps:
+        longer = np.zeros(probability.size + 2 * step)
+        longer[: probability.size] += probability / 2
+        longer[2 * step :] += probability / 2
+        probability = longer
+    sums = np.arange(probability.size) - steps.sum()
+    return float(min(1.0, probability[np.abs(sums) >= abs(round(float(net.sum())))].sum()))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for the whole family shown (Holm 1979), in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    n_tests = len(p_values)
+    adjusted = [1.0] * n_tests
+    running = 0.0
+    for rank, index in enumerate(order):
+        running = max(running, min(1.0, (n_tests - rank) * p_values[index]))
+        adjusted[index] = running
+    return adjusted
