@@ -53,13 +53,13 @@ def summarise(
     results = []
     for (model, dataset), rows in scores.groupby(["model", "dataset"], sort=False):
         protocol = protocols.get(str(dataset), "default")
-        for name, chosen in _slices_of(rows, slices).items():
+        for name, chosen in slice_rows(rows, slices).items():
             place = {"model": str(model), "dataset": str(dataset), "slice": name}
             results.append(place | _result(rows[chosen], seed, protocol))
     return results
 
 
-def _slices_of(rows: pd.DataFrame, wanted: list[str] | None) -> dict[str, BoolArray]:
+def slice_rows(rows: pd.DataFrame, wanted: list[str] | None) -> dict[str, BoolArray]:
     """Return slice name -> rows of it, for ``all`` and every ``tag=value``."""
     parsed = {text: json.loads(text) if isinstance(text, str) else {} for text in rows["tags"].unique()}
     tags = [parsed[text] for text in rows["tags"]]
@@ -78,14 +78,14 @@ def _slices_of(rows: pd.DataFrame, wanted: list[str] | None) -> dict[str, BoolAr
 
 def _result(rows: pd.DataFrame, seed: int, protocol: str) -> dict[str, Any]:
     """Return the numbers of the rows of one model in one slice of one dataset."""
-    ratios = _ratios(rows)
+    ratios = row_ratios(rows)
     above, below = (np.stack([pair[side] for pair in ratios.values()]) for side in (0, 1))
     intervals = ratio_intervals(above, below, rows["image_id"].to_numpy(dtype=str), seed=seed)
     measured = dict(zip(ratios, intervals, strict=True))
     return _record(rows, measured) | _protocol_record(rows, protocol)
 
 
-def _ratios(rows: pd.DataFrame) -> Ratios:
+def row_ratios(rows: pd.DataFrame) -> Ratios:
     """Return metric -> (numerators, denominators), one entry per row."""
     outcome = rows["outcome"].to_numpy(dtype=object)
     answered = np.isin(outcome.astype(str), ANSWERED)
