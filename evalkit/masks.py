@@ -106,6 +106,16 @@ def truth_mask(truth: GroundTruth) -> BoolMask:
     return mask_hw
 
 
+def ring_overlap(truth: GroundTruth) -> BoolMask | None:
+    """Return where two rings of one polygon instance overlap, bool, H x W; None where none do."""
+    overlap_hw = np.zeros((truth.height_px, truth.width_px), dtype=bool)
+    for region in truth.instances:
+        if isinstance(region, Polygons) and len(region.rings_px) > 1:
+            rings = [polygons_to_mask([ring], truth.height_px, truth.width_px) for ring in region.rings_px]
+            overlap_hw |= np.sum(rings, axis=0) > 1
+    return overlap_hw if overlap_hw.any() else None
+
+
 def crop_of(mask_hw: BoolMask) -> CropMask:
     """Return a full-image mask as the tightest crop that holds its foreground."""
     height_px, width_px = mask_hw.shape

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.masks import area, box_of, crop_of, intersection_with, region_mask, truth_mask
-from evalkit.types import CropMask, Decoded, GroundTruth, Polygons, Region
+from evalkit.masks import area, box_of, crop_of, intersection_with, region_mask, ring_overlap, truth_mask
+from evalkit.types import CropMask, Decoded, GroundTruth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,14 +108,13 @@ class Truth:
     @cached_property
     def overlap_hw(self) -> BoolMask:
         """Pixels that more than one polygon or instance covers: where refer's summed masks are 2 or more."""
-        covered = np.zeros((self.height_px, self.width_px), dtype=bool)
-        overlap_hw = np.zeros_like(covered)
+        height_px, width_px = self.height_px, self.width_px
+        kept = self.source.overlap
+        rings_hw = ring_overlap(self.source) if kept is None else region_mask(kept, height_px, width_px)
+        times_covered = np.zeros((height_px, width_px), dtype=np.int16)
         for region in self.source.instances:
-            for part in _parts(region):
-                mask_hw = region_mask(part, self.height_px, self.width_px)
-                overlap_hw |= covered & mask_hw
-                covered |= mask_hw
-        return overlap_hw
+            times_covered += region_mask(region, height_px, width_px)
+        return times_covered > 1 if rings_hw is None else (times_covered > 1) | rings_hw
 
     @cached_property
     def alternatives(self) -> tuple[Truth, ...]:
@@ -139,10 +138,6 @@ def count_row(decoded: Decoded, truth: Truth, *, boundary: bool = True) -> Count
     if not truth.no_target:
         counts["box_iou"] = _returned_box_iou(decoded, truth)
     return counts
-
-
-def _parts(region: Region) -> list[Region]:
-    return [Polygons((ring,)) for ring in region.rings_px] if isinstance(region, Polygons) else [region]
 
 
 def _mask_counts(decoded: Decoded, truth: Truth, *, boundary: bool) -> Counts:

@@ -289,6 +289,7 @@ def truth_to_json(truth: GroundTruth) -> dict[str, Any]:
         "box_px_xyxy": None if truth.box_px_xyxy is None else list(truth.box_px_xyxy),
         "alternatives": [truth_to_json(other) for other in truth.alternatives],
         "exhaustive": truth.exhaustive,
+        "overlap": _overlap_json(truth),
     }
 
 
@@ -308,6 +309,7 @@ def truth_from_json(data: Mapping[str, Any]) -> GroundTruth:
         None if box is None else (box[0], box[1], box[2], box[3]),
         tuple(truth_from_json(other) for other in data["alternatives"]),
         data["exhaustive"],
+        None if data.get("overlap") is None else region(data["overlap"]),
     )
 
 
@@ -317,6 +319,15 @@ def _region_json(region: Region, truth: GroundTruth) -> dict[str, object]:
     if isinstance(region, Rle) and (region.height_px, region.width_px) == (truth.height_px, truth.width_px):
         return region.to_json()
     return rle_encode(region_mask(region, truth.height_px, truth.width_px)).to_json()
+
+
+def _overlap_json(truth: GroundTruth) -> dict[str, object] | None:
+    from evalkit.masks import ring_overlap, rle_encode
+
+    if truth.overlap is not None:
+        return _region_json(truth.overlap, truth)
+    overlap_hw = ring_overlap(truth)
+    return None if overlap_hw is None else rle_encode(overlap_hw).to_json()
 
 
 def _samples_schema() -> pa.Schema:

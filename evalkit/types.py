@@ -80,6 +80,8 @@ class GroundTruth:
     ``box_px_xyxy``: the dataset's own box where it has one (floats, half open), else None.
     ``alternatives``: further annotators of the same sample (SA-Co Gold has three in all).
     ``exhaustive``: False where the annotator says that not every instance is marked.
+    ``overlap``: where rings of one polygon instance overlap, kept when polygons become run lengths
+    (the sums of lichengunc/refer hold 2 there; the protocol ``lisa-exact`` needs it).
     """
 
     height_px: int
@@ -89,6 +91,7 @@ class GroundTruth:
     box_px_xyxy: tuple[float, float, float, float] | None = None
     alternatives: tuple[GroundTruth, ...] = ()
     exhaustive: bool = True
+    overlap: Region | None = None
 
     @property
     def no_target(self) -> bool:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from evalkit.errors import ConfigError, nearest
-from evalkit.protocols import default
+from evalkit.protocols import converseg, default, gseval, lisa, phrasecut, refzom, rela, saco
 from evalkit.protocols.base import Protocol
 
 PROTOCOLS: dict[str, Protocol] = {
     "default": default.PROTOCOL,
+    "lisa": lisa.LISA,
+    "lisa-exact": lisa.LISA_EXACT,
+    "rela": rela.PROTOCOL,
+    "refzom": refzom.REFZOM,
+    "refzom-480": refzom.REFZOM_480,
+    "phrasecut": phrasecut.PROTOCOL,
+    "converseg": converseg.PROTOCOL,
+    "gseval-box": gseval.GSEVAL_BOX,
+    "gseval-mask": gseval.GSEVAL_MASK,
+    "saco": saco.PROTOCOL,
 }
-"""What ``score.protocol`` may name."""
+"""What ``score.protocol`` and a dataset's ``protocol`` may name."""
 
 
 def find_protocol(name: str) -> Protocol:
