@@ -1,0 +1,114 @@
+"""The evaluators' own numbers, reproduced to 1e-6."""
+
+import json
+
+import pytest
+
+from evalkit.masks import rle_decode
+from evalkit.protocols import PROTOCOLS
+from evalkit.types import GroundTruth
+
+
+def targeted(pairs):
+    """Return the pairs that have a target."""
+    return [(decoded, truth) for decoded, truth in pairs if not truth.no_target]
+
+
+@pytest.mark.parametrize(
+    ("choice", "key"), [(list, "rela_official"), (targeted, "rela_official_targeted_only")]
+)
+def test_rela_gives_the_official_numbers(gref_pairs, gref_expected, choice, key, made):
+    """gIoU, cIoU, N-acc, T-acc and Pr equal ReLA's evaluator, with and without no-target rows."""
+    found, wanted = made.numbers("rela", choice(gref_pairs)), gref_expected[key]
+    assert found["giou"] * 100 == pytest.approx(wanted["gIoU"], abs=1e-6)
+    assert found["ciou"] * 100 == pytest.approx(wanted["cIoU"], abs=1e-6)
+    assert found["n_acc"] == pytest.approx(wanted["N_acc"], abs=1e-6)
+    assert found["t_acc"] == pytest.approx(wanted["T_acc"], abs=1e-6)
+    for threshold in ("0.7", "0.8", "0.9"):
+        assert found[f"pr_{threshold}"] * 100 == pytest.approx(wanted[f"Pr@{threshold}"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lisa", "lisa-exact"])
+def test_lisa_gives_its_rule(gref_pairs, gref_expected, name, made):
+    """Without overlapping polygons both of LISA's readings give the same, tiny terms included."""
+    found, wanted = made.numbers(name, gref_pairs), gref_expected["lisa_rule_reimplemented"]
+    assert found["giou"] == pytest.approx(wanted["gIoU"], abs=1e-12)
+    assert found["ciou"] == pytest.approx(wanted["cIoU"], abs=1e-12)
+
+
+def test_converseg_gives_its_rule(gref_pairs, gref_expected, made):
+    """ConverSeg differs from LISA in the ninth digit, and both are met."""
+    found, wanted = made.numbers("converseg", gref_pairs), gref_expected["converseg_rule_reimplemented"]
+    assert found["giou"] == pytest.approx(wanted["gIoU"], abs=1e-12)
+    assert found["ciou"] == pytest.approx(wanted["cIoU"], abs=1e-12)
+
+
+def test_refzom_gives_its_rule_at_native_resolution(gref_pairs, gref_expected, made):
+    """MIoU, oIoU, Acc and P equal RIS-DMMI's rule."""
+    found = made.numbers("refzom", gref_pairs)
+    wanted = gref_expected["refzom_rule_reimplemented_native_resolution"]
+    names = {"miou": "mIoU", "oiou": "oIoU", "acc": "Acc", **{f"p_0.{n}": f"P@0.{n}" for n in range(5, 10)}}
+    for ours, theirs in names.items():
+        assert found[ours] * 100 == pytest.approx(wanted[theirs], abs=1e-6), ours
+
+
+def test_counts_equal_every_row(gref_pairs, gref_expected, made):
+    """Intersection and union of each of the 46 rows are the evaluator's."""
+    frame = made.rows(PROTOCOLS["default"], gref_pairs)
+    for number, (intersection, union) in gref_expected["per_row_I_U"].items():
+        row = frame.iloc[int(number)]
+        assert (row["intersection"], row["union"]) == (intersection, union), number
+
+
+def saco_pairs(folder, annotators, made):
+    """Return the (Decoded, GroundTruth) pairs of the SA-Co fixture for these annotators."""
+    files = [
+        json.loads(
+            (folder / f"dataset-fixtures/saco_gold/gold_fixture_merged_{a}_release_test.json").read_text()
+        )
+        for a in annotators
+    ]
+    predictions = json.loads((folder / "known-answers/saco_gold_fixture_predictions.json").read_text())
+    pairs = []
+    for image in files[0]["images"]:
+        truths = [saco_truth(file, image, made) for file in files]
+        first = truths[0]
+        truth = GroundTruth(
+            first.height_px,
+            first.width_px,
+            first.instances,
+            alternatives=tuple(truths[1:]),
+            exhaustive=first.exhaustive,
+        )
+        mine = [p for p in predictions if p["image_id"] == image["id"]]
+        masks = [rle_decode(made.rle(p["segmentation"])) for p in mine]
+        pairs.append((made.decoded(masks, [p["score"] for p in mine]), truth))
+    return pairs
+
+
+def saco_truth(file, image, made):
+    """Return one annotator's truth of one pair."""
+    found = [a for a in file["annotations"] if a["image_id"] == image["id"]]
+    own = next(i for i in file["images"] if i["id"] == image["id"])
+    return GroundTruth(
+        image["height"],
+        image["width"],
+        tuple(made.rle(a["segmentation"]) for a in found),
+        exhaustive=bool(own["is_instance_exhaustive"]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("annotators", "key"), [("abc", "gold_fixture_oracle_segm"), ("a", "gold_fixture_a_only_segm")]
+)
+def test_saco_gives_the_official_numbers(shared_data, annotators, key, made):
+    """cgF1, pmF1 and IL_MCC equal SAM 3's evaluator for one annotator and for the oracle over three."""
+    wanted = json.loads((shared_data / "known-answers/saco_gold_fixture_expected.json").read_text())[key]
+    found = made.numbers("saco", saco_pairs(shared_data, annotators, made))
+    names = {"cgf1": "cgF1", "pmf1": "positive_micro_F1"}
+    for ours, theirs in names.items():
+        assert found[ours] == pytest.approx(wanted[f"cgF1_eval_segm_{theirs}"], abs=1e-9)
+        for threshold in ("0.5", "0.75"):
+            official = wanted[f"cgF1_eval_segm_{theirs}@{threshold}"]
+            assert found[f"{ours}_{threshold}"] == pytest.approx(official, abs=1e-9)
+    assert found["il_mcc"] == pytest.approx(wanted["cgF1_eval_segm_IL_MCC"], abs=1e-9)
