@@ -1,0 +1,106 @@
+"""``image-segmentation-001`` on Vertex: ``:predict`` with full-image PNG masks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+
+from evalkit.simulator import gemini_wire, personas
+from evalkit.simulator.catalogue import SEGMENTATION_MODEL
+from evalkit.simulator.drafts import Drawn
+from evalkit.simulator.exchange import Call
+from evalkit.simulator.lookup import Entry
+from evalkit.simulator.personas import PERSONAS, question_rng
+from evalkit.simulator.speaker import Speaker, Spoken
+from evalkit.simulator.wire_errors import bad_argument, unknown_model
+
+PROMPT_MODES = ("PROMPT", "SEMANTIC")
+
+WHOLE_MODES = ("FOREGROUND", "BACKGROUND")
+
+DEFAULT_PERSONA = "png-masks"
+
+
+def predict(speaker: Speaker, call: Call, request: dict[str, Any]) -> Spoken:
+    """Return the answer to a ``:predict`` body (camelCase). Raises ``ApiError``.
+
+    Prompt and semantic modes give one mask per object; foreground and background give one mask
+    made of every annotated object of the photograph.
+    """
+    if call.model != SEGMENTATION_MODEL:
+        raise unknown_model(call.model or "", call.version, "predict")
+    call.persona = call.persona or DEFAULT_PERSONA
+    instances, parameters = request.get("instances") or [{}], request.get("parameters") or {}
+    image, prompt = instances[0].get("image") or {}, instances[0].get("prompt") or ""
+    mode = str(parameters.get("mode") or "PROMPT").upper()
+    if mode not in (*PROMPT_MODES, *WHOLE_MODES):
+        raise bad_argument(f"Mode {mode} is not supported here.")
+    if mode in PROMPT_MODES and not prompt:
+        raise bad_argument(f"A prompt is required in mode {mode}.")
+    data = gemini_wire.decode_base64(image.get("bytesBase64Encoded", ""))
+    gemini_wire.image_size_px(data)
+    entries = _entries(speaker, mode, prompt, hashlib.sha256(data).hexdigest())
+    call.sample_id = entries[0].sample.sample_id if len(entries) == 1 else None
+    question = "\x1f".join((SEGMENTATION_MODEL, call.persona, mode, *(_name(entry) for entry in entries)))
+    happening = speaker.meet_fault(call, question)
+    rng = question_rng(speaker.seed, question)
+    drawn = _unique([one for entry in entries for one in _draw(call.persona, entry, rng)])
+    masks = _whole(drawn, mode) if mode in WHOLE_MODES else [one.mask_hw for one in drawn]
+    label = prompt or mode.lower()
+    predictions = [_prediction(mask_hw, label, parameters, rng) for mask_hw in masks]
+    threshold = float(parameters.get("confidenceThreshold") or 0.0)
+    kept = [one for one in predictions if one["labels"][0]["score"] >= threshold]
+    kept = kept[: int(parameters.get("maxPredictions") or len(kept))]
+    return Spoken({"predictions": kept} if kept else {}, happening, speaker.latency(rng))
+
+
+def _entries(speaker: Speaker, mode: str, prompt: str, image_sha256: str) -> list[Entry]:
+    if mode in WHOLE_MODES:
+        return speaker.index.of_image(image_sha256)
+    entry = speaker.index.find([prompt], image_sha256)
+    return [entry] if entry else []
+
+
+def _name(entry: Entry) -> str:
+    return f"{entry.sample.dataset}/{entry.sample.split}/{entry.sample.sample_id}"
+
+
+def _draw(persona: str, entry: Entry, rng: np.random.Generator) -> tuple[Drawn, ...]:
+    return personas.draw_objects(PERSONAS[persona], entry.sample, rng)
+
+
+def _unique(drawn: list[Drawn]) -> list[Drawn]:
+    """Return the objects without repeats, best known by their boxes."""
+    return list({one.box: one for one in drawn}.values())
+
+
+def _whole(drawn: list[Drawn], mode: str) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
+    if not drawn:
+        return []
+    foreground_hw = np.logical_or.reduce([one.mask_hw for one in drawn])
+    return [~foreground_hw if mode == "BACKGROUND" else foreground_hw]
+
+
+def _prediction(
+    mask_hw: np.ndarray[Any, np.dtype[np.bool_]],
+    label: str,
+    parameters: dict[str, Any],
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Return one prediction; ``binaryColorThreshold`` -1 asks for soft grey values."""
+    from PIL import Image, ImageFilter
+
+    image = Image.fromarray(np.where(mask_hw, 255, 0).astype(np.uint8))
+    if float(parameters.get("binaryColorThreshold") or 96) < 0:
+        image = image.filter(ImageFilter.GaussianBlur(2))
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return {
+        "bytesBase64Encoded": base64.b64encode(stream.getvalue()).decode("ascii"),
+        "mimeType": "image/png",
+        "labels": [{"label": label, "score": round(float(rng.uniform(0.6, 0.99)), 4)}],
+    }
