@@ -98,5 +98,26 @@ def score(run_path: str, protocol: str | None, out: Path | None, engine: Any, **
     score_command(run_path, decode=decode, protocol=protocol, out=out, engine=engine)
 
 
+@main.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 = any free one."
+)
+@click.option(
+    "--faults", help="YAML or JSON list of scripted faults, such as {kind: unavailable, every: 10}."
+)
+@click.option(
+    "--config", help="Answer about the datasets of this config; the bundled everyday one where not given."
+)
+@click.option("--seed", type=int, help="Seed of the answers' errors; the config's where not given.")
+@click.option(
+    "--latency", "latency_s", type=float, default=0.5, show_default=True, help="Median answer time, seconds."
+)
+def simulate(port: int, faults: str | None, config: str | None, seed: int | None, latency_s: float) -> None:
+    """Start a local Gemini that answers from the ground truth, to rehearse a config without quota."""
+    from evalkit.simulator.command import simulate_command
+
+    simulate_command(port=port, faults=faults, config=config, seed=seed, latency_s=latency_s, show=click.echo)
+
+
 if __name__ == "__main__":
     sys.exit(main())
