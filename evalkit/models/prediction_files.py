@@ -80,10 +80,13 @@ def check_prediction(line: Mapping[str, Any], size_px: tuple[int, int], where: s
                 f"image) and counts; its size is {mask.get('size')}"
             )
         if isinstance(mask["counts"], list):
-            rle_from_counts(mask["counts"], *size_px)
+            try:
+                rle_from_counts(mask["counts"], *size_px)
+            except DataError as error:
+                raise DataError(f"{where}: {error}") from error
         elif not mask["counts"].isascii():
             raise DataError(f"{where}: the counts of the mask are not COCO run lengths (ASCII text)")
-    elif mask is not None and not isinstance(mask, list):
+    elif mask is not None and not _is_polygons(mask):
         raise DataError(
             f"{where}: the mask is a {type(mask).__name__}; it must be run lengths, polygons or null"
         )
@@ -95,6 +98,12 @@ def check_prediction(line: Mapping[str, Any], size_px: tuple[int, int], where: s
         raise DataError(
             f'{where}: "bbox" {line["bbox"]} is in fractions of the image; write pixels, or give the mask'
         )
+
+
+def _is_polygons(mask: Any) -> bool:
+    return isinstance(mask, list) and all(
+        isinstance(ring, list) and all(isinstance(v, int | float) for v in ring) for ring in mask
+    )
 
 
 def _is_box(box: Any) -> bool:
