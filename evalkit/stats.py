@@ -8,7 +8,7 @@ given together share the same draws. Measured coverage and false alarms: docs/st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -73,9 +73,13 @@ def ratio_intervals(
     *,
     seed: int,
     draws: int = DRAWS,
+    shares: Sequence[bool] | None = None,
 ) -> list[Interval | None]:
-    """Return the 95 % interval of many ratios over the same rows; arrays are (metrics, rows)."""
-    estimates = ratio_estimates(numerators, denominators, clusters, seed=seed, draws=draws)
+    """Return the 95 % interval of many ratios over the same rows; arrays are (metrics, rows).
+
+    ``shares``: see ``ratio_estimates``.
+    """
+    estimates = ratio_estimates(numerators, denominators, clusters, seed=seed, draws=draws, shares=shares)
     return [None if estimate is None else interval_of(estimate) for estimate in estimates]
 
 
@@ -86,10 +90,13 @@ def ratio_estimates(
     *,
     seed: int,
     draws: int = DRAWS,
+    shares: Sequence[bool] | None = None,
 ) -> list[Estimate | None]:
     """Return an estimate of each ratio of sums; ``numerators``, ``denominators``: (metrics, rows).
 
-    A slice is the same rows with zeros outside it. Usually the studentised bootstrap over clusters,
+    A slice is the same rows with zeros outside it. ``shares``: per metric, whether it lies in 0..1
+    by definition (a rate, an IoU) and not by chance (a latency below one second); where not
+    given, every metric whose numerators all lie between 0 and their denominators. Usually the studentised bootstrap over clusters,
     whose error in each draw is the linearised one (Cochran 1977, section 6.3). Where fewer than
     ``FEW_CLUSTERS`` clusters differ from the most common value: the Wilson score interval with a
     design effect for shares and other numbers within 0..1, Student's t for the rest. None where
@@ -105,6 +112,7 @@ def ratio_estimates(
         for m in range(len(above))
     ]
     kinds = [_ratio_kind(below[m], sums[m]) for m in range(len(above))]
+    most = [_most(above[m], below[m], shares is None or shares[m]) for m in range(len(above))]
     drawn = [m for m, kind in enumerate(kinds) if kind == "bootstrap"]
     moments = (
         _drawn_totals(np.concatenate([_ratio_columns(sums[m]) for m in drawn]), draws, seed)
@@ -117,9 +125,9 @@ def ratio_estimates(
             made.append(None)
         elif kind == "bootstrap" and moments is not None:
             first = 5 * drawn.index(m)
-            made.append(_studentised(sums[m], moments[first : first + 5], *_range(above[m], below[m])))
+            made.append(_studentised(sums[m], moments[first : first + 5], most[m]))
         else:
-            made.append(_few_clusters_ratio(above[m], below[m], sums[m]))
+            made.append(_few_clusters_ratio(below[m], sums[m], most[m]))
     return made
 
 
@@ -133,10 +141,10 @@ def _ratio_kind(below: Floats, sums: Floats) -> str:
     return "few" if few else "bootstrap"
 
 
-def _range(above: Floats, below: Floats) -> tuple[float, float]:
-    """Return the bounds of what a ratio can be, from its rows."""
-    least = 0.0 if (above >= 0).all() else -np.inf
-    return least, 1.0 if least == 0 and (above <= below * (1 + 1e-9)).all() else np.inf
+def _most(above: Floats, below: Floats, may_be_share: bool) -> float:
+    """Return the largest value that a ratio can have: 1 for a share, else infinity."""
+    within = bool((above >= 0).all() and (above <= below * (1 + 1e-9)).all())
+    return 1.0 if may_be_share and within else np.inf
 
 
 def _ratio_columns(sums: Floats) -> Floats:
@@ -156,19 +164,19 @@ def _ratio_error(totals: Floats, n_clusters: int) -> tuple[Floats, Floats]:
     return ratio, error
 
 
-def _studentised(sums: Floats, moments: Floats, least: float, most: float) -> Estimate:
+def _studentised(sums: Floats, moments: Floats, most: float) -> Estimate:
     """Return the studentised estimate of a ratio from its drawn ``moments``, shape (5, draws)."""
     n_clusters = int((sums[1] != 0).sum())
     value, error = _ratio_error(_ratio_columns(sums).sum(axis=1), n_clusters)
     drawn, drawn_error = _ratio_error(moments, n_clusters)
     usable = np.isfinite(drawn) & (drawn_error > 1e-9 * float(error))
     pivots = np.sort((drawn[usable] - value) / drawn_error[usable])
+    least = 0.0 if (sums[0] >= 0).all() else -np.inf
     return Studentised(float(value), float(error), pivots, least, most)
 
 
-def _few_clusters_ratio(above: Floats, below: Floats, sums: Floats) -> Estimate:
+def _few_clusters_ratio(below: Floats, sums: Floats, most: float) -> Estimate:
     """Return the estimate of a ratio that too few clusters inform for a bootstrap."""
-    least, most = _range(above, below)
     n_clusters = int((sums[1] != 0).sum())
     value = float(sums[0].sum() / sums[1].sum())
     if most == 1.0:
@@ -176,6 +184,7 @@ def _few_clusters_ratio(above: Floats, below: Floats, sums: Floats) -> Estimate:
     if n_clusters == 1:
         return SingleImage(value)
     error = float(_ratio_error(_ratio_columns(sums).sum(axis=1), n_clusters)[1])
+    least = 0.0 if (sums[0] >= 0).all() else -np.inf
     return Student(value, value, error, n_clusters - 1, least, most)
 
 
@@ -195,6 +204,7 @@ def paired_difference(
     *,
     seed: int,
     draws: int = DRAWS,
+    share: bool = True,
 ) -> Estimate | None:
     """Return the ratio of ``second`` minus the ratio of ``first``, paired by cluster.
 
@@ -203,9 +213,9 @@ def paired_difference(
     ``FEW_CLUSTERS`` clusters changed: Student's t on the linearised error with one answer more on
     either side (Agresti & Min 2005, Statistics in Medicine 24(5)), so that no change at all in n
     answers still leaves about 2/n either way. None where either ratio is undefined, or where one
-    image cannot tell anything.
+    image cannot tell anything. ``share``: the metric lies in 0..1 by definition.
     """
-    return paired_differences([first], [second], clusters, seed=seed, draws=draws)[0]
+    return paired_differences([first], [second], clusters, seed=seed, draws=draws, shares=[share])[0]
 
 
 def paired_differences(
@@ -215,6 +225,7 @@ def paired_differences(
     *,
     seed: int,
     draws: int = DRAWS,
+    shares: Sequence[bool] | None = None,
 ) -> list[Estimate | None]:
     """Return ``paired_difference`` of many metrics over the same rows, with shared draws."""
     codes, n_clusters = cluster_codes(clusters)
@@ -231,7 +242,7 @@ def paired_differences(
             at = 4 * drawn.index(m)
             made.append(_percentile_difference(sums[m], totals[at : at + 4]))
         else:
-            made.append(_few_clusters_difference(rows[m], sums[m]))
+            made.append(_few_clusters_difference(rows[m], sums[m], may_be_share=shares is None or shares[m]))
     return made
 
 
@@ -252,11 +263,12 @@ def _percentile_difference(sums: Floats, totals: Floats) -> Estimate:
     return Percentile(value, drawn, int(((sums[1] != 0) | (sums[3] != 0)).sum()))
 
 
-def _few_clusters_difference(rows: Floats, sums: Floats) -> Estimate | None:
+def _few_clusters_difference(rows: Floats, sums: Floats, *, may_be_share: bool) -> Estimate | None:
     """Return Student's t on the linearised error, with pseudo-answers where the metric is bounded."""
     n_clusters = int(((sums[1] != 0) | (sums[3] != 0)).sum())
     value, error = difference_error(sums)
-    bounded = _range(rows[0], rows[1])[1] == 1.0 and _range(rows[2], rows[3])[1] == 1.0
+    sides = ((rows[0], rows[1]), (rows[2], rows[3]))
+    bounded = all(_most(above, below, may_be_share) == 1.0 for above, below in sides)
     if n_clusters < 2:
         return Student(value, 0.0, 1.0, 1, -1.0, 1.0) if bounded else None
     if not bounded:

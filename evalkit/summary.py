@@ -38,6 +38,9 @@ SIZE_LIMITS_PX2 = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**
 MAX_TAG_VALUES = 50
 """A tag with more values than this is an identifier, not a slice."""
 
+AMOUNTS = frozenset({"latency_s", "input_tokens", "output_tokens", "thought_tokens"})
+"""Metrics that are means of amounts; all others lie in 0..1 by definition."""
+
 LATENCY_PERCENTILES = (50, 90, 95, 99)
 
 
@@ -80,7 +83,9 @@ def _result(rows: pd.DataFrame, seed: int, protocol: str) -> dict[str, Any]:
     """Return the numbers of the rows of one model in one slice of one dataset."""
     ratios = row_ratios(rows)
     above, below = (np.stack([pair[side] for pair in ratios.values()]) for side in (0, 1))
-    intervals = ratio_intervals(above, below, rows["image_id"].to_numpy(dtype=str), seed=seed)
+    images = rows["image_id"].to_numpy(dtype=str)
+    shares = [metric not in AMOUNTS for metric in ratios]
+    intervals = ratio_intervals(above, below, images, seed=seed, shares=shares)
     measured = dict(zip(ratios, intervals, strict=True))
     return _record(rows, measured) | _protocol_record(rows, protocol)
 

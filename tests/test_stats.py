@@ -245,3 +245,14 @@ def test_enough_images_use_the_bootstrap() -> None:
     """The studentised bootstrap is the rule, formulas the exception."""
     values, ones, images = clustered(30)
     assert isinstance(ratio_estimates(values, ones, images, seed=0)[0], Studentised)
+
+
+def test_a_latency_below_one_second_is_not_a_share() -> None:
+    """Said to be no share, a constant 0.05 s keeps no width; said to be one, it is an uncertain rate."""
+    latency_s, ones = np.full(20, 0.05), np.ones(20)
+    exact = ratio_intervals([latency_s], [ones], np.arange(20), seed=0, shares=[False])[0]
+    share = ratio_intervals([latency_s], [ones], np.arange(20), seed=0)[0]
+    assert exact is not None
+    assert share is not None
+    assert exact.high == pytest.approx(0.05)
+    assert share.high > 0.15
