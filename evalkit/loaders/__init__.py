@@ -1,0 +1,116 @@
+"""Datasets on disk -> samples: one file per format, looked up in ``LOADERS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from evalkit.cards import Card, card_files, find_card
+from evalkit.config import DatasetConfig
+from evalkit.errors import ConfigError, DataError, nearest
+from evalkit.loaders.coco import load_coco
+from evalkit.loaders.files import join, place
+from evalkit.loaders.jsonl import load_jsonl
+from evalkit.loaders.select import select_whole_images
+from evalkit.types import Sample
+
+Loader = Callable[[DatasetConfig, Path], Iterator[Sample]]
+"""A dataset's entry and the folder its relative paths start from -> its samples, one at a time."""
+
+LOADERS: dict[str, Loader] = {
+    "jsonl": load_jsonl,
+    "coco": load_coco,
+}
+"""What ``format:`` may name."""
+
+
+def load_samples(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
+    """Yield the samples of a config's dataset: a card's, or described inline.
+
+    ``directory``: the folder that the entry's relative paths start from (the config file's).
+    Raises ``ConfigError`` on an unknown name, format, split or option, ``DataError`` on the files.
+    """
+    resolved = resolve_dataset(dataset, directory)
+    loader = LOADERS[resolved.format or ""]
+    return _without_repeats(loader(resolved, directory), resolved.name)
+
+
+def resolve_dataset(dataset: DatasetConfig, directory: Path) -> DatasetConfig:
+    """Return the entry with what its card adds, and every location absolute.
+
+    A card is found by the entry's name where it has no ``format``; what the entry says goes before the
+    card. An inline entry without ``split`` takes the default split of the card named like its format.
+    """
+    if dataset.format is not None:
+        if dataset.format not in LOADERS:
+            raise ConfigError(
+                f"dataset '{dataset.name}': there is no format '{dataset.format}'.{nearest(dataset.format, LOADERS)}"
+            )
+        card = find_card(dataset.format) if dataset.format in card_files() else None
+        changes: dict[str, object] = {"split": dataset.split or (card.default_split if card else None)}
+    else:
+        card = _card_of(dataset)
+        changes = _from_card(dataset, card)
+    for key in ("root", "path", "images"):
+        location = getattr(dataset, key)
+        if location is not None:
+            changes[key] = place(directory.absolute(), location)
+    if (
+        "root" in changes
+        and "path" not in changes
+        and card is not None
+        and dataset.format is None
+        and card.path
+    ):
+        changes["path"] = join(str(changes["root"]), card.path)
+    return dataset.model_copy(update=changes)
+
+
+def _card_of(dataset: DatasetConfig) -> Card:
+    known = card_files()
+    if dataset.name not in known:
+        raise ConfigError(
+            f"dataset '{dataset.name}' is no card and has no `format:`.{nearest(dataset.name, known)} "
+            f"Name a card, or add `format:` (one of {', '.join(sorted(LOADERS))}) and `root:` or `path:`"
+        )
+    card = find_card(dataset.name)
+    if card.format not in LOADERS:
+        raise ConfigError(
+            f"card '{card.name}': there is no format '{card.format}'.{nearest(card.format, LOADERS)}"
+        )
+    return card
+
+
+def _from_card(dataset: DatasetConfig, card: Card) -> dict[str, object]:
+    changes: dict[str, object] = {
+        "format": card.format,
+        "split": dataset.split or card.default_split,
+        "partition": dataset.partition or card.partition,
+        "options": {**card.options, **dataset.options},
+    }
+    if dataset.images is None:
+        changes["images"] = card.images_folder()
+    if dataset.root is None and dataset.path is None:
+        if card.root is None and card.path is None:
+            raise ConfigError(
+                f"dataset '{card.name}' is not shipped: download it ({card.source}) and set `root:` to the "
+                f"folder that holds {card.layout}"
+            )
+        changes["root"] = None if card.root is None else place(card.directory, card.root)
+        changes["path"] = None if card.path is None else place(card.directory, card.path)
+    return changes
+
+
+def _without_repeats(samples: Iterator[Sample], dataset: str) -> Iterator[Sample]:
+    seen: set[str] = set()
+    for sample in samples:
+        if sample.sample_id in seen:
+            raise DataError(
+                f"dataset '{dataset}': the sample id '{sample.sample_id}' occurs twice, so its answers could "
+                "not be told apart: the annotation file is damaged or was put together from two"
+            )
+        seen.add(sample.sample_id)
+        yield sample
+
+
+__all__ = ["LOADERS", "Loader", "load_samples", "resolve_dataset", "select_whole_images"]
