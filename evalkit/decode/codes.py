@@ -1,0 +1,78 @@
+"""Every code a verdict can hold, with one line of meaning. Codes are added, never reused.
+
+The reference pages are generated from these tables, and a test holds the decoder to them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WIRE_FORMATS: Final[dict[str, str]] = {
+    "png_data_url": "an image as data:image/...;base64, inside box_2d (Gemini 2.5 as documented)",
+    "png_base64": "the same image as bare base64, without the data: prefix",
+    "polygon_pairs": "contour points as [[x, y], ...], one ring or a list of rings",
+    "polygon_flat": "contour points as one flat list [x, y, x, y, ...], or a list of such rings",
+    "polygon_points": 'contour points as [{"x": .., "y": ..}, ...], one ring or a list of rings',
+    "polygon_chunked": "one flat contour cut into rows: [[y, x, y, x], [...]]",
+    "polygon_string": 'contour points as text: "x,y,x,y"',
+    "sub_boxes": "a list of boxes [[y0, x0, y1, x1], ...] whose union is the mask",
+    "rle": 'COCO run lengths {"size": [h, w], "counts": ...} of the full image',
+    "seg_tokens": "leaked <seg_N> mask tokens, for which no decoder is public",
+    "placeholder": "a word, an id or a link where the mask should stand",
+    "box_only": "an item with a box and no mask",
+    "vertex_png": "a full-image mask of Vertex image segmentation (bytesBase64Encoded)",
+}
+
+FAILURES: Final[dict[str, str]] = {
+    "empty_response": "the answer has no text",
+    "truncated": "the answer ends in the middle, before anything usable was complete",
+    "no_json": "prose or other text without any JSON to read",
+    "malformed_json": "JSON is there but what is needed of it cannot be read",
+    "wrong_shape": "the JSON can be read but holds no item, or a mask of a type that is none",
+    "box_missing": "the mask needs a box to be placed by and the item has none",
+    "box_invalid": "the box has not four finite numbers, no area, or lies off the image",
+    "mask_missing": "the item has no mask",
+    "mask_tokens": "the mask is <seg_N> tokens, which cannot be decoded",
+    "mask_placeholder": "a word, an id or a link stands where the mask should",
+    "mask_bad_base64": "the mask's text is not base64",
+    "mask_bad_png": "the mask's bytes are not an image that can be read, or one of absurd size",
+    "mask_empty": "the mask is there and holds no foreground",
+    "polygon_degenerate": "fewer than three distinct points, or no pixel inside",
+    "polygon_ambiguous": "several orders or frames fit the box equally and give different masks",
+    "repetition": "the answer runs away, repeating itself",
+    "thinking_used_budget": "all output tokens went into thinking; there is no answer",
+    "too_large": "the masks of this answer exceed the limits on pixels or points",
+}
+
+REPAIRS: Final[dict[str, str]] = {
+    "fence": "a code fence was taken off (allowed in a strict answer)",
+    "prose_around": "text before, after or between the JSON was left aside",
+    "wrapper": "the list stood in an object that the prompt did not ask for",
+    "single_object": "one object stood where a list was asked",
+    "alternate_key": "the box or the mask stood under another key than the one asked",
+    "truncated_tail": "the answer ends in the middle; what was complete before was kept",
+    "trailing_comma": "a comma before a closing bracket was passed over",
+    "raw_newline": "a line break or control character inside a string was passed over",
+    "base64_padding": "missing '=' at the end of the base64 text was added",
+    "missing_prefix": "base64 stood without the data: prefix that was asked",
+    "corners_sorted": "the box's corners were inverted",
+    "box_clamped": "the box reaches past 0..1000; the part off the image was cut",
+    "pixel_box": "the box is in pixels, not in 0..1000",
+    "order_swapped": "coordinates were in the other order than the prompt states",
+    "frame_box_local": "points are 0..1000 inside box_2d though the prompt states the full image",
+    "frame_image": "points are 0..1000 over the full image though the prompt states box_2d",
+    "pixel_points": "the contour's points are in pixels, not in 0..1000",
+    "bad_point_dropped": "a contour point that cannot be read was left out",
+    "several_values": "several JSON values were read as one answer",
+    "salvaged": "the JSON as a whole cannot be read; its intact items were read one by one",
+    "quoted_number": "numbers of the box stood in quotes",
+    "tokens_dropped": "mask tokens before a complete image in the same string were left aside",
+}
+
+
+class Unreadable(Exception):
+    """A mask or a box cannot be read: ``code`` is one of ``FAILURES``. Caught per item."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code

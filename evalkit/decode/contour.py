@@ -1,0 +1,207 @@
+"""Contours in 0..1000: the five spellings share this reading of points, order and frame.
+
+Models swap ``[x, y]`` and ``[y, x]`` and mix the full image with box_2d as the frame. The box
+tells: a contour's extent should be the box. The prompt's reading holds unless another fits
+clearly better; where two fit about equally and give different masks, neither is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from evalkit.decode.boxes import NORM, Box, finite
+from evalkit.decode.codes import Unreadable
+from evalkit.decode.loose_json import LooseList
+from evalkit.decode.mask_reading import Context, MaskRead, PixelBudget
+from evalkit.decode.rasterise import Ring, fill_rings
+from evalkit.masks import area
+from evalkit.types import CropMask
+
+MAX_POINTS: Final = 50_000
+MARGIN: Final = 0.1
+"""Two readings whose fits (0..1) differ by less fit about equally (our choice: contours and boxes
+of one answer agree to about 1 % of the image, which moves the fit by up to 0.07)."""
+SAME_MASK: Final = 0.9
+"""Two masks of at least this IoU count as the same: a wrong choice costs less than the margin."""
+_MAX_DROPPED: Final = 0.25
+
+Frame = Literal["image", "box", "pixel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contour:
+    """Rings as N x 2 raw numbers in the answer's order. ``named``: x and y were named, not ordered."""
+
+    rings: list[Ring]
+    named: bool = False
+    repairs: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read a contour: which number comes first, and what 0..1000 spans."""
+
+    order: Literal["xy", "yx"]
+    frame: Frame
+
+
+def make_contour(rows: Sequence[Sequence[Any]], *, dropped: int = 0, named: bool = False) -> Contour:
+    """Return the contour of rings of points. Raises ``Unreadable``: polygon_degenerate, too_large.
+
+    ``rows``: per ring its points, each a pair of numbers, or anything else, which is dropped and
+    counted; more than a quarter dropped is no contour any more.
+    """
+    rings: list[Ring] = []
+    total = sum(len(ring) for ring in rows) + dropped
+    if total > MAX_POINTS:
+        raise Unreadable("too_large")
+    for ring in rows:
+        points = [point for point in ring if _is_point(point)]
+        dropped += len(ring) - len(points)
+        if isinstance(ring, LooseList):
+            dropped += ring.dropped
+        if len({(float(a), float(b)) for a, b in points}) >= 3:
+            rings.append(np.asarray(points, dtype=np.float64))
+    if not rings or dropped > _MAX_DROPPED * total:
+        raise Unreadable("polygon_degenerate")
+    return Contour(rings, named, ["bad_point_dropped"] if dropped else [])
+
+
+def _is_point(point: Any) -> bool:
+    return (
+        isinstance(point, (list, tuple))
+        and len(point) == 2
+        and finite(point[0])
+        and finite(point[1])
+        and not (isinstance(point, LooseList) and point.dropped)
+    )
+
+
+def read_contour(contour: Contour, context: Context) -> MaskRead:
+    """Return the mask under the prompt's reading, or under the one that fits the box clearly better.
+
+    Raises ``Unreadable``: polygon_ambiguous, polygon_degenerate, box_missing (frame ``box``).
+    """
+    asked = Reading("xy" if contour.named else context.asked.point_order, context.asked.frame)
+    if context.box is None:
+        if asked.frame == "box":
+            raise Unreadable("box_missing")
+        if _highest(contour) > NORM and _fits_image(contour, asked.order, context):
+            asked = Reading(asked.order, "pixel")
+        return _finish(contour, asked, asked, context)
+    fits = {reading: _fit(contour, reading, context) for reading in _readings(contour, asked, context)}
+    asked = asked if asked in fits else max(fits, key=lambda reading: fits[reading])
+    best = max(fits.values())
+    # The asked reading stays unless another is better by the margin.
+    chosen = asked if fits[asked] >= best - MARGIN else max(fits, key=lambda reading: fits[reading])
+    rivals = [r for r in fits if r is not chosen and fits[r] > fits[chosen] - MARGIN]
+    return _finish(contour, chosen, Reading(asked.order, context.asked.frame), context, rivals)
+
+
+def _readings(contour: Contour, asked: Reading, context: Context) -> list[Reading]:
+    """Return the readings worth comparing; pixels only where 0..1000 is impossible or unlikely."""
+    orders: list[Literal["xy", "yx"]] = ["xy"] if contour.named else ["xy", "yx"]
+    frames: list[Frame] = ["image", "box"]
+    box = context.needed_box()
+    if _highest(contour) > 1.02 * NORM or box.in_pixels:
+        frames = ["pixel", "image"] if box.in_pixels else ["pixel"]
+        if not box.in_pixels and not any(_fits_image(contour, order, context) for order in orders):
+            frames = ["image"]
+    elif max(_fit(contour, Reading(order, frame), context) for order in orders for frame in frames) < 0.5:
+        frames.append("pixel")
+    return [Reading(order, frame) for order in orders for frame in frames]
+
+
+def _highest(contour: Contour) -> float:
+    return max(float(ring.max()) for ring in contour.rings)
+
+
+def _fits_image(contour: Contour, order: str, context: Context) -> bool:
+    """True where all points lie on the image when they are read as pixels."""
+    high = np.max([ring.max(axis=0) for ring in contour.rings], axis=0)
+    low = min(float(ring.min()) for ring in contour.rings)
+    x, y = high if order == "xy" else high[::-1]
+    return bool(low >= 0 and x <= context.width_px and y <= context.height_px)
+
+
+def _scale(reading: Reading, context: Context) -> tuple[float, float, float, float]:
+    """Return ``(x_scale, x_offset, y_scale, y_offset)`` that turn raw numbers into 0..1000 of the image."""
+    if reading.frame == "image":
+        return 1.0, 0.0, 1.0, 0.0
+    if reading.frame == "pixel":
+        return NORM / context.width_px, 0.0, NORM / context.height_px, 0.0
+    y0, x0, y1, x1 = context.needed_box().norm_yxyx
+    return (x1 - x0) / NORM, x0, (y1 - y0) / NORM, y0
+
+
+def _fit(contour: Contour, reading: Reading, context: Context) -> float:
+    """Return how well a contour's extent matches the box: intersection over union, 0..1."""
+    x_scale, x_offset, y_scale, y_offset = _scale(reading, context)
+    low = np.min([ring.min(axis=0) for ring in contour.rings], axis=0)
+    high = np.max([ring.max(axis=0) for ring in contour.rings], axis=0)
+    x, y = (0, 1) if reading.order == "xy" else (1, 0)
+    extent = (
+        float(low[y]) * y_scale + y_offset,
+        float(low[x]) * x_scale + x_offset,
+        float(high[y]) * y_scale + y_offset,
+        float(high[x]) * x_scale + x_offset,
+    )
+    return _box_iou(extent, context.needed_box().norm_yxyx)
+
+
+def _box_iou(first: Box, second: Box) -> float:
+    height = min(first[2], second[2]) - max(first[0], second[0])
+    width = min(first[3], second[3]) - max(first[1], second[1])
+    if height <= 0 or width <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return height * width / (areas - height * width)
+
+
+def _finish(
+    contour: Contour, chosen: Reading, asked: Reading, context: Context, rivals: Sequence[Reading] = ()
+) -> MaskRead:
+    """Rasterise the chosen reading; a rival that fits as well must give the same mask."""
+    mask = _rasterise(contour, chosen, context, context.budget)
+    for rival in rivals:
+        try:
+            other = _rasterise(contour, rival, context, PixelBudget(context.height_px * context.width_px * 4))
+        except Unreadable:
+            continue
+        if _mask_iou(mask, other) < SAME_MASK:
+            raise Unreadable("polygon_ambiguous")
+    repairs = list(contour.repairs)
+    if chosen.order != asked.order:
+        repairs.append("order_swapped")
+    if chosen.frame != asked.frame:
+        repairs.append(
+            {"box": "frame_box_local", "image": "frame_image", "pixel": "pixel_points"}[chosen.frame]
+        )
+    return MaskRead(mask, repairs)
+
+
+def _rasterise(contour: Contour, reading: Reading, context: Context, budget: PixelBudget) -> CropMask:
+    x_scale, x_offset, y_scale, y_offset = _scale(reading, context)
+    to_px = np.array([x_scale * context.width_px, y_scale * context.height_px]) / NORM
+    shift = np.array([x_offset * context.width_px, y_offset * context.height_px]) / NORM
+    rings = [(ring if reading.order == "xy" else ring[:, ::-1]) * to_px + shift for ring in contour.rings]
+    return fill_rings(rings, context.height_px, context.width_px, budget)
+
+
+def _mask_iou(first: CropMask, second: CropMask) -> float:
+    """Return |A and B| / |A or B| of two crops of one image."""
+    x0, y0 = max(first.x0_px, second.x0_px), max(first.y0_px, second.y0_px)
+    x1 = min(first.x0_px + first.crop_hw.shape[1], second.x0_px + second.crop_hw.shape[1])
+    y1 = min(first.y0_px + first.crop_hw.shape[0], second.y0_px + second.crop_hw.shape[0])
+    both = 0
+    if x0 < x1 and y0 < y1:
+        one, two = (
+            crop.crop_hw[y0 - crop.y0_px : y1 - crop.y0_px, x0 - crop.x0_px : x1 - crop.x0_px]
+            for crop in (first, second)
+        )
+        both = int(np.count_nonzero(one & two))
+    return both / (area(first) + area(second) - both)
