@@ -225,7 +225,13 @@ class RunLimits(Section):
 
 
 class GateRule(Section):
-    """One rule of the regression gate."""
+    """One rule of the regression gate: a metric, and how far it may fall or rise.
+
+    ``max_drop`` and ``max_rise`` compare with the baseline, ``min`` and ``max`` are absolute. A
+    rule fails only on evidence at its ``confidence``; without enough data it is ``inconclusive``.
+    The metrics ``not_run``, ``routing``, ``format_drift`` and ``new_failures`` are gates that every
+    run has; naming one here changes its ``max`` (a share of the answers), 1 switches it off.
+    """
 
     metric: str
     slice: str = "all"
@@ -237,6 +243,15 @@ class GateRule(Section):
     dataset: str | None = None
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     inconclusive: Literal["pass", "warn", "fail"] = "warn"
+
+    @model_validator(mode="after")
+    def _has_bound(self) -> Self:
+        if self.max_drop is self.max_rise is self.min is self.max is None:
+            raise ValueError(
+                f"the rule on '{self.metric}' has no bound: give max_drop or max_rise (against a baseline), "
+                "min or max"
+            )
+        return self
 
 
 class RunConfig(Section):
