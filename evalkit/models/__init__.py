@@ -1,0 +1,150 @@
+"""Models by provider: config entry -> ``Model``, and raw body -> ``Response`` without one.
+
+Importing this package loads neither the SDK nor a network library: stored answers are read with
+``read_body`` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.models.bodies import read_gemini_body, read_text_body, read_vertex_body
+from evalkit.prompts import find_prompt
+from evalkit.types import AskedFormat, Response, Sample
+
+if TYPE_CHECKING:
+    from evalkit.config import PaceConfig, RunConfig
+    from evalkit.models.base import Model
+    from evalkit.models.simulated import Simulators
+
+
+@dataclass
+class Opening:
+    """What opening a model may need: the run, its samples, its folder, and the shared simulators."""
+
+    run: RunConfig
+    samples: Sequence[Sample]
+    state: Path | None = None
+    simulators: Simulators | None = field(default=None)
+
+    @property
+    def directory(self) -> Path:
+        """The config file's folder."""
+        return Path(self.run.directory)
+
+
+def _open_gemini(entry: Any, opening: Opening) -> Model:
+    from evalkit.models.gemini import open_gemini
+
+    prompt = find_prompt(entry.prompt, opening.run.prompts)
+    return open_gemini(entry, prompt, directory=opening.directory, state=opening.state)
+
+
+def _open_simulated(entry: Any, opening: Opening) -> Model:
+    from evalkit.models.simulated import Simulators, open_simulated
+
+    if opening.simulators is None:
+        opening.simulators = Simulators(opening.samples, opening.run.seed)
+    prompt = find_prompt(entry.prompt, opening.run.prompts)
+    return open_simulated(entry, prompt, opening.simulators, directory=opening.directory, state=opening.state)
+
+
+def _open_vertex_segmentation(entry: Any, opening: Opening) -> Model:
+    del opening
+    from evalkit.models.vertex_segmentation import open_vertex_segmentation
+
+    return open_vertex_segmentation(entry)
+
+
+def _open_python(entry: Any, opening: Opening) -> Model:
+    from evalkit.models.python import PythonModel
+
+    return PythonModel(entry, opening.directory)
+
+
+def _open_predictions(entry: Any, opening: Opening) -> Model:
+    from evalkit.models.predictions import PredictionsModel
+
+    return PredictionsModel(entry, opening.run, opening.samples)
+
+
+PROVIDERS: dict[str, Callable[[Any, Opening], Model]] = {
+    "gemini": _open_gemini,
+    "gemini-batch": _open_gemini,
+    "vertex-segmentation": _open_vertex_segmentation,
+    "predictions": _open_predictions,
+    "python": _open_python,
+    "simulator": _open_simulated,
+}
+
+READERS: dict[str, Callable[[str], Response]] = {
+    "gemini": read_gemini_body,
+    "gemini-batch": read_gemini_body,
+    "vertex-segmentation": read_vertex_body,
+    "predictions": read_text_body,
+    "python": read_text_body,
+    "simulator": read_gemini_body,
+}
+
+
+@asynccontextmanager
+async def open_models(
+    entries: Sequence[Any], run: RunConfig, samples: Sequence[Sample], state: Path | None = None
+) -> AsyncIterator[list[Model]]:
+    """Open every entry, yield the models in order, close them and the simulators.
+
+    ``state``: the run's folder, for what must survive a crash (uploads, batch jobs).
+    Raises ``ConfigError`` before anything is sent.
+    """
+    opening = Opening(run, samples, state)
+    async with AsyncExitStack() as stack:
+        stack.callback(lambda: opening.simulators.close() if opening.simulators else None)
+        models = []
+        for entry in entries:
+            model = PROVIDERS[entry.provider](entry, opening)
+            stack.push_async_callback(model.close)
+            models.append(model)
+        yield models
+
+
+def build_model(entry: Any, run: RunConfig, samples: Sequence[Sample], state: Path | None = None) -> Model:
+    """Return one open model; the caller closes it. For a whole run use ``open_models``."""
+    return PROVIDERS[entry.provider](entry, Opening(run, samples, state))
+
+
+def read_body(provider: str, body: str) -> Response:
+    """Return the answer in a stored body. Pure; raises ``DataError`` where the body is damaged."""
+    return READERS[provider](body)
+
+
+def requested_model(entry: Any) -> str:
+    """Return the id that an entry asks for, the yardstick of ``model_version``."""
+    for key in ("model", "function", "path"):
+        value = getattr(entry, key, None)
+        if value is not None:
+            return str(value)
+    return str(entry.name)
+
+
+def asked_format(entry: Any, run: RunConfig) -> AskedFormat:
+    """Return what an entry's answers are measured against. Raises ``ConfigError`` on an unknown prompt."""
+    if entry.provider == "vertex-segmentation":
+        return AskedFormat(wire_format="vertex_png", keys=())
+    if entry.provider == "python":
+        return AskedFormat(wire_format=None, keys=("mask",))
+    if entry.provider == "predictions":
+        keys = ("mask",) if run.task == "mask" else ("box_px",)
+        return AskedFormat(wire_format=None, keys=keys, task=run.task)
+    return find_prompt(entry.prompt, run.prompts).asked
+
+
+def limits_of(entry: Any) -> PaceConfig:
+    """Return an entry's pace; a function is never asked more than its workers can do at once."""
+    limits: PaceConfig = entry.limits
+    if entry.provider != "python":
+        return limits
+    return limits.model_copy(update={"concurrency": min(limits.concurrency, entry.workers)})

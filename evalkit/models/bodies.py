@@ -1,0 +1,104 @@
+"""Raw bodies -> ``Response``. Pure and without the SDK, so that scoring stored answers needs neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.errors import DataError
+from evalkit.types import Response, Usage
+
+
+def json_object(body: str) -> dict[str, Any] | None:
+    """Return the JSON object that ``body`` holds, None where it holds anything else."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def read_gemini_body(body: str) -> Response:
+    """Return the answer in a ``generateContent`` body (v1, v1beta or Vertex v1beta1).
+
+    ``text`` joins the text parts of the first candidate that are not thoughts. Unknown fields and
+    unknown reasons are kept as they are. Raises ``DataError`` where the body is no JSON object.
+    """
+    data = json_object(body)
+    if data is None:
+        raise DataError(f"a stored Gemini answer is not a JSON object: it begins {body[:60]!r}")
+    return gemini_response(body, data)
+
+
+def gemini_response(body: str, data: Mapping[str, Any]) -> Response:
+    """Return the answer in an already parsed ``generateContent`` body."""
+    candidates = _items(data.get("candidates"))
+    candidate = candidates[0] if candidates else {}
+    feedback = _mapping(data.get("promptFeedback"))
+    return Response(
+        body=body,
+        text=_answer_text(candidate),
+        finish_reason=_text(candidate.get("finishReason")),
+        block_reason=_text(feedback.get("blockReason")),
+        model_version=_text(data.get("modelVersion")),
+        usage=_usage(_mapping(data.get("usageMetadata"))),
+    )
+
+
+def read_text_body(body: str) -> Response:
+    """Return an answer whose body is the very text to decode (``provider: python``)."""
+    return Response(body=body, text=body)
+
+
+def read_vertex_body(body: str) -> Response:
+    """Return a Vertex ``:predict`` answer; the decoder reads its ``{"predictions": [...]}`` as it is.
+
+    A prediction that was withheld (``raiFilteredReason`` and no mask at all) is a block.
+    """
+    data = json_object(body)
+    if data is None:
+        raise DataError(f"a stored Vertex answer is not a JSON object: it begins {body[:60]!r}")
+    predictions = _items(data.get("predictions"))
+    filtered = [_text(item.get("raiFilteredReason")) for item in predictions]
+    masks = any(item.get("bytesBase64Encoded") for item in predictions)
+    reason = next((reason for reason in filtered if reason), None)
+    return Response(
+        body=body,
+        text=body,
+        block_reason=None if masks else reason,
+        model_version=_text(data.get("modelVersionId")),
+    )
+
+
+def _answer_text(candidate: Mapping[str, Any]) -> str | None:
+    parts = _items(_mapping(candidate.get("content")).get("parts"))
+    texts = [part["text"] for part in parts if isinstance(part.get("text"), str) and not part.get("thought")]
+    return "".join(texts) if texts else None
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    """Return the billed tokens; a field the service leaves out beside others means none (it omits zeros)."""
+    if not usage:
+        return Usage()
+    return Usage(
+        input_tokens=_count(usage.get("promptTokenCount")),
+        output_tokens=_count(usage.get("candidatesTokenCount")),
+        thought_tokens=_count(usage.get("thoughtsTokenCount")),
+    )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

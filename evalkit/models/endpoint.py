@@ -1,0 +1,184 @@
+"""One google-genai client per model entry, with every hidden behaviour of the SDK pinned.
+
+Pinned: the transport (our own httpx2 client: with aiohttp importable the SDK would switch to it and
+re-send on its own), no SDK retries, the API version, Developer API or Vertex whatever the
+environment says, the base URL. The key is read here, goes nowhere but into the client, and is
+blanked out of every text that leaves this module's users (``Endpoint.redact``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from evalkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    import httpx2
+    from google.auth.credentials import Credentials
+    from google.genai import Client
+
+GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com/"
+KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+"""Where a key is looked for; the first that is set wins, as in the SDK."""
+
+LOOPBACK_KEY = "local-endpoint-needs-no-key"
+LOOPBACK_PROJECT, LOOPBACK_LOCATION = "local", "us-central1"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An open client with the transport that it does not close itself; ``secret`` is never shown."""
+
+    client: Client
+    transport: httpx2.AsyncClient
+    secret: str | None = field(default=None, repr=False)
+
+    def redact(self, text: str) -> str:
+        """Return ``text`` without the key, should an endpoint have echoed it."""
+        return text.replace(self.secret, "[key]") if self.secret and self.secret in text else text
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.client.aio.aclose()
+        self.client.close()
+        await self.transport.aclose()
+
+
+def key_of(environment: Mapping[str, str] | None = None) -> str | None:
+    """Return the API key that the environment holds, stripped, or None."""
+    environment = os.environ if environment is None else environment
+    keys = (environment.get(name, "").strip() for name in KEY_VARIABLES)
+    return next((key for key in keys if key), None)
+
+
+def is_loopback(base_url: str | None) -> bool:
+    """Tell whether a base URL names this very machine, where no key is needed."""
+    host = urlsplit(base_url or "").hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def open_developer_endpoint(
+    name: str, base_url: str | None, *, connections: int, timeout_s: float, own_key: bool = True
+) -> Endpoint:
+    """Return a client of the Gemini Developer API, or of another endpoint that speaks it.
+
+    ``own_key``: False leaves the user's key out of it (the simulator). Raises ``ConfigError`` where
+    there is no key and the endpoint is not local.
+    """
+    from google import genai
+    from google.genai.types import HttpOptions
+
+    _refuse_replay()
+    key = key_of() if own_key else None
+    if key is None and not is_loopback(base_url):
+        raise ConfigError(
+            f"model '{name}' needs an API key and none is set: export GEMINI_API_KEY=... (or GOOGLE_API_KEY) and "
+            "run the same command again. Keys are made at aistudio.google.com/apikey. To try a config without "
+            "one, use `provider: simulator`. Nothing was sent"
+        )
+    transport = _transport(base_url, connections, timeout_s)
+    client = genai.Client(
+        vertexai=False,
+        api_key=key or LOOPBACK_KEY,
+        http_options=HttpOptions(
+            base_url=base_url or GOOGLE_BASE_URL,
+            api_version="v1beta",
+            timeout=round(timeout_s * 1000),
+            httpx_async_client=transport,
+        ),
+    )
+    return Endpoint(client, transport, key)
+
+
+def open_vertex_endpoint(
+    name: str,
+    base_url: str | None,
+    *,
+    project: str | None,
+    location: str | None,
+    connections: int,
+    timeout_s: float,
+) -> Endpoint:
+    """Return a client of Vertex AI with application default credentials; a local endpoint needs none.
+
+    Raises ``ConfigError`` without credentials or a project.
+    """
+    from google import genai
+    from google.genai.types import HttpOptions
+
+    _refuse_replay()
+    local = is_loopback(base_url)
+    credentials, own_project = (_local_credentials(), LOOPBACK_PROJECT) if local else _credentials(name)
+    project = project or os.environ.get("GOOGLE_CLOUD_PROJECT") or own_project
+    location = (
+        location or os.environ.get("GOOGLE_CLOUD_LOCATION") or (LOOPBACK_LOCATION if local else "global")
+    )
+    if project is None:
+        raise ConfigError(
+            f"model '{name}' runs on Vertex AI, which needs a project: write `project: my-project` at the model "
+            "or export GOOGLE_CLOUD_PROJECT=... Nothing was sent"
+        )
+    transport = _transport(base_url, connections, timeout_s)
+    client = genai.Client(
+        vertexai=True,
+        project=project,
+        location=location,
+        credentials=credentials,
+        http_options=HttpOptions(
+            base_url=base_url,
+            api_version="v1beta1",
+            timeout=round(timeout_s * 1000),
+            httpx_async_client=transport,
+        ),
+    )
+    return Endpoint(client, transport)
+
+
+def _transport(base_url: str | None, connections: int, timeout_s: float) -> httpx2.AsyncClient:
+    """Return our own connection pool; proxies of the environment are not used for a local endpoint."""
+    import httpx2
+
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+    local = is_loopback(base_url)
+    return httpx2.AsyncClient(limits=limits, timeout=timeout_s, trust_env=not local)
+
+
+def _refuse_replay() -> None:
+    mode = os.environ.get("GOOGLE_GENAI_CLIENT_MODE")
+    if mode and mode != "api":
+        raise ConfigError(
+            f"GOOGLE_GENAI_CLIENT_MODE={mode} is set: the SDK would replay recorded answers instead of asking. "
+            "Unset it"
+        )
+
+
+def _local_credentials() -> Credentials:
+    from google.oauth2.credentials import Credentials as Token
+
+    return Token("local-endpoint-needs-no-token")  # type: ignore[no-untyped-call]
+
+
+def _credentials(name: str) -> tuple[Credentials, str | None]:
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    try:
+        found = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    except DefaultCredentialsError as error:
+        raise ConfigError(
+            f"model '{name}' runs on Vertex AI and there are no application default credentials: run "
+            "`gcloud auth application-default login`, or export GOOGLE_APPLICATION_CREDENTIALS=FILE (and "
+            "NO_GCE_CHECK=true to skip the look-up of a cloud machine's own account). Nothing was sent"
+        ) from error
+    credentials, project = found
+    return credentials, project

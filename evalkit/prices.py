@@ -1,0 +1,103 @@
+"""What an answer costs: a dated table with sources (``data/prices.yaml``), overridden by ``price:``.
+
+None means unpriced, which is never zero: under a budget it is an error, in a table a dash.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from evalkit.models.known import short_id
+from evalkit.types import Usage
+
+PRICES_FILE = Path(__file__).parent / "data" / "prices.yaml"
+
+FREE_PROVIDERS = ("predictions", "python")
+"""Nothing billed is asked through them."""
+
+BATCH_SHARE = 0.5
+"""The Batch API costs half (ai.google.dev/gemini-api/docs/batch-api, read 2026-11-21)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD per million tokens and per image; ``source`` says where from. Thoughts bill as output."""
+
+    input_usd_per_million: float
+    output_usd_per_million: float
+    image_usd: float = 0.0
+    source: str = ""
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """Return what one answer costs, None where a billed count was not reported."""
+        counts = (
+            (usage.input_tokens, self.input_usd_per_million),
+            (usage.output_tokens, self.output_usd_per_million),
+        )
+        if any(tokens is None and usd for tokens, usd in counts):
+            return None
+        total = sum((tokens or 0) * usd for tokens, usd in counts)
+        total += (usage.thought_tokens or 0) * self.output_usd_per_million
+        return total / 1e6 + self.image_usd
+
+
+@dataclass(frozen=True, slots=True)
+class DatedPrice:
+    """A row of the table: the price from ``first`` to ``last``, both days included, None = open."""
+
+    first: dt.date | None
+    last: dt.date | None
+    price: Price
+
+    def holds(self, day: dt.date) -> bool:
+        """Tell whether the price holds on ``day``."""
+        return (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
+
+
+@cache
+def price_table() -> dict[str, tuple[DatedPrice, ...]]:
+    """Return the shipped table by model id."""
+    from evalkit.yaml_source import read_yaml
+
+    data: dict[str, list[dict[str, Any]]] = read_yaml(PRICES_FILE, environment={}).data
+    return {model: tuple(_dated(row) for row in rows) for model, rows in data.items()}
+
+
+def _dated(row: dict[str, Any]) -> DatedPrice:
+    price = Price(float(row["input"]), float(row["output"]), source=row["source"])
+    return DatedPrice(row.get("from"), row.get("to"), price)
+
+
+def find_price(entry: Any, day: dt.date) -> Price | None:
+    """Return the price of a model entry on ``day``: its own ``price:``, else the table's; None = unpriced.
+
+    Batch calls cost half of a table price; a ``price:`` of the config is taken as it is.
+    """
+    if entry.price is not None:
+        return Price(
+            entry.price.input_usd_per_million,
+            entry.price.output_usd_per_million,
+            entry.price.image_usd,
+            "the config's `price:`",
+        )
+    if entry.provider in FREE_PROVIDERS:
+        return Price(0.0, 0.0, source="asks nothing that is billed")
+    rows = price_table().get(short_id(entry.model), ())
+    listed = next((row.price for row in rows if row.holds(day)), None)
+    if listed is None or entry.provider != "gemini-batch":
+        return listed
+    return Price(
+        listed.input_usd_per_million * BATCH_SHARE,
+        listed.output_usd_per_million * BATCH_SHARE,
+        source=f"{listed.source}, batch",
+    )
+
+
+def cost_usd(entry: Any, usage: Usage, day: dt.date) -> float | None:
+    """Return what an answer with ``usage`` costs on ``day``; None where the model is unpriced."""
+    price = find_price(entry, day)
+    return None if price is None else price.cost_usd(usage)
