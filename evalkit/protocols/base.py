@@ -70,9 +70,11 @@ def mask_rows(rows: pd.DataFrame, counts: pd.DataFrame | None = None) -> MaskRow
     ``counts``: a frame with ``intersection`` and ``union`` that replaces the columns of ``rows``.
     """
     source = rows if counts is None else counts
+    if len(rows) == 0 or "intersection" not in source:
+        return None
     intersection = source["intersection"].to_numpy(dtype=np.float64, na_value=np.nan)
     union = source["union"].to_numpy(dtype=np.float64, na_value=np.nan)
-    if len(rows) == 0 or np.isnan(intersection).any():
+    if np.isnan(intersection).any():
         return None
     outcome = rows["outcome"].to_numpy(dtype=object)
     drawn_nothing = (outcome == "decoded") & (rows["pred_area"].to_numpy(dtype=np.float64) == 0)

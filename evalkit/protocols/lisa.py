@@ -39,12 +39,17 @@ def aggregate_exact(rows: pd.DataFrame) -> Numbers:
     return _numbers(mask_rows(rows, protocol_counts(rows)))
 
 
-def count_exact(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float]:
-    """Return intersection and union in pixels against the truth pixels that exactly one polygon covers."""
+def count_exact(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float] | None:
+    """Return intersection and union in pixels against the truth pixels that exactly one polygon covers.
+
+    None for an answer of boxes alone.
+    """
     del sample
+    if decoded.outcome == "decoded" and decoded.mask is None:
+        return None
     doubled_hw = truth.overlap_hw & truth.mask_hw
     single_px = truth.area_px - int(np.count_nonzero(doubled_hw))
-    if decoded.outcome != "decoded" or decoded.mask is None:
+    if decoded.mask is None or decoded.outcome != "decoded":
         return {"intersection": 0, "union": single_px}
     intersection, union, _ = overlap_counts(decoded.mask, truth)
     spilled = intersection_with(decoded.mask, doubled_hw)

@@ -36,11 +36,13 @@ def aggregate_grid(rows: pd.DataFrame) -> Numbers:
     return _numbers(mask_rows(rows, protocol_counts(rows)))
 
 
-def count_grid(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float]:
-    """Return intersection and union in pixels of the 480 x 480 grid."""
+def count_grid(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float] | None:
+    """Return intersection and union in pixels of the 480 x 480 grid; None for an answer of boxes alone."""
     del sample
+    if decoded.outcome == "decoded" and decoded.mask is None:
+        return None
     target = _on_grid(truth.mask_hw)
-    if decoded.outcome != "decoded" or decoded.mask is None:
+    if decoded.mask is None or decoded.outcome != "decoded":
         return {"intersection": 0, "union": int(target.sum())}
     marked = _on_grid(full_mask(decoded.mask))
     return {"intersection": int((marked & target).sum()), "union": int((marked | target).sum())}

@@ -1,0 +1,241 @@
+"""One answer on one sample: counts against full-array references, and every empty case."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from pycocotools import mask as coco_mask
+from scipy.ndimage import binary_erosion
+
+from evalkit.masks import crop_of, rle_encode
+from evalkit.metrics import (
+    COUNT_COLUMNS,
+    Truth,
+    boundary_radius_px,
+    box_iou,
+    count_row,
+    erode,
+    mask_iou_matrix,
+    matched_ious,
+)
+from evalkit.types import CropMask, Decoded, GroundTruth, Item, Polygons
+
+MASKS = hnp.arrays(bool, st.tuples(st.integers(1, 24), st.integers(1, 24)))
+MASK_TRIPLES = st.tuples(st.integers(2, 40), st.integers(2, 40)).flatmap(
+    lambda shape: st.tuples(*(hnp.arrays(bool, shape) for _ in range(3)))
+)
+
+
+def truth_of(*masks, shape=None, **extra):
+    """Return the Truth of full-image instance masks."""
+    height, width = shape or masks[0].shape
+    return Truth(GroundTruth(height, width, tuple(rle_encode(mask) for mask in masks), **extra))
+
+
+def decoded_of(*masks, boxes=None):
+    """Return the verdict on an answer that marked these full-image masks."""
+    boxes = boxes or [None] * len(masks)
+    items = tuple(Item(None, box, "rle", mask=crop_of(mask)) for mask, box in zip(masks, boxes, strict=True))
+    return Decoded("decoded", None, strict=True, items=items, mask=crop_of(np.any(masks, axis=0)))
+
+
+def rectangle(shape, x0, y0, x1, y1):
+    """Return a mask with one filled rectangle, half open."""
+    mask = np.zeros(shape, dtype=bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+@given(MASK_TRIPLES)
+def test_counts_equal_full_array_counts(triple):
+    """Counting inside crops equals counting full arrays, ignored pixels left out of both."""
+    predicted, target, ignore = triple
+    target &= ~ignore
+    if not predicted.any() or not target.any():
+        return
+    truth = truth_of(target, ignore=rle_encode(ignore))
+    row = count_row(decoded_of(predicted), truth, boundary=False)
+    counted = predicted & ~ignore
+    assert row["intersection"] == (counted & target).sum()
+    assert row["union"] == (counted | target).sum()
+    assert row["iou"] == row["intersection"] / row["union"]
+    assert row["pred_area"] == predicted.sum()
+    assert row["gt_area"] == target.sum()
+
+
+def naive_boundary(mask, radius):
+    """Return the boundary as the reference makes it: erode a zero-padded copy r times by 3x3."""
+    padded = np.pad(mask, 1)
+    return mask & ~binary_erosion(padded, np.ones((3, 3)), iterations=radius)[1:-1, 1:-1]
+
+
+@settings(deadline=None)
+@given(MASKS, st.integers(1, 5))
+def test_erosion_equals_repeated_3x3_erosion(mask, radius):
+    """The separable window gives the pixels that r erosions leave."""
+    inner = np.zeros_like(mask)
+    height, width = mask.shape
+    found = erode(mask, radius)
+    if found.size:
+        inner[radius : height - radius, radius : width - radius] = found
+    assert np.array_equal(mask & ~inner, naive_boundary(mask, radius))
+
+
+@settings(deadline=None)
+@given(MASK_TRIPLES, st.booleans())
+def test_boundary_iou_equals_the_naive_one(triple, ignoring):
+    """Boundary IoU on crops equals full arrays eroded step by step."""
+    predicted, target, ignore = triple
+    ignore &= ignoring
+    target &= ~ignore
+    predicted[0, 0] = target[-1, -1] = True
+    ignore[-1, -1] = False
+    truth = truth_of(target, ignore=rle_encode(ignore) if ignoring else None)
+    radius = boundary_radius_px(*target.shape)
+    a, b = naive_boundary(predicted, radius) & ~ignore, naive_boundary(target, radius) & ~ignore
+    assert count_row(decoded_of(predicted), truth)["boundary_iou"] == (a & b).sum() / (a | b).sum()
+
+
+def test_boundary_of_solid_shapes_at_photograph_size():
+    """At 480 x 640 the boundary is 16 px deep, image borders included."""
+    shape = (480, 640)
+    assert boundary_radius_px(*shape) == 16
+    target, predicted = rectangle(shape, 0, 0, 200, 200), rectangle(shape, 10, 30, 210, 200)
+    a, b = naive_boundary(target, 16), naive_boundary(predicted, 16)
+    row = count_row(decoded_of(predicted), truth_of(target))
+    assert row["boundary_iou"] == (a & b).sum() / (a | b).sum()
+    assert a[0, 100]
+
+
+BOX = st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(1, 30), st.integers(1, 30))
+
+
+@given(BOX, BOX)
+def test_box_iou_equals_coco(a, b):
+    """Box IoU of xyxy pixels is pycocotools' of xywh."""
+    reference = coco_mask.iou(np.array([a], float), np.array([b], float), [0])[0, 0]
+    corners = [(x, y, x + w, y + h) for x, y, w, h in (a, b)]
+    assert box_iou(*corners) == pytest.approx(reference, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(MASK_TRIPLES)
+def test_mask_iou_matrix_equals_coco(triple):
+    """IoU of every pair of crops is pycocotools' of their run lengths."""
+    found = mask_iou_matrix([crop_of(mask) for mask in triple[:2]], [crop_of(mask) for mask in triple])
+    rles = [{"size": list(mask.shape), "counts": rle_encode(mask).counts} for mask in triple]
+    assert found == pytest.approx(coco_mask.iou(rles[:2], rles, [0] * 3), abs=1e-12)
+
+
+@settings(deadline=None)
+@given(hnp.arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 4)), elements=st.floats(0, 1)))
+def test_matching_beats_every_permutation(matrix):
+    """The pairs chosen have the largest sum of all one-to-one choices."""
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    best = max(
+        sum(wide[row, column] for row, column in enumerate(columns))
+        for columns in itertools.permutations(range(wide.shape[1]), wide.shape[0])
+    )
+    assert matched_ious(matrix).sum() == pytest.approx(best)
+
+
+TARGET = rectangle((20, 30), 5, 5, 15, 15)
+EMPTY = Decoded("no_target", None, strict=True)
+FAILURE = Decoded("format_failure", "no_json", strict=False)
+BLOCKED = Decoded("blocked", None, strict=False)
+
+
+@pytest.mark.parametrize("decoded", [EMPTY, FAILURE, BLOCKED])
+def test_nothing_marked_on_a_target_scores_zero(decoded):
+    """A refusal, a failure and a block of a targeted sample: IoU 0, the union is the target."""
+    row = count_row(decoded, truth_of(TARGET))
+    assert (row["intersection"], row["union"], row["iou"]) == (0, 100, 0.0)
+    assert (row["box_iou"], row["boundary_iou"], row["instance_fn"]) == (0.0, 0.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("decoded", "iou", "union"),
+    [(EMPTY, 1.0, 0), (FAILURE, 0.0, 0), (BLOCKED, 0.0, 0), (decoded_of(TARGET), 0.0, 100)],
+)
+def test_without_a_target_only_a_refusal_scores(decoded, iou, union):
+    """A failure is not a correct refusal, and a marked region is counted in the union."""
+    row = count_row(decoded, truth_of(shape=(20, 30)))
+    assert (row["intersection"], row["union"], row["iou"]) == (0, union, iou)
+    assert row["box_iou"] is None
+    assert row["boundary_iou"] is None
+
+
+@pytest.mark.parametrize("outcome", ["not_run", "data_error"])
+def test_what_was_not_answered_has_no_counts(outcome):
+    """System and data errors leave every column null."""
+    row = count_row(Decoded(outcome, None, strict=False), truth_of(TARGET))
+    assert row == dict.fromkeys(COUNT_COLUMNS)
+
+
+def test_columns_are_those_of_the_table():
+    """Every answer has the same columns in the same order."""
+    assert tuple(count_row(decoded_of(TARGET), truth_of(TARGET))) == COUNT_COLUMNS
+    assert set(count_row(FAILURE, truth_of(TARGET))) == set(COUNT_COLUMNS)
+
+
+def test_the_returned_box_is_the_union_of_item_boxes():
+    """Boxes of all items make one box, compared with the target's tight box."""
+    halves = rectangle((20, 30), 5, 5, 10, 15), rectangle((20, 30), 10, 5, 15, 15)
+    row = count_row(decoded_of(*halves, boxes=[(5, 5, 10, 15), (10, 5, 15, 15)]), truth_of(TARGET))
+    assert row["box_iou"] == 1.0
+
+
+def test_the_datasets_own_box_comes_first():
+    """Where the dataset has a box, that is what a box is compared with."""
+    truth = truth_of(TARGET, box_px_xyxy=(5.0, 5.0, 15.0, 25.0))
+    assert count_row(decoded_of(TARGET), truth)["box_iou"] == 0.5
+
+
+def test_a_right_box_with_an_unreadable_mask_keeps_its_box_score():
+    """The box was returned: leaked mask tokens fail the mask, not the box."""
+    item = Item("cup", (5, 5, 15, 15), "seg_tokens", failure="mask_tokens")
+    row = count_row(Decoded("format_failure", "mask_tokens", strict=False, items=(item,)), truth_of(TARGET))
+    assert row["box_iou"] == 1.0
+    assert row["iou"] == 0.0
+
+
+def test_boxes_alone_have_no_mask_counts():
+    """Under the box task no pixel is invented; objects are matched by their boxes."""
+    item = Item("cup", (5, 5, 15, 15), "box_only")
+    row = count_row(Decoded("decoded", None, strict=True, items=(item,)), truth_of(TARGET))
+    assert [row[key] for key in ("intersection", "union", "iou", "boundary_iou", "pred_area")] == [None] * 5
+    assert (row["box_iou"], row["instance_tp"], row["instance_fp"], row["instance_fn"]) == (1.0, 1, 0, 0)
+
+
+def test_instances_are_matched_one_to_one():
+    """Two items on one object are one hit and one spare; an object without an item is missed."""
+    left, right = rectangle((20, 30), 0, 0, 10, 20), rectangle((20, 30), 20, 0, 30, 20)
+    row = count_row(decoded_of(left, left), truth_of(left, right))
+    assert (row["instance_tp"], row["instance_fp"], row["instance_fn"]) == (1, 1, 1)
+    # exactly half of each other's union is still a pair
+    half = rectangle((20, 30), 0, 0, 10, 10)
+    assert count_row(decoded_of(half), truth_of(left))["instance_tp"] == 1
+
+
+def test_a_crop_with_empty_borders_counts_the_same():
+    """Crops need not be tight: a crop of the whole image gives the same row."""
+    loose = Decoded(
+        "decoded",
+        None,
+        strict=True,
+        items=(Item(None, None, "rle", mask=CropMask(20, 30, 0, 0, TARGET)),),
+        mask=CropMask(20, 30, 0, 0, TARGET),
+    )
+    other = truth_of(rectangle((20, 30), 8, 2, 20, 12))
+    assert count_row(loose, other) == count_row(decoded_of(TARGET), other)
+
+
+def test_overlap_is_where_polygons_or_instances_cover_twice():
+    """Rings of one polygon instance and instances among each other both double a pixel."""
+    rings = Polygons(((0.0, 0, 10, 0, 10, 10, 0, 10), (5.0, 0, 15, 0, 15, 10, 5, 10)))
+    truth = Truth(GroundTruth(20, 30, (rings, rle_encode(rectangle((20, 30), 0, 8, 3, 12)))))
+    wanted = rectangle((20, 30), 5, 0, 10, 10) | rectangle((20, 30), 0, 8, 3, 10)
+    assert np.array_equal(truth.overlap_hw, wanted)

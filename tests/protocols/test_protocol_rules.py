@@ -1,0 +1,242 @@
+"""Each evaluator's rule on cases small enough to do by hand; these stand without any material."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evalkit.errors import ConfigError
+from evalkit.protocols import PROTOCOLS, find_protocol
+from evalkit.store import truth_from_json, truth_to_json
+from evalkit.types import Decoded, GroundTruth, Item, Polygons
+
+SHAPE = (10, 20)
+NOTHING = GroundTruth(*SHAPE)
+FAILURE = Decoded("format_failure", "no_json", strict=False)
+
+
+def box(x0, x1):
+    """Return a mask of columns x0 .. x1 - 1."""
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[:, x0:x1] = True
+    return mask
+
+
+@pytest.fixture(scope="module")
+def mixed(made):
+    """Return four targeted and three no-target pairs with round numbers.
+
+    Targeted: exact (I 100, U 100), half (50, 100), refused (0, 50), failed (0, 50).
+    No target: refused, failed, 40 pixels marked.
+    """
+    return [
+        (made.decoded([box(0, 10)]), made.truth([box(0, 10)])),
+        (made.decoded([box(0, 5)]), made.truth([box(0, 10)])),
+        (made.decoded([]), made.truth([box(0, 5)])),
+        (FAILURE, made.truth([box(0, 5)])),
+        (made.decoded([]), NOTHING),
+        (FAILURE, NOTHING),
+        (made.decoded([box(0, 4)]), NOTHING),
+    ]
+
+
+def test_rela_by_hand(made, mixed):
+    """No-target rows are in gIoU and their marked pixels in cIoU; a failure is neither kind of right."""
+    found = made.numbers("rela", mixed)
+    assert found["giou"] == pytest.approx((1 + 0.5 + 0 + 0 + 1 + 0 + 0) / 7)
+    assert found["ciou"] == pytest.approx(150 / (100 + 100 + 50 + 50 + 40))
+    assert found["n_acc"] == pytest.approx(1 / 3)
+    assert found["t_acc"] == pytest.approx(2 / 4)
+    assert [found[f"pr_0.{n}"] for n in (7, 8, 9)] == [0.25] * 3
+
+
+def test_rela_prints_zero_without_no_target_rows(made, mixed):
+    """The evaluator's N-acc and T-acc are 0, not undefined, where no row lacks a target."""
+    found = made.numbers("rela", mixed[:4])
+    assert (found["n_acc"], found["t_acc"]) == (0.0, 0.0)
+
+
+def test_lisa_by_hand(made, mixed):
+    """The mean's epsilon lowers every IoU a little; an empty union is an IoU of 1."""
+    found = made.numbers("lisa", mixed)
+    wanted = (100 / (100 + 1e-5) + 50 / (100 + 1e-5) + 1) / 7
+    assert found["giou"] == pytest.approx(wanted, abs=1e-12)
+    assert found["ciou"] == pytest.approx(150 / 340, abs=1e-12)
+
+
+def test_lisa_leaves_ignored_pixels_out(made):
+    """Marked pixels in the ignored region are neither hits nor misses."""
+    truth = made.truth([box(0, 10)], ignore=made.truth([box(10, 15)]).instances[0])
+    found = made.numbers("lisa", [(made.decoded([box(0, 15)]), truth)])
+    assert found["giou"] == pytest.approx(100 / (100 + 1e-5))
+    assert found["ciou"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_lisa_exact_counts_a_doubled_pixel_against_the_prediction(made, stored):
+    """Where two polygons overlap, a right prediction is a false positive; clipped it is a hit.
+
+    The overlap survives being stored as run lengths.
+    """
+    rings = ((0.0, 0, 10, 0, 10, 10, 0, 10), (8.0, 0, 12, 0, 12, 10, 8, 10))
+    truth = GroundTruth(*SHAPE, (Polygons(rings),))
+    if stored:
+        truth = truth_from_json(json.loads(json.dumps(truth_to_json(truth))))
+    pairs = [(made.decoded([box(0, 12)]), truth)]
+    assert made.numbers("lisa", pairs)["ciou"] == pytest.approx(1.0)
+    assert made.numbers("lisa-exact", pairs)["ciou"] == pytest.approx(100 / 120)
+    missed = [(made.decoded([]), truth)]
+    assert PROTOCOLS["lisa-exact"].aggregate(made.rows(PROTOCOLS["lisa-exact"], missed))["ciou"] == 0
+
+
+def naive_lisa_exact(predicted, summed):
+    """Return (I, U) as the histogram does: values outside 0..1 fall out of the truth's bins."""
+    output, target = predicted.astype(int), summed
+    intersection = ((output == target) & (output == 1)).sum()
+    return intersection, (output == 1).sum() + (target == 1).sum() - intersection
+
+
+def test_lisa_exact_equals_the_histogram(made):
+    """Random overlapping instances give the counts of LISA's own arithmetic on summed masks."""
+    random = np.random.default_rng(3)
+    for _ in range(20):
+        instances = [random.random(SHAPE) < 0.3 for _ in range(3)]
+        predicted = random.random(SHAPE) < 0.4
+        rows = made.rows(PROTOCOLS["lisa-exact"], [(made.decoded([predicted]), made.truth(instances))])
+        counts = json.loads(rows["protocol_counts"][0])
+        assert (counts["intersection"], counts["union"]) == naive_lisa_exact(
+            predicted, np.sum(instances, axis=0)
+        )
+
+
+def test_refzom_by_hand(made, mixed):
+    """IoU over targeted rows alone; accuracy over the others alone."""
+    found = made.numbers("refzom", mixed)
+    assert found["miou"] == pytest.approx(1.5 / 4)
+    assert found["oiou"] == pytest.approx(150 / 300)
+    assert found["acc"] == pytest.approx(1 / 3)
+    assert [found[f"p_0.{n}"] for n in range(5, 10)] == [0.5, 0.25, 0.25, 0.25, 0.25]
+
+
+def test_refzom_on_its_grid_weighs_pixels_of_every_image_alike(made):
+    """On 480 x 480 a small and a large image have the same weight in oIoU."""
+    small, large = np.zeros((8, 8), bool), np.zeros((80, 80), bool)
+    small[:4], large[:, :40] = True, True
+    pairs = [(made.decoded([small]), made.truth([small])), (made.decoded([]), made.truth([large]))]
+    assert made.numbers("refzom-480", pairs)["oiou"] == pytest.approx(0.5)
+    assert made.numbers("refzom", pairs)["oiou"] == pytest.approx(32 / (32 + 3200))
+
+
+def test_phrasecut_thresholds_must_be_exceeded(made, mixed):
+    """An IoU of exactly 0.5 is not above 0.5."""
+    found = made.numbers("phrasecut", mixed[:4])
+    assert found["giou"] == pytest.approx(1.5 / 4)
+    assert found["ciou"] == pytest.approx(150 / 300)
+    assert (found["p_0.3"], found["p_0.5"], found["p_0.9"]) == (0.5, 0.25, 0.25)
+
+
+def test_converseg_by_hand(made, mixed):
+    """An empty union is an IoU of 1, a failed answer is not."""
+    found = made.numbers("converseg", mixed)
+    assert found["giou"] == pytest.approx(2.5 / 7, abs=1e-9)
+    assert found["ciou"] == pytest.approx(150 / 340, abs=1e-9)
+
+
+def test_gseval_masks_leave_out_rows_without_a_prediction(made, mixed):
+    """The mean is over the rows that have a mask, and how many those are stands beside it."""
+    found = made.numbers("gseval-mask", mixed[:4])
+    assert found["giou"] == pytest.approx(0.75)
+    assert found["share_predicted"] == 0.5
+
+
+def test_gseval_boxes_count_null_as_wrong(made, mixed):
+    """Accuracy is over all targeted rows: exact, exactly one half, none, none."""
+    assert made.numbers("gseval-box", mixed)["accuracy"] == 0.5
+
+
+def test_default_by_hand(made, mixed):
+    """The rules of evalkit itself on the same rows."""
+    found = made.numbers("default", mixed)
+    assert found["giou"] == pytest.approx(2.5 / 7)
+    assert found["ciou"] == pytest.approx(150 / 340)
+    assert (found["n_acc"], found["t_acc"]) == (pytest.approx(1 / 3), 0.5)
+    assert made.numbers("default", mixed[:4])["n_acc"] is None
+
+
+def test_saco_by_hand(made):
+    """pmF1 from hits and false positives on pairs with objects; IL_MCC from pairs."""
+    pairs = [
+        (made.decoded([box(0, 5), box(10, 15)]), made.truth([box(0, 5)])),  # 1 hit, 1 spare
+        (made.decoded([box(0, 5)]), made.truth([box(0, 5), box(8, 12)])),  # 1 hit, 1 missed
+        (made.decoded([box(0, 3)]), made.truth([box(0, 5)])),  # IoU 0.6: hit at 0.5 alone
+        (made.decoded([box(0, 5)]), NOTHING),  # false alarm: not in pmF1
+        (made.decoded([]), NOTHING),
+        (made.decoded([]), NOTHING),
+    ]
+    found = made.numbers("saco", pairs)
+    il_mcc = (3 * 2 - 0) / math.sqrt(4 * 3 * 3 * 2)
+    assert found["il_mcc"] == pytest.approx(il_mcc, abs=1e-5)
+    assert found["pmf1_0.5"] == pytest.approx(2 * 3 / (4 + 4), abs=1e-3)
+    assert found["pmf1_0.75"] == pytest.approx(2 * 2 / (4 + 4), abs=1e-3)
+    assert found["cgf1_0.5"] == pytest.approx(found["pmf1_0.5"] * found["il_mcc"])
+    # 0.50, 0.55 and 0.60 see three hits, the other seven two
+    assert found["pmf1"] == pytest.approx((3 * 0.75 + 7 * 0.5) / 10, abs=1e-3)
+
+
+def test_saco_takes_the_best_annotator(made):
+    """The annotator that agrees most gives the counts; one who saw nothing makes silence perfect."""
+    narrow, wide = made.truth([box(0, 3)]), made.truth([box(0, 6)])
+    truth = GroundTruth(*SHAPE, narrow.instances, alternatives=(wide, NOTHING))
+    rows = made.rows(
+        PROTOCOLS["saco"], [(made.decoded([box(0, 6)]), truth), (made.decoded([]), truth), (FAILURE, truth)]
+    )
+    hit, silence, failure = (json.loads(text) for text in rows["protocol_counts"])
+    assert hit["tp_0.95"] == 1
+    assert (silence["n_gt"], silence["found"]) == (0, 0)
+    assert failure["n_gt"] == 1
+
+
+def test_saco_leaves_out_pairs_that_are_not_exhaustive(made):
+    """One annotator's word is enough to leave a pair out."""
+    partial = GroundTruth(*SHAPE, made.truth([box(0, 5)]).instances, exhaustive=False)
+    truth = GroundTruth(*SHAPE, partial.instances, alternatives=(partial,))
+    assert made.numbers("saco", [(made.decoded([box(0, 5)]), truth)])["cgf1"] is None
+
+
+def test_saco_drops_low_scores_and_counts_failures_as_found(made):
+    """A score below 0.5 is no prediction; a failure on an empty pair is a false alarm, not a refusal."""
+    rows = made.rows(
+        PROTOCOLS["saco"], [(made.decoded([box(0, 5)], [0.49]), made.truth([box(0, 5)])), (FAILURE, NOTHING)]
+    )
+    low, failure = (json.loads(text) for text in rows["protocol_counts"])
+    assert (low["n_pred"], low["found"]) == (0, 0)
+    assert (failure["n_pred"], failure["found"]) == (0, 1)
+
+
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name not in {"gseval-box", "saco"}])
+def test_boxes_alone_have_no_mask_numbers(made, name):
+    """A mask protocol on answers without masks is undefined, not zero."""
+    item = Item(None, (0, 0, 5, 10), "box_only")
+    pairs = [(Decoded("decoded", None, strict=True, items=(item,)), made.truth([box(0, 5)]))]
+    numbers = made.numbers(name, pairs)
+    assert {key: value for key, value in numbers.items() if key != "share_predicted"} == dict.fromkeys(
+        key for key in numbers if key != "share_predicted"
+    )
+
+
+@pytest.mark.parametrize("name", list(PROTOCOLS))
+def test_no_rows_give_no_numbers(made, name):
+    """An empty table is null throughout and keeps its keys."""
+    columns = made.rows(PROTOCOLS[name], [(made.decoded([]), NOTHING)]).columns
+    numbers = PROTOCOLS[name].aggregate(pd.DataFrame(columns=columns))
+    assert numbers
+    assert set(numbers.values()) == {None}
+    assert PROTOCOLS[name].name == name
+
+
+def test_an_unknown_protocol_lists_the_known_ones():
+    """The error names the nearest."""
+    with pytest.raises(ConfigError, match=r"'rella'.*Did you mean 'rela'"):
+        find_protocol("rella")
