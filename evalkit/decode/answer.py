@@ -33,6 +33,8 @@ BLOCKED_FINISH: Final = frozenset(
 """Finish reasons by which the API says that a policy stopped the answer (Gemini API reference,
 ``Candidate.FinishReason``, 2026-11)."""
 
+_DEFAULT_ASKED: Final = AskedFormat()
+_DEFAULT_SETTINGS: Final = DecodeSettings()
 _PIXELS_AT_LEAST: Final = 64_000_000
 _IMAGES_AT_LEAST: Final = 16
 _DATA_URL: Final = re.compile(r"data:image/[\w.+-]{1,40}+;base64,[A-Za-z0-9+/=]*+")
@@ -43,8 +45,8 @@ def decode_answer(
     *,
     height_px: int,
     width_px: int,
-    asked: AskedFormat = AskedFormat(),
-    settings: DecodeSettings = DecodeSettings(),
+    asked: AskedFormat = _DEFAULT_ASKED,
+    settings: DecodeSettings = _DEFAULT_SETTINGS,
     finish_reason: str | None = None,
     block_reason: str | None = None,
     thought_tokens: int | None = None,
@@ -67,7 +69,8 @@ def decode_answer(
     budget = PixelBudget(max(_PIXELS_AT_LEAST, _IMAGES_AT_LEAST * height_px * width_px))
     context = Context(height_px, width_px, asked, settings, budget)
     items = _read_items(found.items, keys, context)
-    return _verdict(stripped, found, items, keys, context, finish_reason)
+    verdict = _verdict(found, items, keys, context)
+    return verdict or _failed(_why_not(stripped, found, items, finish_reason), found, items)
 
 
 def _failed(code: str, found: Found | None = None, items: tuple[Item, ...] = ()) -> Decoded:
@@ -106,36 +109,31 @@ def _read_items(raw: Sequence[RawItem], keys: ItemKeys, context: Context) -> tup
     return tuple(items)
 
 
-def _verdict(
-    text: str,
-    found: Found,
-    items: tuple[Item, ...],
-    keys: ItemKeys,
-    context: Context,
-    finish_reason: str | None,
-) -> Decoded:
-    """Join the items' verdicts to the answer's."""
-    asked = context.asked
+def _verdict(found: Found, items: tuple[Item, ...], keys: ItemKeys, context: Context) -> Decoded | None:
+    """Join the items' verdicts to the answer's; None where nothing in it can be used."""
+    asked, repairs = context.asked, tuple(found.repairs)
     masks = [item.mask for item in items if item.mask is not None]
     boxed = asked.task == "box" and any(item.box_px_xyxy and not item.failure for item in items)
     if masks or boxed:
         mask = _combine(masks, context.settings) if masks else None
-        strict = _is_strict(found, items, keys, asked)
-        return Decoded("decoded", None, strict, items, tuple(found.repairs), mask)
-    says_nothing = bool(items) and all(i.wire_format == "rle" and i.failure == "mask_empty" for i in items)
-    if (found.empty_list and not items and not found.cut) or (says_nothing and asked.wire_format == "rle"):
-        # A network's all-background mask is its way to say that nothing fits.
+        return Decoded("decoded", None, _is_strict(found, items, keys, asked), items, repairs, mask)
+    # A network's all-background mask is its way to say that nothing fits.
+    empty_rle = asked.wire_format == "rle" and all(
+        item.wire_format == "rle" and item.failure == "mask_empty" for item in items
+    )
+    if (found.empty_list and not items and not found.cut) or (items and empty_rle):
         strict = not set(found.repairs) - {"fence"} and not found.leftover
-        return Decoded("no_target", None, strict, items, tuple(found.repairs))
-    loops = runaway_length(text) * 2 > len(text)
+        return Decoded("no_target", None, strict, items, repairs)
+    return None
+
+
+def _why_not(text: str, found: Found, items: tuple[Item, ...], finish_reason: str | None) -> str:
+    """Name an answer without one usable mask: its first failing item's code, or its own."""
+    loops = (found.cut or not items) and runaway_length(text) * 2 > len(text)
     if items:
-        return _failed("repetition" if loops and found.cut else items_failure(items), found, items)
-    return _failed(_without_items(found, finish_reason, loops=loops), found)
-
-
-def items_failure(items: Sequence[Item]) -> str:
-    """Return the first failing item's code."""
-    return next((item.failure for item in items if item.failure), "mask_missing")
+        first = next((item.failure for item in items if item.failure), "mask_missing")
+        return "repetition" if loops else first
+    return _without_items(found, finish_reason, loops=loops)
 
 
 def _without_items(found: Found, finish_reason: str | None, *, loops: bool) -> str:
@@ -159,7 +157,7 @@ def _combine(masks: Sequence[CropMask], settings: DecodeSettings) -> CropMask:
 
 
 def _is_strict(found: Found, items: Sequence[Item], keys: ItemKeys, asked: AskedFormat) -> bool:
-    """True where the answer is what the prompt asked for: keys, format, no repair but a fence."""
+    """Return True where the answer is what the prompt asked for: keys, format, no repair but a fence."""
     if set(found.repairs) - {"fence"} or found.leftover or found.cut:
         return False
     native = asked.wire_format in ("rle", "vertex_png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +24,11 @@ _CORNERS: Final = (
     ("y0", "x0", "y1", "x1"),
     ("y1", "x1", "y2", "x2"),
 )
+_ROUNDINGS: Final[dict[str, tuple[Callable[[float], int], Callable[[float], int]]]] = {
+    "truncate": (int, int),
+    "round": (round, round),
+    "expand": (math.floor, math.ceil),
+}
 
 Box = tuple[float, float, float, float]
 
@@ -44,7 +50,7 @@ class ItemBox:
 
 
 def finite(value: Any) -> bool:
-    """True for a number that can be a coordinate: no bool, no NaN, not astronomically large."""
+    """Return True for a number that can be a coordinate: no bool, no NaN, not astronomically large."""
     return type(value) in (int, float) and -1e9 < value < 1e9
 
 
@@ -133,10 +139,5 @@ def pixel_box(norm_yxyx: Box, height_px: int, width_px: int, settings: DecodeSet
     """
     y0, x0, y1, x1 = norm_yxyx
     exact = (x0 * width_px / NORM, y0 * height_px / NORM, x1 * width_px / NORM, y1 * height_px / NORM)
-    if settings.box_rounding == "truncate":
-        near, far = int, int
-    elif settings.box_rounding == "round":
-        near, far = round, round
-    else:
-        near, far = math.floor, math.ceil
+    near, far = _ROUNDINGS[settings.box_rounding]
     return near(exact[0]), near(exact[1]), far(exact[2]), far(exact[3])

@@ -93,7 +93,7 @@ def read_contour(contour: Contour, context: Context) -> MaskRead:
         if _highest(contour) > NORM and _fits_image(contour, asked.order, context):
             asked = Reading(asked.order, "pixel")
         return _finish(contour, asked, asked, context)
-    fits = {reading: _fit(contour, reading, context) for reading in _readings(contour, asked, context)}
+    fits = {reading: _fit(contour, reading, context) for reading in _readings(contour, context)}
     asked = asked if asked in fits else max(fits, key=lambda reading: fits[reading])
     best = max(fits.values())
     # The asked reading stays unless another is better by the margin.
@@ -102,7 +102,7 @@ def read_contour(contour: Contour, context: Context) -> MaskRead:
     return _finish(contour, chosen, Reading(asked.order, context.asked.frame), context, rivals)
 
 
-def _readings(contour: Contour, asked: Reading, context: Context) -> list[Reading]:
+def _readings(contour: Contour, context: Context) -> list[Reading]:
     """Return the readings worth comparing; pixels only where 0..1000 is impossible or unlikely."""
     orders: list[Literal["xy", "yx"]] = ["xy"] if contour.named else ["xy", "yx"]
     frames: list[Frame] = ["image", "box"]
@@ -121,7 +121,7 @@ def _highest(contour: Contour) -> float:
 
 
 def _fits_image(contour: Contour, order: str, context: Context) -> bool:
-    """True where all points lie on the image when they are read as pixels."""
+    """Return True where all points lie on the image when they are read as pixels."""
     high = np.max([ring.max(axis=0) for ring in contour.rings], axis=0)
     low = min(float(ring.min()) for ring in contour.rings)
     x, y = high if order == "xy" else high[::-1]

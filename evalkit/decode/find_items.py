@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from evalkit.decode.keys import ItemKeys
 from evalkit.decode.loose_json import LooseReader
@@ -289,7 +289,7 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: Found) -> None:
 
 
 def _drop_labels_if_cut(found: Found, keys: ItemKeys) -> None:
-    """An object with a label alone is an item only where the answer was not cut."""
+    """Keep an object with a label alone as an item only where the answer was not cut."""
     if found.cut:
         found.items = [item for item in found.items if keys.is_item(item.members)]
 
@@ -307,12 +307,12 @@ def _salvage_fragment(text: str, start: int, keys: ItemKeys, found: Found) -> No
 
 
 def _is_cut(text: str, start: int) -> bool:
-    """True where brackets stay open at the end, strings left aside; or a string is not ended."""
+    """Return True where brackets stay open at the end, strings left aside; or a string is not ended."""
     structure = _STRINGS.sub(_blank, text[start:])
     opened = structure.count("[") + structure.count("{")
     return '"' in structure or opened > structure.count("]") + structure.count("}")
 
 
 def _blank(match: re.Match[str]) -> str:
-    whole = cast("str", match.group())
+    whole = match.group()
     return "" if len(whole) > 1 and whole[-1] == '"' else '"'

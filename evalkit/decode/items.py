@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from evalkit.decode.boxes import ItemBox, read_box, read_box_px
 from evalkit.decode.codes import Unreadable
@@ -15,29 +16,43 @@ from evalkit.decode.mask_reading import Context
 from evalkit.decode.repetition import runs_away
 from evalkit.decode.seg_tokens import holds_tokens
 from evalkit.decode.vertex_png import read_vertex_png
-from evalkit.types import Item
+from evalkit.types import CropMask, Item
+
+_NEEDS_NO_BOX: Final = frozenset({"rle", "vertex_png", "placeholder", "seg_tokens"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What became of one item's mask."""
+
+    wire_format: str | None
+    failure: str | None = None
+    mask: CropMask | None = None
+    repairs: Sequence[str] = ()
 
 
 def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
     """Return the item with its mask or the reason why it has none; never raises."""
     box_key = next((key for key in keys.box if key in raw.members), None)
     mask_key = _mask_key(raw, keys)
-    repairs = [
-        "alternate_key"
-        for key, asked in ((box_key, keys.asked_box), (mask_key, keys.asked_mask))
-        if key not in (None, asked) and key not in NATIVE_KEYS
-    ][:1]
+    spelled = ((box_key, keys.asked_box), (mask_key, keys.asked_mask))
+    other = any(key not in (None, asked) and key not in NATIVE_KEYS for key, asked in spelled)
     box, box_failure = _read_box(raw.members.get(box_key or ""), box_key, context)
-    repairs += box.repairs if box else ()
-    item = Item(
+    context = replace(context, box=box)
+    verdict = _read_mask(raw, mask_key, box_failure, context)
+    if context.asked.task == "box":
+        # Boxes were asked: a mask is welcome, and no mask is no failure.
+        verdict = replace(verdict, failure=box_failure, wire_format=verdict.wire_format or "box_only")
+    repairs = ["alternate_key"] * other + list(box.repairs if box else ()) + list(verdict.repairs)
+    return Item(
         label=label_of(raw.members),
         box_px_xyxy=box.visible_px_xyxy if box else None,
-        wire_format=None,
+        wire_format=verdict.wire_format,
+        repairs=tuple(dict.fromkeys(repairs)),
+        failure=verdict.failure,
+        mask=verdict.mask if verdict.failure is None else None,
         score=score_of(raw.members),
     )
-    context = replace(context, box=box)
-    value = raw.members.get(mask_key) if mask_key else None
-    return _read_mask(item, raw, mask_key, value, box_failure, repairs, context)
 
 
 def _mask_key(raw: RawItem, keys: ItemKeys) -> str | None:
@@ -57,58 +72,50 @@ def _read_box(value: Any, key: str | None, context: Context) -> tuple[ItemBox | 
         return None, error.code
 
 
-def _read_mask(
-    item: Item,
-    raw: RawItem,
-    mask_key: str | None,
-    value: Any,
-    box_failure: str | None,
-    repairs: list[str],
-    context: Context,
-) -> Item:
-    """Fill in the wire format, and the mask or the failure."""
+def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, context: Context) -> _Verdict:
+    """Return the mask by the first wire format that claims it, or the failure."""
+    value = raw.members.get(mask_key) if mask_key else None
     if isinstance(value, Damaged):
-        return replace(item, repairs=tuple(repairs), **_damaged(value, context))
+        return _damaged(value)
     if value is None:
-        return replace(item, repairs=tuple(repairs), **_without_mask(item, raw, box_failure, context))
+        return _without_mask(raw, context)
     wire_format, reader = find_format(value)
     if mask_key == "bytesBase64Encoded" and isinstance(value, str):
         wire_format, reader = "vertex_png", read_vertex_png
-    item = replace(item, wire_format=wire_format)
-    if context.asked.task == "box" and item.box_px_xyxy is None:
-        return replace(item, repairs=tuple(repairs), failure=box_failure)
+    if reader is None:
+        return _Verdict(None, "mask_empty" if value == [] else "wrong_shape")
+    if wire_format not in _NEEDS_NO_BOX and (failure := _box_in_the_way(raw, box_failure)):
+        return _Verdict(wire_format, failure)
     try:
-        if box_failure is not None and box_failure != "box_missing" and wire_format != "rle":
-            raise Unreadable(box_failure)
-        if box_failure == "box_missing" and raw.cut and wire_format != "rle":
-            # The box, which would settle order and frame, may have been cut off.
-            raise Unreadable("truncated")
-        if reader is None:
-            raise Unreadable("mask_empty" if value == [] else "wrong_shape")
         read = reader(value, context)
     except Unreadable as error:
-        failure = None if context.asked.task == "box" else error.code
-        return replace(item, repairs=tuple(repairs), failure=failure)
-    return replace(item, mask=read.mask, repairs=tuple(dict.fromkeys([*repairs, *read.repairs])))
+        return _Verdict(wire_format, error.code)
+    return _Verdict(wire_format, None, read.mask, read.repairs)
 
 
-def _damaged(value: Damaged, context: Context) -> dict[str, Any]:
+def _box_in_the_way(raw: RawItem, box_failure: str | None) -> str | None:
+    """Return why a box that cannot be read spoils the mask; a missing one may not be needed."""
+    if box_failure == "box_missing":
+        # The box would settle order and frame: where the item is cut it may have been to come.
+        return "truncated" if raw.cut else None
+    return box_failure
+
+
+def _damaged(value: Damaged) -> _Verdict:
     """Name a mask that is cut or garbled by what is left of it."""
     text = value.text or ""
     if holds_tokens(text):
-        return {"wire_format": "seg_tokens", "failure": "mask_tokens"}
+        return _Verdict("seg_tokens", "mask_tokens")
     wire_format = find_format(text)[0] if len(text) > 20 else None
     wire_format = None if wire_format == "placeholder" else wire_format
-    if text and runs_away(text):
-        return {"wire_format": wire_format, "failure": "repetition"}
-    return {"wire_format": wire_format, "failure": "truncated" if value.cut else "malformed_json"}
+    if runs_away(text):
+        return _Verdict(wire_format, "repetition")
+    return _Verdict(wire_format, "truncated" if value.cut else "malformed_json")
 
 
-def _without_mask(item: Item, raw: RawItem, box_failure: str | None, context: Context) -> dict[str, Any]:
-    """Name an item without a mask: fine where boxes were asked, else cut, broken or ``mask_missing``."""
-    if context.asked.task == "box":
-        return {"wire_format": "box_only" if item.box_px_xyxy else None, "failure": box_failure}
-    wire_format = "box_only" if item.box_px_xyxy else None
+def _without_mask(raw: RawItem, context: Context) -> _Verdict:
+    """Name an item without a mask: cut, broken, or complete without one."""
     if raw.cut:
-        return {"wire_format": None, "failure": "truncated"}
-    return {"wire_format": wire_format, "failure": "malformed_json" if raw.broken else "mask_missing"}
+        return _Verdict(None, "truncated")
+    wire_format = "box_only" if context.box else None
+    return _Verdict(wire_format, "malformed_json" if raw.broken else "mask_missing")

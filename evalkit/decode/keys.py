@@ -51,7 +51,7 @@ class ItemKeys:
     wrapper: str | None
 
     def is_item(self, members: Mapping[str, Any]) -> bool:
-        """True for an object with a box or a mask of its own (not a list of further objects)."""
+        """Return True for an object with a box or a mask of its own (not a list of further objects)."""
         if any(key in members for key in self.box):
             return True
         return any(key in members and not _holds_items(members[key], self) for key in self.mask)
@@ -93,6 +93,6 @@ def score_of(members: Mapping[str, Any]) -> float | None:
     labels = members.get("labels")
     first = labels[0] if isinstance(labels, list) and labels and isinstance(labels[0], dict) else {}
     for value in (members.get("score"), members.get("confidence"), first.get("score")):
-        if type(value) in (int, float) and -1e9 < value < 1e9:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and -1e9 < value < 1e9:
             return float(value)
     return None

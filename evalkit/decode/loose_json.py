@@ -18,7 +18,7 @@ _SPACE: Final = re.compile(r"[ \t\r\n]*+")
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _NUMBER: Final = re.compile(r"-?\d++(?:\.\d++)?+(?:[eE][+-]?\d++)?+")
 _WORD: Final = re.compile(r'[^\s"{}\[\],:]++')
-_TOKENS: Final = re.compile(r"[^\s\"{}\[\],]*+(?:<start_of_mask>|<seg_)[^\"{}\[\],]*+")
+_TOKENS: Final = re.compile(r"(?=[^\s\"{}\[\],]{0,40}?(?:<start_of_mask|<seg_))[^\"{}\[\],]*+")
 _COORDINATES: Final = re.compile(r"\[[\d.,eE+\-\[\]\s]*+")
 _FLAT: Final = re.compile(r"\[[\d.,eE+\-\s]*+\]")
 _OPENING: Final = re.compile(r'\{\s*+"')
@@ -114,15 +114,15 @@ class LooseReader:
                     found.cut = True
                     return found, position
                 continue
-            return self._broken(found, last_key, key, value_at, position, after)
+            if isinstance(key, Damaged) or colon >= len(self.text):
+                found.cut = True
+                return found, len(self.text)
+            return self._broken(found, last_key, value_at, position)
 
     def _broken(
-        self, found: LooseObject, last_key: str | None, key: Any, value_at: int, position: int, after: int
+        self, found: LooseObject, last_key: str | None, value_at: int, position: int
     ) -> tuple[LooseObject, int]:
-        """End an object at something that is no member."""
-        if isinstance(key, Damaged) or self._space(after) >= len(self.text):
-            found.cut = True
-            return found, len(self.text)
+        """End an object at something that is no member; a last value that ran into it is lost."""
         if last_key is None or isinstance(found.members[last_key], Tokens):
             return found, position  # what stands after leaked tokens changes nothing about them
         # A quote that is missing makes a string swallow the `{` of the next object: go back to it.

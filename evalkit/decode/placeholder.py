@@ -10,7 +10,7 @@ from evalkit.decode.repetition import runs_away
 
 
 def is_placeholder(value: Any) -> bool:
-    """True for any text that no other format claimed."""
+    """Return True for any text that no other format claimed."""
     return isinstance(value, str)
 
 

@@ -21,12 +21,12 @@ _LONG: Final = 128
 
 
 def is_data_url(value: Any) -> bool:
-    """True for a string that begins as an image's data URL, or holds one after mask tokens."""
+    """Return True for a string that begins as an image's data URL, or holds one after mask tokens."""
     return isinstance(value, str) and (_PREFIX.match(value) is not None or _after_tokens(value) is not None)
 
 
 def is_base64(value: Any) -> bool:
-    """True for a string that is the base64 of an image by its first bytes, or long enough to be meant so."""
+    """Return True for a string that is the base64 of an image by its first bytes, or long enough to be meant so."""
     if not isinstance(value, str):
         return False
     text = value.strip()

@@ -11,7 +11,7 @@ from evalkit.decode.polygon_flat import read_flat
 
 
 def is_polygon_chunked(value: Any) -> bool:
-    """True for rows of an even count of numbers, at least one of them too short to be a ring."""
+    """Return True for rows of an even count of numbers, at least one of them too short to be a ring."""
     return (
         isinstance(value, list)
         and bool(value)

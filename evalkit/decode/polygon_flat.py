@@ -13,7 +13,7 @@ from evalkit.decode.mask_reading import Context, MaskRead
 
 
 def is_polygon_flat(value: Any) -> bool:
-    """True for a list of numbers, or of rows of six numbers and more (each a ring)."""
+    """Return True for a list of numbers, or of rows of six numbers and more (each a ring)."""
     if not isinstance(value, list) or not value:
         return False
     if all(_is_number(v) for v in value):

@@ -10,7 +10,7 @@ from evalkit.decode.mask_reading import Context, MaskRead
 
 
 def is_polygon_pairs(value: Any) -> bool:
-    """True for a list most of whose elements are pairs, or lists of pairs."""
+    """Return True for a list most of whose elements are pairs, or lists of pairs."""
     return isinstance(value, list) and bool(value) and (_is_ring(value) or _is_rings(value))
 
 

@@ -10,7 +10,7 @@ from evalkit.decode.mask_reading import Context, MaskRead
 
 
 def is_polygon_points(value: Any) -> bool:
-    """True for a list that begins with an object of x and y, or a list of such lists."""
+    """Return True for a list that begins with an object of x and y, or a list of such lists."""
     if not isinstance(value, list) or not value:
         return False
     return _is_ring(value) or all(isinstance(ring, list) and bool(ring) and _is_ring(ring) for ring in value)

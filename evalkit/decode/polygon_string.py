@@ -14,7 +14,7 @@ _NUMBER: Final = re.compile(r"-?\d++(?:\.\d++)?+")
 
 
 def is_polygon_string(value: Any) -> bool:
-    """True for text that holds numbers and their separators alone."""
+    """Return True for text that holds numbers and their separators alone."""
     return (
         isinstance(value, str) and _NUMBERS_ONLY.fullmatch(value) is not None and any(map(str.isdigit, value))
     )

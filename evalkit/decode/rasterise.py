@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ Ring = NDArray[np.float64]
 """N x 2 points (x, y) in pixels of the image; the last joins the first."""
 
 MAX_RINGS: Final = 1000
-_EDGE_ROWS_AT_ONCE: Final = 2_000_000
+MAX_CROSSINGS: Final = 1_000_000
+"""Edges times the pixel rows they cross: a contour with more is noise (our choice)."""
+_CROSSING_COST_PX: Final = 10
 
 
 def fill_rings(rings_px: Sequence[Ring], height_px: int, width_px: int, budget: PixelBudget) -> CropMask:
@@ -38,11 +40,8 @@ def fill_rings(rings_px: Sequence[Ring], height_px: int, width_px: int, budget: 
     x0, y0 = min(box[0] for box in boxes), min(box[1] for box in boxes)
     x1, y1 = max(box[2] for box in boxes), max(box[3] for box in boxes)
     budget.spend((x1 - x0) * (y1 - y0))
-    canvas = (
-        _fill(rings_px[0], (x0, y0, x1, y1))
-        if len(rings_px) == 1
-        else _nest(rings_px, (x0, y0, x1, y1), budget)
-    )
+    window = (x0, y0, x1, y1)
+    canvas = _fill(rings_px[0], window, budget) if len(rings_px) == 1 else _nest(rings_px, window, budget)
     if not canvas.any():
         raise Unreadable("polygon_degenerate")
     return CropMask(height_px, width_px, x0, y0, canvas)
@@ -56,45 +55,34 @@ def _extent(ring: Ring, height_px: int, width_px: int) -> BoxPx | None:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _fill(ring: Ring, window: BoxPx) -> BoolMask:
-    """Return one ring's pixels inside a window (bool, H x W) by counting edges to the left of each."""
+def _fill(ring: Ring, window: BoxPx, budget: PixelBudget) -> BoolMask:
+    """Return one ring's pixels inside a window (bool, H x W).
+
+    In every row of pixel centres the edges that cross it are sorted; foreground lies between the
+    first and the second, the third and the fourth... (even-odd).
+    """
     x0, y0, x1, y1 = window
     height, width = y1 - y0, x1 - x0
-    start, end = ring, np.roll(ring, -1, axis=0)
-    upward = start[:, 1] > end[:, 1]
-    top = np.where(upward[:, None], end, start)
-    bottom = np.where(upward[:, None], start, end)
-    first = np.clip(np.ceil(top[:, 1] - 0.5) - y0, 0, height).astype(np.int64)
-    rows = np.clip(np.ceil(bottom[:, 1] - 0.5) - y0, 0, height).astype(np.int64) - first
-    toggles = np.zeros((height, width + 1), dtype=np.uint8)
-    for part in _parts(rows):
-        _toggle(toggles, top[part], bottom[part], first[part], rows[part], window)
-    return np.bitwise_xor.accumulate(toggles[:, :width], axis=1).view(bool)
-
-
-def _parts(rows: NDArray[np.int64]) -> list[slice]:
-    """Cut the edges so that no part crosses more rows than fit in memory comfortably."""
-    if int(rows.sum()) <= _EDGE_ROWS_AT_ONCE:
-        return [slice(0, rows.size)]
-    groups = np.cumsum(rows) // _EDGE_ROWS_AT_ONCE
-    cuts = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), rows.size]
-    return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
-
-
-def _toggle(toggles: Any, top: Ring, bottom: Ring, first: Any, rows: Any, window: BoxPx) -> None:
-    """Flip, in every row that an edge crosses, the first pixel whose centre is right of the edge."""
-    x0, y0, x1, _ = window
+    x, y = ring[:, 0], ring[:, 1]
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    # Rows whose centre lies in [top, bottom) of the edge: a vertex on a centre counts once.
+    row_a = np.clip(np.ceil(y - 0.5) - y0, 0, height).astype(np.int64)
+    row_b = np.roll(row_a, -1)
+    first, rows = np.minimum(row_a, row_b), np.abs(row_a - row_b)
     total = int(rows.sum())
-    if not total:
-        return
+    if total > MAX_CROSSINGS:
+        raise Unreadable("too_large")
+    budget.spend(_CROSSING_COST_PX * total)
     edge = np.repeat(np.arange(rows.size), rows)
-    row = np.arange(total) - np.repeat(np.cumsum(rows) - rows, rows) + first[edge]
-    rise = bottom[:, 1] - top[:, 1]
-    slope = (bottom[:, 0] - top[:, 0]) / np.where(rise > 0, rise, 1.0)
-    crossing = top[edge, 0] + (row + y0 + 0.5 - top[edge, 1]) * slope[edge]
-    column = np.clip(np.ceil(crossing - 0.5) - x0, 0, x1 - x0).astype(np.int64)
-    width = toggles.shape[1]
-    np.bitwise_xor.at(toggles.reshape(-1), row * width + column, 1)
+    row = np.arange(total) - np.repeat(np.cumsum(rows) - rows - first, rows)
+    rise = next_y - y
+    slope = (next_x - x) / np.where(rise == 0, 1.0, rise)
+    crossing_x = x[edge] + (row + (y0 + 0.5) - y[edge]) * slope[edge]
+    column = np.clip(np.ceil(crossing_x - 0.5) - x0, 0, width).astype(np.int64)
+    borders = np.concatenate(([0], np.sort(row * width + column), [height * width]))
+    inside = np.zeros(borders.size - 1, dtype=bool)
+    inside[1::2] = True
+    return np.repeat(inside, np.diff(borders)).reshape(height, width)
 
 
 def _nest(rings_px: Sequence[Ring], window: BoxPx, budget: PixelBudget) -> BoolMask:
@@ -109,7 +97,7 @@ def _nest(rings_px: Sequence[Ring], window: BoxPx, budget: PixelBudget) -> BoolM
             continue
         seen.add(ring.tobytes())
         budget.spend((box[2] - box[0]) * (box[3] - box[1]))
-        shape = _fill(ring, box)
+        shape = _fill(ring, box, budget)
         shapes.append((int(np.count_nonzero(shape)), box[0] - x0, box[1] - y0, shape))
     for pixels, left, top, shape in sorted(shapes, key=lambda entry: -entry[0]):
         below = canvas[top : top + shape.shape[0], left : left + shape.shape[1]]

@@ -13,7 +13,7 @@ base64 characters, so that a shorter run says nothing (measured on the 44 public
 
 
 def runs_away(text: str) -> bool:
-    """True where the text ends in a loop (a last incomplete turn and a few odd characters allowed)."""
+    """Return True where the text ends in a loop (a last incomplete turn and a few odd characters allowed)."""
     return runaway_length(text) > 0
 
 

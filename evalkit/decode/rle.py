@@ -14,7 +14,7 @@ from evalkit.types import CropMask
 
 
 def is_rle(value: Any) -> bool:
-    """True for an object with ``size`` and ``counts``."""
+    """Return True for an object with ``size`` and ``counts``."""
     return isinstance(value, dict) and "counts" in value and "size" in value
 
 
@@ -43,8 +43,11 @@ def _runs(counts: Any, total_px: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def _uncompress(counts: str) -> Sequence[int]:
-    """Undo COCO's compression: 5 bits a character from ASCII 48, bit 32 = more, runs from the third
-    on as differences to the run two before (pycocotools common/maskApi.c, ``rleFrString``)."""
+    """Undo COCO's compression (pycocotools common/maskApi.c, ``rleFrString``).
+
+    Five bits a character from ASCII 48, 32 = more follow; from the fourth run on a run is stored
+    as the difference to the one two before.
+    """
     runs: list[int] = []
     value, shift = 0, 0
     for character in counts:

@@ -22,13 +22,13 @@ _MARKS: Final = (
 
 
 def holds_tokens(text: str) -> bool:
-    """True where mask tokens stand in the text, plain or escaped, complete or cut."""
+    """Return True where mask tokens stand in the text, plain or escaped, complete or cut."""
     lowered = text[:200_000]
     return any(mark in lowered for mark in _MARKS)
 
 
 def is_seg_tokens(value: Any) -> bool:
-    """True for a string with mask tokens in it."""
+    """Return True for a string with mask tokens in it."""
     return isinstance(value, str) and holds_tokens(value)
 
 

@@ -13,7 +13,7 @@ from evalkit.types import BoxPx, CropMask
 
 
 def is_sub_boxes(value: Any) -> bool:
-    """True for rows of four numbers that each are a box with area, or for one such row bare.
+    """Return True for rows of four numbers that each are a box with area, or for one such row bare.
 
     A chunked contour of rows of four is no such list: a closed contour cannot go down and to the
     right in every row.
