@@ -1,0 +1,28 @@
+"""The HTML report of a run: one folder that opens from disk, without a network.
+
+::
+
+    data.py      run folders -> ReportData             words.py    verdicts and codes in words
+    choose.py    which samples are drawn               answers.py  their stored answers, decoded anew
+    overlays.py  photographs, outlines, masks -> files figures.py  SVG and PNG
+    tables.py    CSV, LaTeX, Markdown                  page.py     templates -> index.html, samples/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def build_report(run_paths: Sequence[str | Path], out: str | Path | None = None) -> Path:
+    """Write the report of one run, or one that compares several; return the path of its first page.
+
+    One run: ``RUN/report/index.html``. Several: the folder ``report-<names>`` beside the first run.
+    ``out`` names another folder. Raises ``DataError`` where a path is not a scored run, or where
+    ``out`` holds something else than a report.
+    """
+    from evalkit.report.page import write_report
+    from evalkit.store import RunFolder
+
+    folders = [RunFolder(path) for path in run_paths]
+    return write_report(folders, None if out is None else Path(out))

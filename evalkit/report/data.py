@@ -1,0 +1,209 @@
+"""What the report shows, read from one or several run folders; nothing is drawn or written here.
+
+With several runs every model is labelled ``model @ run``, so that no two share a name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import DataError
+from evalkit.store import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL_COLOURS = (
+    "#3f78c1",
+    "#d9822b",
+    "#2a9d8f",
+    "#a457a0",
+    "#8c8a2e",
+    "#b5534f",
+    "#5b6fa8",
+    "#7c7f86",
+)
+"""One colour per model, the same everywhere; readable on white and on near-black (contrast >= 3)."""
+
+SCORED = ("decoded", "no_target", "format_failure", "blocked")
+"""Outcomes of an answered request: the denominator of every rate."""
+
+OUTCOME_WORDS = {
+    "decoded": "mask found",
+    "no_target": "says nothing fits",
+    "format_failure": "unreadable",
+    "blocked": "blocked",
+    "not_run": "not run",
+    "data_error": "data error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSource:
+    """One run folder with what was read of it: ``name`` is unique among the runs of the page."""
+
+    name: str
+    folder: RunFolder
+    manifest: Mapping[str, Any]
+    summary: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One column of the comparison: a model of one run, with what answered in its name."""
+
+    label: str
+    name: str
+    run: int
+    provider: str
+    requested: str
+    versions: tuple[tuple[str, int], ...]
+    colour: str
+    config: Mapping[str, Any]
+
+    @property
+    def routed(self) -> bool:
+        """True where some answers came from another model version than the one requested."""
+        return any(not version.startswith(_bare(self.requested)) for version, _ in self.versions)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything the page shows. ``scores`` has one row per answer, ``model`` holding the label."""
+
+    title: str
+    runs: tuple[RunSource, ...]
+    models: tuple[ModelEntry, ...]
+    datasets: tuple[str, ...]
+    scores: pd.DataFrame
+    results: tuple[Mapping[str, Any], ...]
+
+    @property
+    def simulated(self) -> bool:
+        """True where any run's answers were simulated."""
+        return any(bool(run.summary.get("simulated")) for run in self.runs)
+
+    @property
+    def partial(self) -> tuple[str, ...]:
+        """Names of the runs that did not finish."""
+        return tuple(run.name for run in self.runs if run.summary.get("status") != "complete")
+
+    @property
+    def seed(self) -> int:
+        """The first run's seed: what is drawn at random is the same on every rebuild."""
+        return int(self.runs[0].manifest["config"].get("seed", 0))
+
+    def result(self, dataset: str, label: str, part: str = "all") -> Mapping[str, Any] | None:
+        """Return the summary of one model on one slice of a dataset, None where there is none."""
+        for entry in self.results:
+            if (entry["dataset"], entry["model"], entry["slice"]) == (dataset, label, part):
+                return entry
+        return None
+
+    def slices(self, dataset: str) -> list[str]:
+        """Return the slices of a dataset other than ``all``, in the summary's order."""
+        return list(
+            dict.fromkeys(r["slice"] for r in self.results if r["dataset"] == dataset and r["slice"] != "all")
+        )
+
+    def rows(self, dataset: str, label: str | None = None) -> pd.DataFrame:
+        """Return the score rows of one dataset, of one model or of all."""
+        chosen = self.scores["dataset"] == dataset
+        if label is not None:
+            chosen &= self.scores["model"] == label
+        return self.scores[chosen]
+
+
+def load_report(folders: Sequence[RunFolder]) -> ReportData:
+    """Read the runs of a report. Raises ``DataError`` where a folder is not a scored run."""
+    import pandas as pd
+
+    if not folders:
+        raise DataError("a report needs at least one run folder, for example reports/demo")
+    runs = _named_runs(folders)
+    several = len(runs) > 1
+    frames: list[pd.DataFrame] = []
+    results: list[Mapping[str, Any]] = []
+    models: list[ModelEntry] = []
+    for index, run in enumerate(runs):
+        scores = run.folder.scores()
+        for config in _model_configs(run, scores):
+            label = f"{config['name']} @ {run.name}" if several else str(config["name"])
+            own = scores[scores["model"] == config["name"]]
+            colour = MODEL_COLOURS[len(models) % len(MODEL_COLOURS)]
+            models.append(_model_entry(label, index, config, own, colour))
+            frames.append(own.assign(model=label, run=index))
+            results += [{**r, "model": label} for r in run.summary["results"] if r["model"] == config["name"]]
+    if not frames:
+        raise DataError(f"{folders[0].path} holds no scores of any of its models: nothing to report")
+    scores = pd.concat(frames, ignore_index=True)
+    datasets = tuple(dict.fromkeys(scores["dataset"]))
+    title = " and ".join(run.name for run in runs)
+    return ReportData(title, tuple(runs), tuple(models), datasets, scores, tuple(results))
+
+
+def _named_runs(folders: Sequence[RunFolder]) -> list[RunSource]:
+    """Give each run a name of its own: the config's, the folder's where two configs share one."""
+    names = [str(folder.manifest.get("name") or folder.path.name) for folder in folders]
+    counts = Counter(names)
+    unique = [
+        name if counts[name] == 1 else folder.path.resolve().name
+        for name, folder in zip(names, folders, strict=True)
+    ]
+    if len(set(unique)) < len(unique):
+        unique = [f"{name} ({number})" for number, name in enumerate(unique, 1)]
+    return [
+        RunSource(name, folder, folder.manifest, folder.summary())
+        for name, folder in zip(unique, folders, strict=True)
+    ]
+
+
+def _model_configs(run: RunSource, scores: pd.DataFrame) -> list[Mapping[str, Any]]:
+    present = set(scores["model"])
+    return [config for config in run.manifest["config"]["models"] if config["name"] in present]
+
+
+def _model_entry(
+    label: str, run: int, config: Mapping[str, Any], rows: pd.DataFrame, colour: str
+) -> ModelEntry:
+    requested = rows["requested_model"].dropna()
+    versions = Counter(rows["model_version"].dropna())
+    return ModelEntry(
+        label=label,
+        name=str(config["name"]),
+        run=run,
+        provider=str(config["provider"]),
+        requested=str(requested.iloc[0]) if len(requested) else str(config["name"]),
+        versions=tuple(versions.most_common()),
+        colour=colour,
+        config=config,
+    )
+
+
+def tags_of(text: str) -> dict[str, str]:
+    """Return the tags of a score row, kept there as JSON text."""
+    tags = json.loads(text) if text else {}
+    return {str(name): str(value) for name, value in tags.items()}
+
+
+def plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a row of a data frame as plain data: None for what is missing, lists for arrays."""
+    return {str(name): _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    import pandas as pd
+
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return value
+    return None if pd.isna(value) else value
+
+
+def _bare(model: str) -> str:
+    return model.removeprefix("models/")

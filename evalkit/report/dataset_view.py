@@ -1,0 +1,151 @@
+"""What the first page says of each dataset and of each run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
+from evalkit.report.data import ReportData, RunSource
+from evalkit.report.figures import Drawn, draw_figures, precision_curve
+from evalkit.report.numbers import Cell
+from evalkit.report.repeats import Repeat, repeats
+from evalkit.report.tables import Column, Row, Table, headline_table, tag_table
+from evalkit.report.words import Verdict, verdict
+
+ERRORS_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetView:
+    """One dataset on the first page; ``span`` is the range of the gIoU whiskers."""
+
+    name: str
+    n: int
+    n_images: int
+    verdict: Verdict
+    headline: Table
+    span: tuple[float, float]
+    outcomes: list[Bar]
+    outcome_legend: list[Legend]
+    formats: list[Bar]
+    format_legend: list[Legend]
+    errors: list[tuple[str, str, int]]
+    tags: Table | None
+    figures: dict[str, Drawn]
+    trials: list[Repeat]
+    tables: list[Table]
+
+
+def dataset_view(data: ReportData, dataset: str, figures: Path) -> DatasetView:
+    """Return everything the first page says of one dataset; draws its figures into ``figures``."""
+    rows = data.rows(dataset)
+    headline, tags = headline_table(data, dataset), tag_table(data, dataset)
+    outcomes, formats = outcome_bars(data, dataset), format_bars(data, dataset)
+    curve = precision_table(data, dataset)
+    return DatasetView(
+        name=dataset,
+        n=rows["sample_id"].nunique(),
+        n_images=rows["image_id"].nunique(),
+        verdict=verdict(data, dataset),
+        headline=headline,
+        span=_span(headline),
+        outcomes=outcomes,
+        outcome_legend=legend(outcomes),
+        formats=formats,
+        format_legend=legend(formats),
+        errors=_errors(data, dataset),
+        tags=tags,
+        figures=draw_figures(data, dataset, figures),
+        trials=repeats(data, dataset),
+        tables=[table for table in (headline, tags, curve) if table is not None],
+    )
+
+
+def _span(headline: Table) -> tuple[float, float]:
+    """Return the range of the gIoU intervals with a little room, so that whiskers can be compared."""
+    cells = [row.cells["giou"] for row in headline.rows]
+    ends = [end for cell in cells for end in (cell.low, cell.high) if end is not None]
+    if not ends:
+        return 0.0, 1.0
+    room = max(0.02, 0.08 * (max(ends) - min(ends)))
+    return max(0.0, min(ends) - room), min(1.0, max(ends) + room)
+
+
+def _errors(data: ReportData, dataset: str) -> list[tuple[str, str, int]]:
+    """Return (model, why, count) of the rows that were not run or whose data was at fault."""
+    rows = data.rows(dataset)
+    lost = rows[rows["outcome"].isin(("not_run", "data_error"))]
+    counts = Counter(zip(lost["model"], lost["error"].fillna("no reason was recorded"), strict=True))
+    return [(label, str(error)[:400], count) for (label, error), count in counts.most_common(ERRORS_SHOWN)]
+
+
+def precision_table(data: ReportData, dataset: str) -> Table | None:
+    """Return the curve of precision at every IoU threshold as a table, one row per threshold."""
+    curves = {
+        model.label: curve
+        for model in data.models
+        if (curve := precision_curve(data, dataset, model.label)) is not None
+    }
+    if not curves:
+        return None
+    columns = tuple(
+        Column(label, label, "share of targeted expressions reaching the threshold") for label in curves
+    )
+    thresholds = next(iter(curves.values()))[0]
+    rows = tuple(
+        Row(
+            f"{threshold:.2f}",
+            {
+                label: Cell(f"{shares[place]:.3f}", value=float(shares[place]))
+                for label, (_, shares) in curves.items()
+            },
+        )
+        for place, threshold in enumerate(thresholds)
+    )
+    stem = "precision-at-iou" if len(data.datasets) == 1 else f"{dataset}-precision-at-iou"
+    return Table(stem, f"Precision at every IoU threshold on {dataset}", "IoU", columns, rows)
+
+
+def run_view(run: RunSource) -> dict[str, Any]:
+    """Return a run's settings as lines for people, and its configuration as text."""
+    manifest, config = run.manifest, run.manifest["config"]
+    decode = config.get("decode") or {}
+    facts = [
+        ("Folder", run.folder.path.name),
+        ("Status", str(run.summary.get("status"))),
+        ("Asked", f"{manifest.get('started_at') or '\u2013'} to {manifest.get('finished_at') or '\u2013'}"),
+        ("Seed", str(config.get("seed"))),
+        ("Trials", str(config.get("trials"))),
+        ("Longest image side", f"{(config.get('image') or {}).get('max_side') or 'as in the file'}"),
+        ("Decoding", ", ".join(f"{key} {value}" for key, value in decode.items() if value is not None)),
+        ("Datasets", "; ".join(_dataset_line(name, entry) for name, entry in _fingerprints(manifest))),
+        ("evalkit", str(manifest.get("evalkit") or run.summary.get("evalkit"))),
+        (
+            "Packages",
+            ", ".join(f"{name} {v}" for name, v in (manifest.get("versions") or {}).items()) or "\u2013",
+        ),
+    ]
+    if manifest.get("rescored_from"):
+        facts.insert(1, ("Re-scored from", str(manifest["rescored_from"])))
+    if manifest.get("stopped"):
+        facts.insert(2, ("Stopped", "; ".join(map(str, manifest["stopped"]))))
+    return {
+        "name": run.name,
+        "facts": [(name, value) for name, value in facts if value],
+        "config": json.dumps(config, indent=2, ensure_ascii=False),
+    }
+
+
+def _fingerprints(manifest: Any) -> list[tuple[str, Any]]:
+    datasets = manifest.get("datasets") or {}
+    return list(datasets.items()) if isinstance(datasets, dict) else []
+
+
+def _dataset_line(name: str, entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return f"{name} {str(entry)[:12]}"
+    return f"{name} " + ", ".join(f"{key} {str(value)[:12]}" for key, value in entry.items())

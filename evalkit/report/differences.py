@@ -1,0 +1,100 @@
+"""Which differences between models are real: paired over the common samples. Pure.
+
+Both models must have answered a sample for it to count, so that a difference never comes from one
+of them having been asked easier questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.estimates import interval_of
+from evalkit.report.data import SCORED
+from evalkit.significance import holm
+from evalkit.stats import paired_difference
+from evalkit.types import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVEL = 0.05
+"""A lead is called real where its p-value, adjusted for the table it stands in, is below this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Mean IoU of ``better`` minus that of ``other`` over ``n`` common samples of ``n_images`` images.
+
+    ``p_value``: two-sided, from the same distribution as the interval.
+    """
+
+    better: str
+    other: str
+    interval: Interval
+    p_value: float
+    n: int
+    n_images: int
+
+
+def iou_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return mean IoU over trials per sample (rows; index sample_id) and model (columns).
+
+    ``image_id`` stands in a column of that name. Samples that no model answered are left out.
+    """
+    answered = rows[rows["outcome"].isin(SCORED)]
+    table = answered.pivot_table(index="sample_id", columns="model", values="iou", aggfunc="mean")
+    table["image_id"] = answered.groupby("sample_id")["image_id"].first()
+    return table
+
+
+def difference(table: pd.DataFrame, better: str, other: str, *, seed: int) -> Difference | None:
+    """Return the paired difference of two models of an ``iou_table``, None where there is too little."""
+    if better not in table or other not in table:
+        return None
+    common = table[[better, other, "image_id"]].dropna()
+    ones = [1.0] * len(common)
+    images = common["image_id"].astype(str).to_numpy()
+    estimate = paired_difference((common[other], ones), (common[better], ones), images, seed=seed)
+    if estimate is None:
+        return None
+    below_zero = estimate.confidence_below(0.0)
+    p_value = min(1.0, 2 * min(below_zero, 1 - below_zero))
+    return Difference(
+        better, other, interval_of(estimate), p_value, len(common), common["image_id"].nunique()
+    )
+
+
+def ranked(giou: Mapping[str, float | None]) -> list[str]:
+    """Return the models that have a gIoU, the best first."""
+    known = {label: value for label, value in giou.items() if value is not None}
+    return sorted(known, key=lambda label: -known[label])
+
+
+def leads(table: pd.DataFrame, giou: Mapping[str, float | None], *, seed: int) -> list[Difference | None]:
+    """Return the differences of the best model from every other one, in the order of rank."""
+    order = ranked(giou)
+    return [difference(table, order[0], other, seed=seed) for other in order[1:]]
+
+
+def real_winners(families: Sequence[Sequence[Difference | None]]) -> list[str | None]:
+    """Return for each row of a table the model whose lead over every other is real, else None.
+
+    ``families``: per row its ``leads``. The p-values of the whole table are adjusted together
+    (Holm), so that a table of twenty tags does not show a winner by luck.
+    """
+    flat = [gap for row in families for gap in row if gap is not None]
+    adjusted = dict(zip(map(id, flat), holm([gap.p_value for gap in flat]), strict=True))
+    winners: list[str | None] = []
+    for row in families:
+        certain = bool(row) and all(
+            gap is not None and gap.interval.value > 0 and adjusted[id(gap)] < LEVEL for gap in row
+        )
+        winners.append(row[0].better if certain and row[0] is not None else None)
+    return winners
+
+
+def disagreement(values: Sequence[float]) -> float:
+    """Return how far the models' IoUs on one sample lie apart: the highest minus the lowest."""
+    return max(values) - min(values) if values else 0.0

@@ -1,0 +1,253 @@
+"""Tables of the page, and the same tables as CSV, Markdown and LaTeX files. Pure but for writing.
+
+The CSV file holds full precision and every interval; the other two hold what the page shows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.report.data import ReportData, tags_of
+from evalkit.report.differences import iou_table, leads, real_winners
+from evalkit.report.numbers import NOTHING, Cell, cell, triple
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its heading, what it means, and the direction that is better (None: neither)."""
+
+    key: str
+    heading: str
+    meaning: str
+    better: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: ``label`` is a model or a tag's value; ``best`` are the keys that are marked."""
+
+    label: str
+    cells: Mapping[str, Cell]
+    best: frozenset[str] = frozenset()
+    group: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table under a file name; ``caption`` stands above it."""
+
+    stem: str
+    caption: str
+    first: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+HEADLINE = (
+    Column("n", "n", "answered samples, of all samples"),
+    Column("giou", "gIoU", "mean IoU over expressions; unreadable counts 0", "up"),
+    Column("ciou", "cIoU", "sum of intersections over sum of unions", "up"),
+    Column("p50", "P@0.5", "share of targeted expressions with IoU at least 0.5", "up"),
+    Column("format", "Format failures", "answers without one usable mask, after repairs", "down"),
+    Column("strict", "Strict failures", "answers that are not exactly what the prompt asked for", "down"),
+    Column("not_run", "Not run", "samples without an answer (network, quota, budget); outside every mean"),
+    Column("latency", "Latency", "mean seconds until the whole answer", "down"),
+    Column("latency_spread", "p50 / p95", "median and 95th percentile of latency, seconds"),
+    Column("tokens_in", "Tokens in", "mean input tokens per answer"),
+    Column("tokens_out", "Tokens out", "mean output tokens per answer, thinking included"),
+    Column("cost", "Cost", "US dollars of all answers", "down"),
+    Column("cost_thousand", "per 1,000", "US dollars per 1,000 answered samples", "down"),
+)
+
+
+def headline_table(data: ReportData, dataset: str) -> Table:
+    """Return the comparison of the models on one dataset, the highest gIoU first."""
+    rows = []
+    for model in data.models:
+        result = data.result(dataset, model.label)
+        if result is not None:
+            rows.append(Row(model.label, _headline_cells(result)))
+    rows.sort(key=lambda row: -(row.cells["giou"].value or -1.0))
+    columns = tuple(
+        column for column in HEADLINE if any(row.cells[column.key].text != NOTHING for row in rows)
+    )
+    return Table(_stem(data, dataset, "headline"), f"Models on {dataset}", "Model", columns, tuple(rows))
+
+
+def _headline_cells(result: Mapping[str, Any]) -> dict[str, Cell]:
+    answered, total = int(result["n_answered"]), int(result["n"])
+    latency, tokens = result.get("latency_s") or {}, result.get("tokens") or {}
+    cost = triple(result.get("cost_usd"))[0]
+    p50, p95 = cell(latency.get("p50"), "seconds"), cell(latency.get("p95"), "seconds")
+    return {
+        "n": Cell(f"{answered:,}", "" if answered == total else f"of {total:,}", answered),
+        "giou": cell(result["giou"], "ratio"),
+        "ciou": cell(result["ciou"], "ratio"),
+        "p50": cell((result.get("precision_at") or {}).get("0.5"), "ratio"),
+        "format": cell(result["format_failure_rate"], "percent"),
+        "strict": cell(result["strict_failure_rate"], "percent"),
+        "not_run": cell(result["n_not_run"], "count"),
+        "latency": cell(latency.get("mean"), "seconds"),
+        "latency_spread": p50
+        if p50.value is None
+        else Cell(f"{p50.text.removesuffix(' s')} / {p95.text}", value=p50.value),
+        "tokens_in": cell(tokens.get("input_mean"), "count"),
+        "tokens_out": _tokens_out(tokens),
+        "cost": cell(cost, "usd"),
+        "cost_thousand": cell(None if cost is None or not answered else 1000 * cost / answered, "usd"),
+    }
+
+
+def _tokens_out(tokens: Mapping[str, Any]) -> Cell:
+    written = cell(tokens.get("output_mean"), "count")
+    thought = cell(tokens.get("thought_mean"), "count")
+    if written.value is None or not thought.value:
+        return written
+    return Cell(
+        f"{written.value + thought.value:,.0f}", f"{thought.text} thinking", written.value + thought.value
+    )
+
+
+def tag_table(data: ReportData, dataset: str) -> Table | None:
+    """Return gIoU per tag value and model, the best marked only where its lead is real; None without tags."""
+    slices = data.slices(dataset)
+    if not slices:
+        return None
+    columns = tuple(Column(model.label, model.label, "gIoU", "up") for model in data.models)
+    rows_all = data.rows(dataset)
+    tags_by_text = {text: tags_of(text) for text in rows_all["tags"].unique()}
+    families, drafts = [], []
+    for name in slices:
+        results = {model.label: data.result(dataset, model.label, name) for model in data.models}
+        known = {label: result for label, result in results.items() if result is not None}
+        giou = {label: triple(result["giou"])[0] for label, result in known.items()}
+        tag, _, value = name.partition("=")
+        texts = [text for text, tags in tags_by_text.items() if tags.get(tag) == value]
+        part = rows_all[rows_all["tags"].isin(texts)]
+        has_pair = sum(found is not None for found in giou.values()) > 1
+        families.append(leads(iou_table(part), giou, seed=data.seed) if has_pair else [])
+        cells = {column.key: cell((known.get(column.key) or {}).get("giou"), "ratio") for column in columns}
+        n = max((int(result["n"]) for result in known.values()), default=0)
+        drafts.append((value, cells, tag, f"{n:,}"))
+    winners = real_winners(families)
+    rows = tuple(
+        Row(value, cells, frozenset() if winner is None else frozenset({winner}), tag, note)
+        for (value, cells, tag, note), winner in zip(drafts, winners, strict=True)
+    )
+    return Table(_stem(data, dataset, "tags"), f"gIoU by tag on {dataset}", "Tag", columns, rows)
+
+
+def _stem(data: ReportData, dataset: str, kind: str) -> str:
+    return kind if len(data.datasets) == 1 else f"{dataset}-{kind}"
+
+
+def write_tables(tables: Iterable[Table], folder: Path) -> None:
+    """Write each table as ``.csv``, ``.md`` and ``.tex``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        (folder / f"{table.stem}.csv").write_text(as_csv(table), encoding="utf-8")
+        (folder / f"{table.stem}.md").write_text(as_markdown(table), encoding="utf-8")
+        (folder / f"{table.stem}.tex").write_text(as_latex(table), encoding="utf-8")
+
+
+def as_csv(table: Table) -> str:
+    """Return full precision: a column per number and, where there is an interval, its two ends."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    spans = {c.key for c in table.columns if any(row.cells[c.key].low is not None for row in table.rows)}
+    heading = [table.first.lower()]
+    for column in table.columns:
+        heading.append(column.key)
+        if column.key in spans:
+            heading += [f"{column.key}_low", f"{column.key}_high"]
+    writer.writerow(heading)
+    for row in table.rows:
+        line: list[Any] = [f"{row.group}={row.label}" if row.group else row.label]
+        for column in table.columns:
+            found = row.cells[column.key]
+            line.append(found.value)
+            if column.key in spans:
+                line += [found.low, found.high]
+        writer.writerow(["" if value is None else value for value in line])
+    return stream.getvalue()
+
+
+def as_markdown(table: Table) -> str:
+    """Return the table for a README or a pull request; the best is bold where its lead is real."""
+    lines = [
+        _markdown_line([table.first, *(column.heading for column in table.columns)]),
+        _markdown_line(["---", *("---:" for _ in table.columns)]),
+    ]
+    for row in table.rows:
+        shown = [
+            f"**{_words(row.cells[c.key])}**" if c.key in row.best else _words(row.cells[c.key])
+            for c in table.columns
+        ]
+        lines.append(_markdown_line([_row_name(row), *shown]))
+    return "\n".join(lines) + "\n"
+
+
+def as_latex(table: Table) -> str:
+    """Return a ``tabular`` in the booktabs manner; the best is bold where its lead is real."""
+    body = []
+    for row in table.rows:
+        shown = []
+        for column in table.columns:
+            words = latex_text(_words(row.cells[column.key]))
+            shown.append(f"\\textbf{{{words}}}" if column.key in row.best else words)
+        body.append(" & ".join([latex_text(_row_name(row)), *shown]) + r" \\")
+    heading = " & ".join(latex_text(text) for text in [table.first, *(c.heading for c in table.columns)])
+    return "\n".join(
+        [
+            f"% {latex_text(table.caption)}; needs the package booktabs",
+            rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+            r"\toprule",
+            heading + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\u2212": r"$-$",
+    "\u2013": "--",
+    "\n": " ",
+}
+
+
+def latex_text(text: str) -> str:
+    """Return text with everything that LaTeX would interpret escaped."""
+    return "".join(LATEX.get(letter, letter) for letter in text)
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    escaped = [text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") for text in cells]
+    return "| " + " | ".join(escaped) + " |"
+
+
+def _row_name(row: Row) -> str:
+    return f"{row.group}: {row.label}" if row.group else row.label
+
+
+def _words(shown: Cell) -> str:
+    return f"{shown.text} ({shown.range_text})" if shown.low is not None else shown.text

@@ -1,0 +1,135 @@
+"""The verdict and the codes in words that a reader can act on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evalkit.report.data import ReportData
+from evalkit.report.differences import LEVEL, Difference, iou_table, leads, ranked, real_winners
+from evalkit.report.numbers import signed, spell, triple
+
+FAILURE_WORDS = {
+    "empty_response": "the answer held no text",
+    "truncated": "the answer was cut off before its first complete item",
+    "no_json": "prose without any JSON",
+    "malformed_json": "JSON that cannot be read",
+    "wrong_shape": "JSON, but not a list of items",
+    "box_missing": "an item without a box",
+    "box_invalid": "a box that is no box",
+    "mask_missing": "a box, but no mask",
+    "mask_tokens": "internal mask tokens leaked in place of a mask",
+    "mask_placeholder": "a placeholder in place of a mask",
+    "mask_bad_base64": "a mask that is not base64",
+    "mask_bad_png": "a mask that is not a PNG image",
+    "mask_empty": "a mask without a single pixel",
+    "polygon_degenerate": "a polygon without area",
+    "polygon_ambiguous": "a polygon that can be read two ways",
+    "repetition": "the answer repeats itself until it is cut off",
+    "thinking_used_budget": "thinking used up the output budget",
+    "blocked": "blocked by safety or policy",
+}
+
+REPAIR_WORDS = {
+    "fence": "code fence removed",
+    "prose_around": "prose around the JSON left out",
+    "wrapper": "wrapper object opened",
+    "single_object": "single object taken as a list",
+    "alternate_key": "another key's name accepted",
+    "truncated_tail": "cut-off tail left out",
+    "trailing_comma": "trailing comma removed",
+    "raw_newline": "raw line break inside a string accepted",
+    "base64_padding": "base64 padding added",
+    "missing_prefix": "missing data: prefix accepted",
+    "corners_sorted": "box corners sorted",
+    "box_clamped": "box clamped to the image",
+    "pixel_box": "box read as pixels",
+    "order_swapped": "points read in the other order",
+    "frame_box_local": "points read inside the box",
+    "bad_point_dropped": "unreadable point left out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to conclude on one dataset: a headline and the sentences that qualify it."""
+
+    dataset: str
+    headline: str
+    details: tuple[str, ...]
+    clear: bool
+
+
+def verdict(data: ReportData, dataset: str) -> Verdict:
+    """Return the verdict on one dataset: a winner only where its lead is more than chance."""
+    results = {model.label: data.result(dataset, model.label) for model in data.models}
+    known = {label: result for label, result in results.items() if result is not None}
+    giou = {label: triple(result["giou"])[0] for label, result in known.items()}
+    order = ranked(giou)
+    details = tuple(filter(None, (_unreadable(known), _not_run(known))))
+    if not order:
+        return Verdict(dataset, "No model has a score yet.", details, clear=False)
+    if len(order) == 1:
+        only = order[0]
+        _, low, high = triple(known[only]["giou"])
+        span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+        headline = f"{only} reaches gIoU {spell(giou[only] or 0.0, 'ratio')}{span}."
+        return Verdict(dataset, headline, details, clear=False)
+    table = iou_table(data.rows(dataset))
+    gaps = leads(table, giou, seed=data.seed)
+    if real_winners([gaps]) == [order[0]]:
+        return Verdict(dataset, _winner(giou, gaps[0]), details, clear=True)
+    rivals = [gap for gap in gaps if gap is not None and gap.p_value * len(gaps) >= LEVEL]
+    return Verdict(dataset, _no_winner(order[0], giou, rivals), details, clear=False)
+
+
+def _winner(giou: Mapping[str, float | None], gap: Difference | None) -> str:
+    assert gap is not None
+    return (
+        f"{gap.better} segments best: gIoU {giou[gap.better]:.3f}, {_gap_words(gap)} {gap.other}, "
+        f"the next, on {gap.n:,} common samples."
+    )
+
+
+def _no_winner(leader: str, giou: Mapping[str, float | None], rivals: list[Difference]) -> str:
+    if not rivals:
+        return (
+            f"{leader} has the highest gIoU, {giou[leader]:.3f}, but shares no answered samples with another."
+        )
+    names = _and([gap.other for gap in rivals])
+    first = rivals[0]
+    return (
+        f"No clear winner: {leader} ({giou[leader]:.3f}) leads {names}, but within chance; "
+        f"the difference from {first.other} is {signed(first.interval.value)} "
+        f"({signed(first.interval.low)} to {signed(first.interval.high)})."
+    )
+
+
+def _gap_words(gap: Difference) -> str:
+    interval = gap.interval
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f}) above"
+
+
+def _unreadable(results: Mapping[str, Mapping[str, object]]) -> str:
+    rates = {label: triple(result["format_failure_rate"])[0] for label, result in results.items()}
+    known = {label: rate for label, rate in rates.items() if rate is not None}
+    if not known:
+        return ""
+    if max(known.values()) == 0:
+        return "Every answer of every model could be read."
+    worst = sorted(known, key=lambda label: -known[label])
+    return (
+        "Unreadable answers: "
+        + ", ".join(f"{label} {spell(known[label], 'percent')}" for label in worst)
+        + "."
+    )
+
+
+def _not_run(results: Mapping[str, Mapping[str, object]]) -> str:
+    missing = {label: int(str(result.get("n_not_run") or 0)) for label, result in results.items()}
+    named = [f"{label} {count:,}" for label, count in missing.items() if count]
+    return f"Not run, and outside every mean: {', '.join(named)}." if named else ""
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
