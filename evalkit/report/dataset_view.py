@@ -11,7 +11,7 @@ from typing import Any
 from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
 from evalkit.report.data import ReportData, RunSource
 from evalkit.report.figures import Drawn, draw_figures, precision_curve
-from evalkit.report.numbers import Cell
+from evalkit.report.numbers import NOTHING, Cell
 from evalkit.report.repeats import Repeat, repeats
 from evalkit.report.tables import Column, Row, Table, headline_table, tag_table
 from evalkit.report.words import Verdict, verdict
@@ -117,7 +117,7 @@ def run_view(run: RunSource) -> dict[str, Any]:
     facts = [
         ("Folder", run.folder.path.name),
         ("Status", str(run.summary.get("status"))),
-        ("Asked", f"{manifest.get('started_at') or '\u2013'} to {manifest.get('finished_at') or '\u2013'}"),
+        ("Asked", f"{manifest.get('started_at') or NOTHING} to {manifest.get('finished_at') or NOTHING}"),
         ("Seed", str(config.get("seed"))),
         ("Trials", str(config.get("trials"))),
         ("Longest image side", f"{(config.get('image') or {}).get('max_side') or 'as in the file'}"),
