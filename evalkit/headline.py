@@ -37,8 +37,8 @@ def _cells(result: Mapping[str, Any]) -> list[str]:
         with_interval(result["format_failure_rate"]),
         with_interval(result["strict_failure_rate"]),
         str(result["n_not_run"]),
-        _number(_value(latency.get("p50")), "{:.2f}"),
-        _number(_value(tokens.get("total")), "{:,.0f}"),
+        _number(latency.get("p50"), "{:.2f}"),
+        _number(_total(tokens), "{:,.0f}"),
         "-" if cost is None else f"{cost:.4f}",
     ]
 
@@ -50,8 +50,9 @@ def with_interval(number: Mapping[str, float] | None) -> str:
     return f"{number['value']:.3f} [{number['low']:.2f}, {number['high']:.2f}]"
 
 
-def _value(entry: Any) -> float | None:
-    return entry["value"] if isinstance(entry, Mapping) else entry
+def _total(tokens: Mapping[str, Any]) -> float | None:
+    billed = [tokens[kind] for kind in ("input", "output", "thought") if tokens.get(kind) is not None]
+    return sum(billed) if billed else None
 
 
 def _number(value: float | None, form: str) -> str:
