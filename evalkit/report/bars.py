@@ -16,11 +16,20 @@ if TYPE_CHECKING:
 STRICT = "#2f7f79"
 REPAIRED = "#7fb9ae"
 REFUSED = "#8fa8c9"
-FAILURES = ("#c8553d", "#e0925a", "#a63d57", "#d9b44a", "#7d4a6b", "#e2a89a", "#8c5a3c", "#b98b9b")
 BLOCKED = "#4a4453"
 NOT_RUN = "#b5b3ae"
 DATA_ERROR = "#8f8d88"
-FORMATS = ("#4c6f9f", "#8fb0d1", "#5d9c8a", "#b9d0a5", "#b08bb5", "#d9b98a", "#6f6a8c", "#c48a8a")
+FAILURES = ("#c8553d", "#e0925a", "#a63d57", "#d9b44a", "#7d4a6b", "#e2a89a", "#8c5a3c", "#b98b9b", "#9c8f3f")
+FORMATS = ("#4c6f9f", "#8fb0d1", "#5d9c8a", "#b9d0a5", "#b08bb5", "#d9b98a", "#6f6a8c")
+"""Each kind keeps its colour in every report; the second round of a palette is striped."""
+
+FAILURE = "failure="
+"""Marks a failure code among the kinds of outcome."""
+
+WIRE_FORMATS = (
+    *("png_data_url", "polygon_pairs", "seg_tokens", "polygon_points", "placeholder", "box_only", "rle"),
+    *("png_base64", "polygon_flat", "polygon_chunked", "polygon_string", "sub_boxes", "vertex_png"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Segment:
     count: int
     share: float
     colour: str
+    striped: bool
     query: Mapping[str, str]
 
 
@@ -42,6 +52,7 @@ class Bar:
     label: str
     total: int
     segments: tuple[Segment, ...]
+    order: tuple[_Kind, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +62,48 @@ class Legend:
     key: str
     words: str
     colour: str
+    striped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of segment, in the order bars are stacked."""
+
+    key: str
+    words: str
+    colour: str
+    query: Mapping[str, str]
+    striped: bool = False
 
 
 def outcome_bars(data: ReportData, dataset: str) -> list[Bar]:
     """Return what became of every sample, per model: readable, failed by kind, blocked, not run."""
     rows = {model.label: data.rows(dataset, model.label) for model in data.models}
     counts = {label: _outcome_counts(part) for label, part in rows.items() if len(part)}
-    codes = Counter(
-        {key: sum(count[key] for count in counts.values()) for count in counts.values() for key in count}
-    )
-    failures = [key for key, _ in codes.most_common() if key.startswith("failure=")]
-    colours = {key: FAILURES[place % len(FAILURES)] for place, key in enumerate(failures)}
+    seen = {key[len(FAILURE) :] for count in counts.values() for key in count if key.startswith(FAILURE)}
+    codes = [code for code in FAILURE_WORDS if code in seen] + sorted(seen - set(FAILURE_WORDS))
     order = [
-        ("strict", "mask as asked", STRICT, {"outcome": "decoded", "strict": "yes"}),
-        ("repaired", "mask after repairs", REPAIRED, {"outcome": "decoded", "strict": "no"}),
-        ("no_target", "says nothing fits", REFUSED, {"outcome": "no_target"}),
-        *((key, FAILURE_WORDS.get(key[8:], key[8:]), colours[key], {"failure": key[8:]}) for key in failures),
-        ("blocked", "blocked by policy", BLOCKED, {"outcome": "blocked"}),
-        ("not_run", "not run", NOT_RUN, {"outcome": "not_run"}),
-        ("data_error", "data error", DATA_ERROR, {"outcome": "data_error"}),
+        _Kind("strict", "mask as asked", STRICT, {"outcome": "decoded", "strict": "yes"}),
+        _Kind("repaired", "mask after repairs", REPAIRED, {"outcome": "decoded", "strict": "no"}),
+        _Kind("no_target", "says nothing fits", REFUSED, {"outcome": "no_target"}),
+        *(_failure_kind(code) for code in codes),
+        _Kind("blocked", "blocked by policy", BLOCKED, {"outcome": "blocked"}),
+        _Kind("not_run", "not run", NOT_RUN, {"outcome": "not_run"}),
+        _Kind("data_error", "data error", DATA_ERROR, {"outcome": "data_error"}),
     ]
     return [_bar(label, count, order) for label, count in counts.items()]
+
+
+def _failure_kind(code: str) -> _Kind:
+    words = FAILURE_WORDS.get(code, code.replace("_", " "))
+    colour, striped = _paint(code, list(FAILURE_WORDS), FAILURES)
+    return _Kind(f"{FAILURE}{code}", words, colour, {"failure": code}, striped)
+
+
+def _paint(name: str, known: Sequence[str], palette: Sequence[str]) -> tuple[str, bool]:
+    """Return the colour of a name by its place among the known ones, and whether it is striped."""
+    place = known.index(name) if name in known else len(known)
+    return palette[place % len(palette)], place // len(palette) % 2 == 1
 
 
 def _outcome_counts(rows: pd.DataFrame) -> Counter[str]:
@@ -80,7 +112,7 @@ def _outcome_counts(rows: pd.DataFrame) -> Counter[str]:
         if outcome == "decoded":
             counts["strict" if strict is True or strict == 1 else "repaired"] += 1
         elif outcome == "format_failure":
-            counts[f"failure={failure}"] += 1
+            counts[f"{FAILURE}{failure}"] += 1
         else:
             counts[outcome] += 1
     return counts
@@ -94,28 +126,35 @@ def format_bars(data: ReportData, dataset: str) -> list[Bar]:
         found = Counter(name for names in rows["wire_formats"] if names is not None for name in set(names))
         if len(rows):
             counts[model.label] = found
-    total: Counter[str] = sum(counts.values(), Counter())
+    seen = {name for count in counts.values() for name in count}
     order = [
-        (name, name, FORMATS[place % len(FORMATS)], {"format": name})
-        for place, (name, _) in enumerate(total.most_common())
+        _Kind(name, name.replace("_", " "), colour, {"format": name}, striped)
+        for name in [*WIRE_FORMATS, *sorted(seen - set(WIRE_FORMATS))]
+        for colour, striped in [_paint(name, WIRE_FORMATS, FORMATS)]
     ]
     return [_bar(label, count, order) for label, count in counts.items()]
 
 
-def _bar(label: str, counts: Counter[str], order: Sequence[tuple[str, str, str, Mapping[str, str]]]) -> Bar:
+def _bar(label: str, counts: Counter[str], order: Sequence[_Kind]) -> Bar:
     total = sum(counts.values())
     segments = tuple(
-        Segment(key, words, counts[key], counts[key] / total, colour, {"model": label, **query})
-        for key, words, colour, query in order
-        if counts[key]
+        Segment(
+            kind.key,
+            kind.words,
+            counts[kind.key],
+            counts[kind.key] / total,
+            kind.colour,
+            kind.striped,
+            {"model": label, **kind.query},
+        )
+        for kind in order
+        if counts[kind.key]
     )
-    return Bar(label, total, segments)
+    return Bar(label, total, segments, tuple(order))
 
 
 def legend(bars: Sequence[Bar]) -> list[Legend]:
-    """Return every kind that occurs in the bars, each once, readable ones first."""
-    seen: dict[str, Legend] = {}
-    for bar in bars:
-        for segment in bar.segments:
-            seen.setdefault(segment.key, Legend(segment.key, segment.words, segment.colour))
-    return list(seen.values())
+    """Return every kind that occurs in the bars, once, in the order they are stacked."""
+    seen = {segment.key for bar in bars for segment in bar.segments}
+    order = bars[0].order if bars else ()
+    return [Legend(kind.key, kind.words, kind.colour, kind.striped) for kind in order if kind.key in seen]

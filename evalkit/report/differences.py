@@ -95,6 +95,13 @@ def real_winners(families: Sequence[Sequence[Difference | None]]) -> list[str | 
     return winners
 
 
+def certain(gap: Difference, family: Sequence[Difference | None]) -> bool:
+    """Tell whether a lead is real among the family of leads it belongs to (Holm)."""
+    known = [other for other in family if other is not None]
+    adjusted = holm([other.p_value for other in known])
+    return gap.interval.value > 0 and adjusted[known.index(gap)] < LEVEL
+
+
 def disagreement(values: Sequence[float]) -> float:
     """Return how far the models' IoUs on one sample lie apart: the highest minus the lowest."""
     return max(values) - min(values) if values else 0.0

@@ -136,7 +136,17 @@ def bars_figure(bars: Sequence[Bar]) -> Figure | None:
         for segment in bar.segments:
             label = None if segment.key in labelled else segment.words
             labelled.add(segment.key)
-            axes.barh(place, segment.share, left=left, height=0.62, color=segment.colour, label=label)
+            axes.barh(
+                place,
+                segment.share,
+                left=left,
+                height=0.62,
+                color=segment.colour,
+                hatch="////" if segment.striped else None,
+                edgecolor="white",
+                linewidth=0.5,
+                label=label,
+            )
             left += segment.share
     axes.set_yticks(range(len(shown)), [bar.label for bar in shown])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
@@ -154,9 +164,9 @@ def iou_figure(data: ReportData, dataset: str) -> Figure | None:
     shown = [model for model in data.models if len(parts[model.label])]
     if not shown:
         return None
-    columns = min(4, len(shown))
+    columns = min(5, len(shown))
     lines = -(-len(shown) // columns)
-    figure = _figure(8.4, 1.9 * lines + 0.4)
+    figure = _figure(1.9 * columns + 0.6, 1.9 * lines + 0.4)
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, model in zip(grid, shown, strict=False):
         rows = parts[model.label]
@@ -182,7 +192,7 @@ def iou_figure(data: ReportData, dataset: str) -> Figure | None:
 
 
 def precision_figure(data: ReportData, dataset: str) -> Figure | None:
-    """Return the share of targeted rows with IoU >= t against t, whiskers where the summary has them."""
+    """Return the share of targeted rows with IoU >= t against t."""
     curves = {
         model.label: curve
         for model in data.models
@@ -191,21 +201,14 @@ def precision_figure(data: ReportData, dataset: str) -> Figure | None:
     if not curves:
         return None
     figure, axes = _blank(4.8, 3.4)
-    for number, model in enumerate(data.models):
+    for model in data.models:
         if model.label not in curves:
             continue
         axes.plot(*curves[model.label], color=model.colour, linewidth=1.8, label=model.label)
-        result = data.result(dataset, model.label) or {}
-        for threshold, measured in (result.get("precision_at") or {}).items():
-            value, low, high = triple(measured)
-            if value is None or low is None or high is None:
-                continue
-            shifted = float(threshold) + 0.006 * (number - (len(data.models) - 1) / 2)
-            axes.plot([shifted, shifted], [low, high], color=model.colour, linewidth=1, alpha=0.7)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="IoU threshold", ylabel="share reaching it")
     axes.yaxis.set_major_formatter(_percent)
     axes.grid(axis="y")
-    axes.legend(frameon=False, fontsize=9, loc="lower left")
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(-0.02, -0.17), ncols=2)
     return figure
 
 
@@ -241,14 +244,35 @@ def scatter_figure(data: ReportData, dataset: str, measure: Any, x_label: str) -
         if low is not None and high is not None:
             axes.plot([x, x], [low, high], color=model.colour, linewidth=1.4, alpha=0.75)
         axes.plot([x], [value], marker=marker, color=model.colour, markersize=7, linestyle="none")
-        axes.annotate(model.label, (x, value), (8, 4), textcoords="offset points", fontsize=9)
     front = pareto_front([(x, value) for x, value, *_ in points])
     axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     _price_axis(axes, [x for x, *_ in points])
     axes.set(xlabel=x_label, ylabel="gIoU")
     axes.grid(axis="y")
-    axes.margins(x=0.18, y=0.12)
+    axes.margins(x=0.12, y=0.12)
+    _label_points(axes, [(x, value, model.label) for x, value, _, _, model, _ in points])
     return figure
+
+
+def _label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+    """Write names beside their points: on the side that has room, lines of text kept apart."""
+    place = axes.transData.transform
+    middle = axes.get_window_extent().x0 + axes.get_window_extent().width / 2
+    line_px = 9 * 1.25 / 72 * axes.figure.dpi
+    last = {"left": -np.inf, "right": -np.inf}
+    for x, value, label in sorted(points, key=lambda point: point[1]):
+        x_px, y_px = place((x, value))
+        side = "left" if x_px < middle else "right"
+        y_shown = max(y_px, last[side] + line_px)
+        last[side] = y_shown
+        axes.annotate(
+            label,
+            (x, value),
+            (9 if side == "left" else -9, (y_shown - y_px) * 72 / axes.figure.dpi + 2),
+            textcoords="offset points",
+            horizontalalignment=side,
+            fontsize=9,
+        )
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -13,15 +13,20 @@ NOTHING = "\u2013"
 """Shown where a number is undefined or was not measured."""
 
 
+SPACE = "\u00a0"
+"""Between a number and its unit, so that no line breaks there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number of a table: ``text`` for people, ``value`` for sorting, ``range_text`` its interval."""
+    """One number of a table: ``text`` for people, ``range_text`` its interval, ``more`` a further line."""
 
     text: str
     range_text: str = ""
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    more: str = ""
 
 
 def cell(measured: Any, kind: Kind) -> Cell:
@@ -32,9 +37,8 @@ def cell(measured: Any, kind: Kind) -> Cell:
     text = spell(value, kind)
     if low is None or high is None:
         return Cell(text, value=value)
-    unit = " %" if kind == "percent" else ""
-    range_text = f"{spell(low, kind).removesuffix(unit)} to {spell(high, kind).removesuffix(unit)}"
-    return Cell(text, range_text, value, low, high)
+    ends = [_bare(spell(end, kind, like=value)) for end in (low, high)]
+    return Cell(text, " to ".join(ends), value, low, high)
 
 
 def triple(measured: Any) -> tuple[float | None, float | None, float | None]:
@@ -44,19 +48,28 @@ def triple(measured: Any) -> tuple[float | None, float | None, float | None]:
     return _finite(measured), None, None
 
 
-def spell(value: float, kind: Kind) -> str:
-    """Return one number as text: 0.712, 3.4 %, 2.1 s, 1,204, $0.0042, +0.031."""
+def spell(value: float, kind: Kind, like: float | None = None) -> str:
+    """Return one number as text: 0.712, 3.4 %, 2.1 s, 1,204, $0.0042, +0.031.
+
+    ``like``: the number whose digits after the point are followed (the value of an interval's ends).
+    """
     if kind == "ratio":
         return f"{value:.3f}"
     if kind == "difference":
         return signed(value)
     if kind == "percent":
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.1f}{SPACE}%"
     if kind == "seconds":
-        return f"{value:.0f} s" if value >= 100 else f"{value:.1f} s" if value >= 1 else f"{value:.2f} s"
+        size = value if like is None else like
+        digits = 0 if size >= 100 else 1 if size >= 10 else 2
+        return f"{value:.{digits}f}{SPACE}s"
     if kind == "usd":
         return usd(value)
     return f"{value:,.0f}"
+
+
+def _bare(text: str) -> str:
+    return text.removesuffix(f"{SPACE}%").removesuffix(f"{SPACE}s")
 
 
 def signed(value: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from evalkit.report.answers import DrawnSample
-    from evalkit.types import BoolMask, Sample
+    from evalkit.types import BoolMask, BoxPx, Decoded, Sample
 
     Layer = NDArray[np.uint8]
 
@@ -92,13 +92,14 @@ class Painter:
         self._save_layer(truth_file, truth_layer(truth_hw, _ignore(sample, size)))
         layers = {}
         for answer in drawn.answers:
-            crop = None if answer.decoded is None else answer.decoded.mask
-            if crop is None:
+            if answer.decoded is None or not answer.decoded.items:
                 continue
-            mask_hw = shrink(full_mask(crop), size)
+            crop = answer.decoded.mask
+            mask_hw = np.zeros_like(truth_hw) if crop is None else shrink(full_mask(crop), size)
             number = model_numbers[answer.label]
             files = Layers(f"overlays/{name}-{number}.png", f"overlays/{name}-{number}-difference.png")
-            self._save_layer(files.prediction, prediction_layer(mask_hw, truth_hw))
+            boxes = _shown_boxes(answer.decoded, size[0] / sample.truth.width_px)
+            self._save_layer(files.prediction, prediction_layer(mask_hw, truth_hw, boxes))
             self._save_layer(files.difference, difference_layer(mask_hw, truth_hw))
             layers[answer.label] = files
         picture, thumbnail = f"pictures/{stem}.jpg", f"pictures/{stem}-small.jpg"
@@ -167,9 +168,14 @@ def truth_layer(truth_hw: BoolMask, ignore_hw: BoolMask | None = None) -> tuple[
     return layer, [CLEAR, OUTLINE, CASING, IGNORE]
 
 
-def prediction_layer(mask_hw: BoolMask, truth_hw: BoolMask) -> tuple[Layer, list[Rgba]]:
-    """Return the predicted mask as a fill with an edge, below the truth's outline."""
+def prediction_layer(
+    mask_hw: BoolMask, truth_hw: BoolMask, boxes: Sequence[BoxPx] = ()
+) -> tuple[Layer, list[Rgba]]:
+    """Return the predicted mask as a fill with an edge and its boxes, below the truth's outline."""
     layer = np.zeros(mask_hw.shape, dtype=np.uint8)
+    for x0, y0, x1, y1 in boxes:
+        layer[y0:y1, [x0, x1 - 1]] = 4
+        layer[[y0, y1 - 1], x0:x1] = 4
     layer[mask_hw] = 3
     layer[mask_hw & ~eroded(mask_hw)] = 4
     _outline(layer, truth_hw, line=1, casing=2)
@@ -199,13 +205,25 @@ def eroded(mask_hw: BoolMask) -> BoolMask:
 
 
 def _outline(layer: Layer, mask_hw: BoolMask, *, line: int, casing: int) -> None:
-    """Draw the mask's edge: a white line of 2 pixels between dark ones, readable on any photograph."""
-    inside = eroded(mask_hw)
+    """Draw the mask's edge: a white line between dark ones, readable on any photograph and on thumbnails."""
     around = ~eroded(~np.pad(mask_hw, 1, mode="edge"))[1:-1, 1:-1]
     layer[around & ~mask_hw] = casing
-    inner = eroded(inside)
+    inner = mask_hw
+    for _ in range(max(2, round(max(mask_hw.shape) / 240))):
+        inner = eroded(inner)
     layer[inner & ~eroded(inner)] = casing
     layer[mask_hw & ~inner] = line
+
+
+def _shown_boxes(decoded: Decoded, scale: float) -> list[BoxPx]:
+    """Return the boxes of the items at the shown size, those that have an area there."""
+    boxes = []
+    for item in decoded.items:
+        if item.box_px_xyxy is not None:
+            x0, y0, x1, y1 = (round(edge * scale) for edge in item.box_px_xyxy)
+            if x1 > x0 and y1 > y0:
+                boxes.append((x0, y0, x1, y1))
+    return boxes
 
 
 def png_bytes(layer: Layer, colours: list[Rgba]) -> bytes:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evalkit.report.data import ReportData, tags_of
 from evalkit.report.differences import iou_table, leads, real_winners
-from evalkit.report.numbers import NOTHING, Cell, cell, triple
+from evalkit.report.numbers import NOTHING, Cell, cell, spell, triple
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ HEADLINE = (
     Column("format", "Format failures", "answers without one usable mask, after repairs", "down"),
     Column("strict", "Strict failures", "answers that are not exactly what the prompt asked for", "down"),
     Column("not_run", "Not run", "samples without an answer (network, quota, budget); outside every mean"),
-    Column("latency", "Latency", "mean seconds until the whole answer", "down"),
-    Column("latency_spread", "p50 / p95", "median and 95th percentile of latency, seconds"),
+    Column(
+        "latency", "Latency", "mean seconds until the whole answer, with median and 95th percentile", "down"
+    ),
     Column("tokens_in", "Tokens in", "mean input tokens per answer"),
-    Column("tokens_out", "Tokens out", "mean output tokens per answer, thinking included"),
-    Column("cost", "Cost", "US dollars of all answers", "down"),
-    Column("cost_thousand", "per 1,000", "US dollars per 1,000 answered samples", "down"),
+    Column("tokens_out", "Tokens out", "mean output tokens per answer, and the mean of thinking tokens"),
+    Column("cost", "Cost", "US dollars of all answers, and of 1,000", "down"),
 )
 
 
@@ -84,7 +84,6 @@ def _headline_cells(result: Mapping[str, Any]) -> dict[str, Cell]:
     answered, total = int(result["n_answered"]), int(result["n"])
     latency, tokens = result.get("latency_s") or {}, result.get("tokens") or {}
     cost = triple(result.get("cost_usd"))[0]
-    p50, p95 = cell(latency.get("p50"), "seconds"), cell(latency.get("p95"), "seconds")
     return {
         "n": Cell(f"{answered:,}", "" if answered == total else f"of {total:,}", answered),
         "giou": cell(result["giou"], "ratio"),
@@ -93,25 +92,31 @@ def _headline_cells(result: Mapping[str, Any]) -> dict[str, Cell]:
         "format": cell(result["format_failure_rate"], "percent"),
         "strict": cell(result["strict_failure_rate"], "percent"),
         "not_run": cell(result["n_not_run"], "count"),
-        "latency": cell(latency.get("mean"), "seconds"),
-        "latency_spread": p50
-        if p50.value is None
-        else Cell(f"{p50.text.removesuffix(' s')} / {p95.text}", value=p50.value),
+        "latency": _latency(latency),
         "tokens_in": cell(tokens.get("input_mean"), "count"),
         "tokens_out": _tokens_out(tokens),
-        "cost": cell(cost, "usd"),
-        "cost_thousand": cell(None if cost is None or not answered else 1000 * cost / answered, "usd"),
+        "cost": _cost(cost, answered),
     }
+
+
+def _latency(latency: Mapping[str, Any]) -> Cell:
+    mean, p50, p95 = (cell(latency.get(key), "seconds") for key in ("mean", "p50", "p95"))
+    return mean if p50.value is None else replace(mean, more=f"p50 {p50.text}, p95 {p95.text}")
+
+
+def _cost(cost: float | None, answered: int) -> Cell:
+    total = cell(cost, "usd")
+    if cost is None or not answered:
+        return total
+    return replace(total, more=f"{spell(1000 * cost / answered, 'usd')} per 1,000")
 
 
 def _tokens_out(tokens: Mapping[str, Any]) -> Cell:
     written = cell(tokens.get("output_mean"), "count")
     thought = cell(tokens.get("thought_mean"), "count")
-    if written.value is None or not thought.value:
+    if not thought.value:
         return written
-    return Cell(
-        f"{written.value + thought.value:,.0f}", f"{thought.text} thinking", written.value + thought.value
-    )
+    return replace(written, more=f"and {thought.text} thinking")
 
 
 def tag_table(data: ReportData, dataset: str) -> Table | None:
@@ -231,6 +236,7 @@ LATEX = {
     "^": r"\textasciicircum{}",
     "\u2212": r"$-$",
     "\u2013": "--",
+    "\u00a0": "~",
     "\n": " ",
 }
 

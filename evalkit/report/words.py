@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evalkit.report.data import ReportData
-from evalkit.report.differences import LEVEL, Difference, iou_table, leads, ranked, real_winners
+from evalkit.report.differences import Difference, certain, iou_table, leads, ranked, real_winners
 from evalkit.report.numbers import signed, spell, triple
 
 FAILURE_WORDS = {
@@ -75,39 +75,35 @@ def verdict(data: ReportData, dataset: str) -> Verdict:
         span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
         headline = f"{only} reaches gIoU {spell(giou[only] or 0.0, 'ratio')}{span}."
         return Verdict(dataset, headline, details, clear=False)
-    table = iou_table(data.rows(dataset))
-    gaps = leads(table, giou, seed=data.seed)
+    gaps = leads(iou_table(data.rows(dataset)), giou, seed=data.seed)
     if real_winners([gaps]) == [order[0]]:
-        return Verdict(dataset, _winner(giou, gaps[0]), details, clear=True)
-    rivals = [gap for gap in gaps if gap is not None and gap.p_value * len(gaps) >= LEVEL]
-    return Verdict(dataset, _no_winner(order[0], giou, rivals), details, clear=False)
+        return Verdict(dataset, f"{order[0]} segments best.", (_lead(giou, gaps[0]), *details), clear=True)
+    level = [gap for gap in gaps if gap is not None and not certain(gap, gaps)]
+    headline = f"No clear winner: {order[0]} leads, but within chance."
+    return Verdict(dataset, headline, (_no_lead(order[0], giou, level), *details), clear=False)
 
 
-def _winner(giou: Mapping[str, float | None], gap: Difference | None) -> str:
-    assert gap is not None
-    return (
-        f"{gap.better} segments best: gIoU {giou[gap.better]:.3f}, {_gap_words(gap)} {gap.other}, "
-        f"the next, on {gap.n:,} common samples."
-    )
-
-
-def _no_winner(leader: str, giou: Mapping[str, float | None], rivals: list[Difference]) -> str:
-    if not rivals:
-        return (
-            f"{leader} has the highest gIoU, {giou[leader]:.3f}, but shares no answered samples with another."
-        )
-    names = _and([gap.other for gap in rivals])
-    first = rivals[0]
-    return (
-        f"No clear winner: {leader} ({giou[leader]:.3f}) leads {names}, but within chance; "
-        f"the difference from {first.other} is {signed(first.interval.value)} "
-        f"({signed(first.interval.low)} to {signed(first.interval.high)})."
-    )
-
-
-def _gap_words(gap: Difference) -> str:
+def _lead(giou: Mapping[str, float | None], gap: Difference | None) -> str:
+    if gap is None:
+        return ""
     interval = gap.interval
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f}) above"
+    return (
+        f"Its gIoU is {giou[gap.better]:.3f}: {interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f}) "
+        f"above {gap.other}, the next, on {gap.n:,} common samples of {gap.n_images:,} images."
+    )
+
+
+def _no_lead(leader: str, giou: Mapping[str, float | None], level: list[Difference]) -> str:
+    if not level:
+        return (
+            f"Its gIoU is {giou[leader]:.3f}; it shares too few answered samples with the others to compare."
+        )
+    first = level[0]
+    return (
+        f"Its gIoU is {giou[leader]:.3f}. {_and([gap.other for gap in level])} cannot be told from it: the "
+        f"difference from {first.other} is {signed(first.interval.value)} ({signed(first.interval.low)} to "
+        f"{signed(first.interval.high)}) on {first.n:,} common samples of {first.n_images:,} images."
+    )
 
 
 def _unreadable(results: Mapping[str, Mapping[str, object]]) -> str:
