@@ -119,5 +119,93 @@ def simulate(port: int, faults: str | None, config: str | None, seed: int | None
     simulate_command(port=port, faults=faults, config=config, seed=seed, latency_s=latency_s, show=click.echo)
 
 
+REPORTS_OPTION = click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder whose baselines/ is used.",
+)
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+@main.command()
+@click.argument("runs", metavar="RUN [RUN]", nargs=-1, required=True)
+@click.option("--models", "names", nargs=2, help="The two models; with two runs, one of each.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=0),
+    default=0.02,
+    show_default=True,
+    help="Also test 'not worse by more than this'.",
+)
+@JSON_OPTION
+def compare(runs: tuple[str, ...], names: tuple[str, str] | None, margin: float, as_json: bool) -> None:
+    """Compare the models of a RUN, or an old RUN with a new one, on their common samples.
+
+    Differences are second minus first, paired, with 95 % intervals over images, p-values adjusted for all
+    that is shown, and a verdict in words.
+    """
+    from evalkit.decisions import compare_command
+
+    compare_command(runs, names, margin=margin, as_json=as_json)
+
+
+@main.command()
+@click.argument("run_path", metavar="RUN")
+@click.option("--baseline", help="A run folder, or a NAME (NAME@VERSION) blessed by `evalkit baseline set`.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML, one test case per rule.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write Markdown, for a CI job summary.")
+@REPORTS_OPTION
+@JSON_OPTION
+@click.pass_context
+def gate(
+    context: click.Context,
+    run_path: str,
+    baseline: str | None,
+    junit: Path | None,
+    markdown: Path | None,
+    reports: Path,
+    as_json: bool,
+) -> None:
+    """Pass or fail RUN by the `gate:` rules of its config, for schedulers.
+
+    Exit code 0: no regression; 1: a regression; 2: something cannot be compared; 3: the run is incomplete.
+    """
+    from evalkit.decisions import gate_command
+
+    context.exit(
+        gate_command(
+            run_path, baseline=baseline, junit=junit, markdown=markdown, reports=reports, as_json=as_json
+        )
+    )
+
+
+@main.group()
+def baseline() -> None:
+    """Named baselines: blessed runs, changed by `evalkit baseline set` alone."""
+
+
+@baseline.command("set")
+@click.argument("name")
+@click.argument("run_path", metavar="RUN")
+@REPORTS_OPTION
+def baseline_set(name: str, run_path: str, reports: Path) -> None:
+    """Bless RUN as the next version of baseline NAME."""
+    from evalkit.decisions import baseline_set_command
+
+    baseline_set_command(name, run_path, reports=reports)
+
+
+@baseline.command("list")
+@REPORTS_OPTION
+@JSON_OPTION
+def baseline_list(reports: Path, as_json: bool) -> None:
+    """Show every version of every baseline."""
+    from evalkit.decisions import baseline_list_command
+
+    baseline_list_command(reports=reports, as_json=as_json)
+
+
 if __name__ == "__main__":
     sys.exit(main())

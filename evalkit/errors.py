@@ -10,6 +10,7 @@
     |   |-- GiveUp               this request will never succeed (400, 403, 404)
     |   `-- StopModel            nothing more can be asked of this model (day quota, bad key)
     `-- RunIncomplete            the run ended with samples not run                 exit 3
+        `-- FolderInUse          another process is writing the run folder
 
 A model's own failure to answer in a readable format is not an error: it is an ``Outcome``
 (``evalkit.types``), decided by ``evalkit.decode``.
@@ -81,6 +82,10 @@ class RunIncomplete(EvalkitError):
     """The run ended with samples not run; the same command resumes it."""
 
     exit_code = 3
+
+
+class FolderInUse(RunIncomplete):
+    """Another process is writing this run folder; nothing was asked or changed."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

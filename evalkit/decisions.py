@@ -1,0 +1,86 @@
+"""What `evalkit compare`, `gate`, `baseline` and `history` do between their arguments and their exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def compare_command(
+    runs: Sequence[str], names: Sequence[str] | None, *, margin: float, as_json: bool
+) -> None:
+    """Print the comparison of one run's models or of two runs."""
+    from evalkit.compare import compare_runs
+    from evalkit.compare_words import comparison_json, comparison_text
+    from evalkit.errors import ConfigError
+    from evalkit.store import RunFolder
+
+    if not 1 <= len(runs) <= 2:
+        raise ConfigError(f"compare takes one run or two, and was given {len(runs)}")
+    comparison = compare_runs([RunFolder(run) for run in runs], names)
+    click.echo(
+        _dumps(comparison_json(comparison, margin)) if as_json else comparison_text(comparison, margin)
+    )
+
+
+def gate_command(
+    run_path: str,
+    *,
+    baseline: str | None,
+    junit: Path | None,
+    markdown: Path | None,
+    reports: Path,
+    as_json: bool,
+) -> int:
+    """Print and write the gate's verdict; return the exit code."""
+    from evalkit.baselines import find_baseline
+    from evalkit.gate import gate_run
+    from evalkit.gate_output import verdict_json, verdict_junit, verdict_markdown, verdict_text
+    from evalkit.store import RunFolder
+
+    run = RunFolder(run_path)
+    verdict = gate_run(run, None if baseline is None else find_baseline(baseline, run, reports))
+    for path, text in ((junit, verdict_junit), (markdown, verdict_markdown)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text(verdict), encoding="utf-8")
+    click.echo(verdict_text(verdict), err=as_json)
+    if as_json:
+        click.echo(_dumps(verdict_json(verdict)))
+    return verdict.exit_code
+
+
+def baseline_set_command(name: str, run_path: str, *, reports: Path) -> None:
+    """Bless a run and say where its copy lies."""
+    from evalkit.baselines import set_baseline
+    from evalkit.store import RunFolder
+
+    made = set_baseline(name, RunFolder(run_path), reports)
+    kind = " (simulated: no baseline for live runs)" if made.simulated else ""
+    click.echo(f"baseline {made.name} is now version {made.version}, {made.run}{kind}: {made.path}")
+
+
+def baseline_list_command(*, reports: Path, as_json: bool) -> None:
+    """Print every version of every baseline."""
+    from evalkit.baselines import list_baselines
+
+    found = list_baselines(reports)
+    if as_json:
+        click.echo(_dumps({"baselines": [baseline.to_json() for baseline in found]}))
+        return
+    if not found:
+        click.echo(f"no baselines in {reports}: bless a run with `evalkit baseline set NAME RUN`")
+    for baseline in found:
+        kind = "  simulated" if baseline.simulated else ""
+        click.echo(
+            f"{baseline.name}@{baseline.version}  {baseline.blessed_at}  {baseline.run}  "
+            f"{', '.join(baseline.models)}{kind}"
+        )
+
+
+def _dumps(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
