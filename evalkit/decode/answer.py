@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from evalkit.decode.api_body import read_api_body
 from evalkit.decode.find_items import Found, RawItem, find_items
 from evalkit.decode.items import read_item
 from evalkit.decode.keys import ItemKeys, item_keys
@@ -65,6 +66,17 @@ def decode_answer(
     keys = item_keys(asked)
     found = find_items(stripped, keys)
     if not found.items and not found.empty_list:
+        if body := read_api_body(stripped):
+            return decode_answer(
+                body.text,
+                height_px=height_px,
+                width_px=width_px,
+                asked=asked,
+                settings=settings,
+                finish_reason=body.finish_reason or finish_reason,
+                block_reason=body.block_reason,
+                thought_tokens=body.thought_tokens or thought_tokens,
+            )
         found.items += _outside_json(stripped, found)
     budget = PixelBudget(max(_PIXELS_AT_LEAST, _IMAGES_AT_LEAST * height_px * width_px))
     context = Context(height_px, width_px, asked, settings, budget)

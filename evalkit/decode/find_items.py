@@ -15,7 +15,8 @@ from typing import Any, Final
 from evalkit.decode.keys import ItemKeys
 from evalkit.decode.loose_json import LooseReader
 
-_VALUE_START: Final = re.compile(r'\[\s*+[\[{\]]|\{\s*+["}]')
+_JSON_FIRST: Final = frozenset('[{"-0123456789ntf')
+_VALUE_START: Final = re.compile(r'\[\s*+(?:[\[{\]]|\Z)|\{\s*+(?:["}]|\Z)')
 _OBJECT_START: Final = re.compile(r'\{\s*+"(?!(?:x|y|size|counts)")[^"\\]{0,64}+"\s*+:')
 _FRAGMENT: Final = re.compile(r'"(?:mask|box_2d|mask_polygon|polygon|segmentation)"\s*+:')
 _STRINGS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
@@ -104,7 +105,7 @@ def _read_strict(text: str, start: int) -> tuple[Any, int] | None:
 def find_items(text: str, keys: ItemKeys) -> Found:
     """Return the raw items of an answer, in order. ``text`` is stripped and not empty."""
     found = Found()
-    if text[0] in '[{"':
+    if text[0] in _JSON_FIRST:
         whole = _read_strict(text, 0)
         if whole is not None and whole[1] == len(text):
             _walk(whole[0], keys, found)
@@ -180,13 +181,20 @@ def _walk(value: Any, keys: ItemKeys, found: Found) -> None:
             found.items.append(RawItem(value))
             found.repaired("single_object")
             return
-        inner = value.get(keys.wrapper) if keys.wrapper is not None else None
+        wrapper = "predictions" if _is_vertex_body(value) else keys.wrapper
+        inner = value.get(wrapper) if wrapper is not None else None
         if not isinstance(inner, list):
             _walk_wrapper(value, keys, found)
             return
         value, found.wrapped_as_asked = inner, True
     if isinstance(value, list):
         _walk_list(value, keys, found)
+
+
+def _is_vertex_body(value: dict[str, Any]) -> bool:
+    """Return True for the body of Vertex image segmentation, whose wrapper is its own."""
+    inner = value.get("predictions")
+    return isinstance(inner, list) and all(isinstance(e, dict) and "bytesBase64Encoded" in e for e in inner)
 
 
 def _walk_list(value: list[Any], keys: ItemKeys, found: Found) -> None:
@@ -254,10 +262,12 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: Found) -> None:
     """Read the objects of a broken text one by one, each from its own opening brace."""
     reader = LooseReader(text)
     position, wrapped, in_list = start, False, text[start] == "["
-    before = len(found.items)
+    before, gaps, last_cut = len(found.items), list[str](), False
     while match := _OBJECT_START.search(text, position):
-        loose, position = reader.read_object(match.start())
+        gap_from, (loose, position) = position, reader.read_object(match.start())
         position = max(position, match.start() + 1)
+        gaps.append(text[gap_from : position if loose.opened_list else match.start()])
+        last_cut = loose.cut
         if keys.is_item(loose.members) or (
             loose.closed and "label" in loose.members and not loose.opened_list
         ):
@@ -271,7 +281,7 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: Found) -> None:
             _descend(loose.members, keys, nested, [])
             found.items += nested
             wrapped = wrapped or bool(nested)
-    found.cut = found.cut or _is_cut(text, start)
+    found.cut = found.cut or last_cut or _is_cut("".join([*gaps, text[position:]]))
     _drop_labels_if_cut(found, keys)
     if wrapped and not (keys.wrapper and f'"{keys.wrapper}"' in text[start : start + 200]):
         found.repaired("wrapper")
@@ -306,11 +316,15 @@ def _salvage_fragment(text: str, start: int, keys: ItemKeys, found: Found) -> No
         found.repaired("salvaged")
 
 
-def _is_cut(text: str, start: int) -> bool:
-    """Return True where brackets stay open at the end, strings left aside; or a string is not ended."""
-    structure = _STRINGS.sub(_blank, text[start:])
+def _is_cut(around: str) -> bool:
+    """Return True where brackets stay open in the text around the items, or a string at its end.
+
+    A quote missing in the middle turns strings inside out: text that ends in a bracket is not cut.
+    """
+    structure = _STRINGS.sub(_blank, around)
     opened = structure.count("[") + structure.count("{")
-    return '"' in structure or opened > structure.count("]") + structure.count("}")
+    in_string = '"' in structure and not around.rstrip().endswith(("]", "}"))
+    return in_string or opened > structure.count("]") + structure.count("}")
 
 
 def _blank(match: re.Match[str]) -> str:

@@ -31,13 +31,13 @@ _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 def read_base64(text: str) -> tuple[bytes, list[str]]:
     """Return the bytes of base64 text and the repairs. Raises ``Unreadable`` (mask_bad_base64, mask_empty)."""
     repairs: list[str] = []
+    if not text or text.isspace():
+        raise Unreadable("mask_empty")
     try:
         return binascii.a2b_base64(text, strict_mode=True), repairs
     except ValueError:
         pass
     packed = "".join(text.split())
-    if not packed:
-        raise Unreadable("mask_empty")
     missing = -len(packed.rstrip("=")) % 4
     if missing < 3 and len(packed) % 4:
         packed = packed.rstrip("=") + "=" * missing
@@ -107,6 +107,37 @@ def _essential_png(data: bytes) -> bytes:
             extra = True
         position = end
     return b"".join(kept) if extra else data
+
+
+def is_png_prefix(encoded: str) -> bool:
+    """Return True where base64 text, perhaps with its data: prefix, is the sound beginning of a PNG.
+
+    A real mask that was cut may well look periodic (rows repeat): it is no runaway as long as its
+    checksums hold and its pixels unpack.
+    """
+    packed = "".join(encoded[encoded.find(",") + 1 :].split()).rstrip("=")
+    try:
+        data = binascii.a2b_base64(packed[: len(packed) // 4 * 4], strict_mode=True)
+    except ValueError:
+        return False
+    if not data.startswith(_PNG_MAGIC):
+        return False
+    unpack, position = zlib.decompressobj(), 8
+    while position + 8 <= len(data):
+        length, kind = struct.unpack(">I4s", data[position : position + 8])
+        body, check = data[position + 8 : position + 8 + length], position + 8 + length
+        if not kind.isalpha() or (unpack.eof and kind == b"IDAT"):
+            return False
+        if check + 4 <= len(data) and zlib.crc32(kind + body) != int.from_bytes(
+            data[check : check + 4], "big"
+        ):
+            return False
+        try:
+            unpack.decompress(body if kind == b"IDAT" else b"", 4 * MAX_IMAGE_PX)
+        except zlib.error:
+            return False
+        position = check + 4
+    return True
 
 
 def _to_grey(image: Image.Image) -> Image.Image:

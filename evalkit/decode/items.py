@@ -10,6 +10,7 @@ from evalkit.decode.boxes import ItemBox, read_box, read_box_px
 from evalkit.decode.codes import Unreadable
 from evalkit.decode.find_items import RawItem
 from evalkit.decode.formats import find_format
+from evalkit.decode.images import is_png_prefix
 from evalkit.decode.keys import NATIVE_KEYS, ItemKeys, label_of, score_of
 from evalkit.decode.loose_json import Damaged
 from evalkit.decode.mask_reading import Context
@@ -108,7 +109,7 @@ def _damaged(value: Damaged) -> _Verdict:
         return _Verdict("seg_tokens", "mask_tokens")
     wire_format = find_format(text)[0] if len(text) > 20 else None
     wire_format = None if wire_format == "placeholder" else wire_format
-    if runs_away(text):
+    if runs_away(value.tail) and not is_png_prefix(text):
         return _Verdict(wire_format, "repetition")
     return _Verdict(wire_format, "truncated" if value.cut else "malformed_json")
 

@@ -39,14 +39,15 @@ _NESTED_ITEMS: Final = re.compile(r'\[\s*+\{\s*+"(?!(?:x|y)")')
 class Damaged:
     """Stands for a value that cannot be trusted; ``text`` is what is left of a string, if any.
 
-    ``cut``: the text ended inside it.
+    ``cut``: the text ended inside it. ``tail``: the end of what was cut, whatever its type.
     """
 
-    __slots__ = ("cut", "text")
+    __slots__ = ("cut", "tail", "text")
 
-    def __init__(self, *, cut: bool = False, text: str | None = None) -> None:
+    def __init__(self, *, cut: bool = False, text: str | None = None, tail: str = "") -> None:
         self.cut = cut
         self.text = text
+        self.tail = text or tail
 
 
 class Tokens(str):
@@ -130,7 +131,9 @@ class LooseReader:
             swallowed = self.text.rfind("{", value_at, position)
             opening = _OPENING.match(self.text, swallowed) if swallowed >= 0 else None
             position = swallowed if opening and opening.end() == position else position
-        found.members[last_key] = Damaged()
+            found.members[last_key] = Damaged(text=found.members[last_key])
+        else:
+            found.members[last_key] = Damaged()
         return found, position
 
     @staticmethod
@@ -203,7 +206,7 @@ class LooseReader:
             position = self._space(position)
             mark = self.text[position : position + 1]
             if mark == "":
-                return Damaged(cut=True), position
+                return Damaged(cut=True, tail=self._tail(start)), position
             if mark == "]":
                 if comma:
                     self.repairs.add("trailing_comma")
@@ -219,13 +222,17 @@ class LooseReader:
             value, after = self._value(position, depth + 1)
             if isinstance(value, Damaged):
                 if value.cut:
-                    return value, after
+                    return Damaged(cut=True, tail=self._tail(start)), after
                 items.dropped += 1
                 # Progress is guaranteed: a value that consumed nothing costs one character.
                 position, comma = max(after, position + 1), False
                 continue
             items.append(value)
             position, comma = after, False
+
+    def _tail(self, start: int) -> str:
+        """Return the end of the text, from ``start`` on at most: enough to see a loop."""
+        return self.text[max(start, len(self.text) - 4096) :]
 
     def _lost_object(self, items: LooseList, position: int) -> int:
         """Pass over ``": x": 655, "y": 286}``, an object whose opening was garbled away."""

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from evalkit.decode.codes import Unreadable
-from evalkit.decode.images import crop_mask, open_grey, place, read_base64
+from evalkit.decode.images import crop_mask, is_png_prefix, open_grey, place, read_base64
 from evalkit.decode.mask_reading import Context, MaskRead
 from evalkit.decode.repetition import runs_away
 
@@ -14,7 +14,7 @@ _PREFIX: Final = re.compile(
     r"\s*+data:\s*+image/[\w.+-]{1,40}+\s*+(?:;[^,;]{0,60}+)*?;\s*+base64\s*+,", re.IGNORECASE
 )
 _EMBEDDED: Final = re.compile(r"data:image/[\w.+-]{1,40}+;base64,")
-_BASE64_ONLY: Final = re.compile(r"[A-Za-z0-9+/\s]*+[=\s]*+")
+_BASE64_ONLY: Final = re.compile(r"(?:[A-Za-z0-9+/]{40,}+\s++)*+[A-Za-z0-9+/]++[=\s]*+")
 _MAGIC: Final = ("iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD", "Qk")
 _LONG: Final = 128
 """Base64 text this long without a space is data and not a word (our choice)."""
@@ -72,7 +72,8 @@ def _read(encoded: str, context: Context, repairs: list[str]) -> MaskRead:
         data, padded = read_base64(encoded)
         grey = open_grey(data)
     except Unreadable as error:
-        if error.code in ("mask_bad_base64", "mask_bad_png") and runs_away(encoded):
+        bad = error.code in ("mask_bad_base64", "mask_bad_png")
+        if bad and runs_away(encoded) and not is_png_prefix(encoded):
             raise Unreadable("repetition") from error
         raise
     box = context.needed_box()
