@@ -207,5 +207,21 @@ def baseline_list(reports: Path, as_json: bool) -> None:
     baseline_list_command(reports=reports, as_json=as_json)
 
 
+@main.command()
+@click.argument("run_paths", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the report; RUN/report where not given."
+)
+def report(run_paths: tuple[str, ...], out: Path | None) -> None:
+    """Rebuild the HTML report of RUN from its scores and stored answers; calls nothing.
+
+    Several runs make one report that compares them, beside the first one; the first is what the
+    others are compared with.
+    """
+    from evalkit.report import build_report
+
+    click.echo(f"report: {build_report(run_paths, out)}")
+
+
 if __name__ == "__main__":
     sys.exit(main())

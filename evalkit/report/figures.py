@@ -250,15 +250,16 @@ def scatter_figure(data: ReportData, dataset: str, measure: Any, x_label: str) -
     axes.set(xlabel=x_label, ylabel="gIoU")
     axes.grid(axis="y")
     axes.margins(x=0.12, y=0.12)
-    _label_points(axes, [(x, value, model.label) for x, value, _, _, model, _ in points])
+    _label_points(figure, axes, [(x, value, model.label) for x, value, _, _, model, _ in points])
     return figure
 
 
-def _label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
     """Write names beside their points: on the side that has room, lines of text kept apart."""
+    figure.draw_without_rendering()
     place = axes.transData.transform
     middle = axes.get_window_extent().x0 + axes.get_window_extent().width / 2
-    line_px = 9 * 1.25 / 72 * axes.figure.dpi
+    line_px = 9 * 1.25 / 72 * figure.dpi
     last = {"left": -np.inf, "right": -np.inf}
     for x, value, label in sorted(points, key=lambda point: point[1]):
         x_px, y_px = place((x, value))
@@ -268,7 +269,7 @@ def _label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> Non
         axes.annotate(
             label,
             (x, value),
-            (9 if side == "left" else -9, (y_shown - y_px) * 72 / axes.figure.dpi + 2),
+            (9 if side == "left" else -9, (y_shown - y_px) * 72 / figure.dpi + 2),
             textcoords="offset points",
             horizontalalignment=side,
             fontsize=9,

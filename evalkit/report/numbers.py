@@ -37,7 +37,7 @@ def cell(measured: Any, kind: Kind) -> Cell:
     text = spell(value, kind)
     if low is None or high is None:
         return Cell(text, value=value)
-    ends = [_bare(spell(end, kind, like=value)) for end in (low, high)]
+    ends = [bare(spell(end, kind, like=value)) for end in (low, high)]
     return Cell(text, " to ".join(ends), value, low, high)
 
 
@@ -68,7 +68,8 @@ def spell(value: float, kind: Kind, like: float | None = None) -> str:
     return f"{value:,.0f}"
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """Return a number's text without its unit."""
     return text.removesuffix(f"{SPACE}%").removesuffix(f"{SPACE}s")
 
 

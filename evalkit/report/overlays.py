@@ -204,15 +204,21 @@ def eroded(mask_hw: BoolMask) -> BoolMask:
     return inner
 
 
+def dilated(mask_hw: BoolMask) -> BoolMask:
+    """Return the mask with the pixels that touch it (4-neighbours)."""
+    return ~eroded(~np.pad(mask_hw, 1))[1:-1, 1:-1]
+
+
 def _outline(layer: Layer, mask_hw: BoolMask, *, line: int, casing: int) -> None:
-    """Draw the mask's edge: a white line between dark ones, readable on any photograph and on thumbnails."""
-    around = ~eroded(~np.pad(mask_hw, 1, mode="edge"))[1:-1, 1:-1]
-    layer[around & ~mask_hw] = casing
-    inner = mask_hw
-    for _ in range(max(2, round(max(mask_hw.shape) / 240))):
-        inner = eroded(inner)
-    layer[inner & ~eroded(inner)] = casing
-    layer[mask_hw & ~inner] = line
+    """Draw a white line around the mask with a dark one around that, readable on any photograph.
+
+    The line stands outside, so that small objects stay visible; it is thick enough for thumbnails.
+    """
+    grown = mask_hw
+    for _ in range(max(2, round(max(mask_hw.shape) / 220))):
+        grown = dilated(grown)
+    layer[dilated(grown) & ~grown] = casing
+    layer[grown & ~mask_hw] = line
 
 
 def _shown_boxes(decoded: Decoded, scale: float) -> list[BoxPx]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit.report.data import ReportData, tags_of
 from evalkit.report.differences import iou_table, leads, real_winners
-from evalkit.report.numbers import NOTHING, Cell, cell, spell, triple
+from evalkit.report.numbers import NOTHING, Cell, bare, cell, spell, triple
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _headline_cells(result: Mapping[str, Any]) -> dict[str, Cell]:
 
 def _latency(latency: Mapping[str, Any]) -> Cell:
     mean, p50, p95 = (cell(latency.get(key), "seconds") for key in ("mean", "p50", "p95"))
-    return mean if p50.value is None else replace(mean, more=f"p50 {p50.text}, p95 {p95.text}")
+    return mean if p50.value is None else replace(mean, more=f"p50 {bare(p50.text)}, p95 {bare(p95.text)}")
 
 
 def _cost(cost: float | None, answered: int) -> Cell:
