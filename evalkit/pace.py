@@ -1,11 +1,11 @@
 """How fast one model is asked: what is in flight, what goes out per minute, and what is tried again.
 
 Two controls, because quotas limit two things. The *window* bounds the requests in flight: it opens
-by one with every answer (slow start) until the first 429, shrinks to 0.8 of itself on a 429, and
-reopens by one per round trip. The *rate* bounds the requests per second: the configured
-requests and tokens per minute from the start, and after a second burst of 429s also 0.95 of what the
-endpoint served since the first, raised by 5 % a second until the next. Without the second control, one
-request in flight can already be too many for a small quota with fast answers.
+by one with every answer, which doubles it each round trip, and shrinks to 0.8 of itself on a 429.
+The *rate* bounds the requests per second: the configured requests and tokens per minute from the
+start, and from the second burst of 429s on also 0.95 of what the endpoint served since the last,
+raised slowly until the next. Without the rate, one request in flight can already be too many for a
+small quota with fast answers.
 
 Plain code rather than a limiter or retry library: the rate changes while requests wait for it, and
 every attempt must be a row of the ledger before the next wait begins.
@@ -36,8 +36,8 @@ COOL_DOWN_S = 1.0
 """429s that come within this time of a cut belong to the same burst and cut nothing more."""
 
 SERVED_SHARE = 0.95
-LEAST_SHARE = 0.5
-RAISE_PER_S = 1.05
+LEAST_SHARE = 0.8
+RAISE_PER_S, RAISE_PER_ANSWER = 1.05, 1.005
 LEAST_RATE_PER_S = 0.1
 
 FIRST_BACKOFF_S = 0.5
@@ -75,9 +75,10 @@ class Pace:
         self.stop_reason: StopModel | None = None
         self._stopping = asyncio.Event()
         self._freed = asyncio.Condition()
-        self._slow_start = True
+        self._gate = asyncio.Lock()
+        self._bursts = 0
         self._served_rate: float | None = None
-        self._cut_at = self._raised_at = self._next_at = clock()
+        self._cut_at = self._next_at = clock()
         self._served_since_cut = 0
         self._tokens = 0.0
         self._token_answers = 0
@@ -117,21 +118,19 @@ class Pace:
         if tokens:
             self._tokens += tokens
             self._token_answers += 1
-        step = 1.0 if self._slow_start else 1.0 / self.window
-        self.window = min(float(self.limits.concurrency), self.window + step)
+        self.window = min(float(self.limits.concurrency), self.window + 1.0)
 
     def rate_limited(self) -> None:
         """Slow down after a 429; the request that drew it waits for the server's delay on its own."""
         now = self.clock()
         since_cut = now - self._cut_at
-        if self._slow_start:
-            self._slow_start = False
-        elif since_cut < COOL_DOWN_S:
+        if self._bursts > 0 and since_cut < COOL_DOWN_S:
             return
-        else:
-            self._served_rate = self._next_rate(self._served_since_cut / since_cut, now)
+        self._bursts += 1
+        if self._bursts > 1:
+            self._served_rate = self._next_rate(now)
         self.window = max(1.0, self.window * SHRINK)
-        self._cut_at = self._raised_at = now
+        self._cut_at = now
         self._served_since_cut = 0
 
     def stop(self, reason: StopModel) -> None:
@@ -152,9 +151,9 @@ class Pace:
                 rates.append(self.limits.tokens_per_minute / 60 / tokens)
         return 1 / min(rates) if rates else 0.0
 
-    def _next_rate(self, served_per_s: float, now: float) -> float:
-        """Return the rate after a burst: what was served, but neither above nor far below the last rate."""
-        rate = served_per_s * SERVED_SHARE
+    def _next_rate(self, now: float) -> float:
+        """Return the rate after a burst: 0.95 of what was served, but neither above nor far below the last."""
+        rate = self._served_since_cut / (now - self._cut_at) * SERVED_SHARE
         if self._served_rate is not None:
             last = self._adapted_rate(now)
             rate = min(max(rate, last * LEAST_SHARE), last * SERVED_SHARE)
@@ -162,16 +161,17 @@ class Pace:
 
     def _adapted_rate(self, now: float) -> float:
         assert self._served_rate is not None
-        return float(self._served_rate * RAISE_PER_S ** (now - self._raised_at))
+        raised = min(RAISE_PER_S ** (now - self._cut_at), RAISE_PER_ANSWER**self._served_since_cut)
+        return self._served_rate * raised
 
     async def _turn(self, tokens: float | None) -> None:
-        """Wait for the place in time that the rate gives this request; turns are handed out in order."""
-        now = self.clock()
-        mine = max(now, self._next_at)
-        self._next_at = mine + self.interval_s(tokens)
-        if mine > now:
-            await self.wait(mine - now)
-        self._raise_if_stopped()
+        """Wait until the rate allows the next request; one waits at a time, so that a cut holds at once."""
+        async with self._gate:
+            self._raise_if_stopped()
+            ahead_s = self._next_at - self.clock()
+            if ahead_s > 0:
+                await self.wait(ahead_s)
+            self._next_at = max(self._next_at, self.clock()) + self.interval_s(tokens)
 
     def _raise_if_stopped(self) -> None:
         if self.stop_reason is not None:
