@@ -57,6 +57,7 @@ def drawn_samples(data: ReportData, keys: Sequence[SampleKey]) -> Iterator[Drawn
 
 def _samples(data: ReportData, keys: Sequence[SampleKey]) -> dict[SampleKey, Sample]:
     """Return the chosen samples; the first run that has one says what its truth is."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from evalkit.store import sample_from_row
@@ -67,7 +68,7 @@ def _samples(data: ReportData, keys: Sequence[SampleKey]) -> dict[SampleKey, Sam
         table = pq.read_table(run.folder.samples_path)
         names = zip(table["dataset"].to_pylist(), table["sample_id"].to_pylist(), strict=True)
         places = [place for place, key in enumerate(names) if key in wanted and key not in found]
-        for row in table.take(places).to_pylist():
+        for row in table.take(pa.array(places, pa.int64())).to_pylist():
             found[row["dataset"], row["sample_id"]] = sample_from_row(row)
     return found
 

@@ -106,7 +106,7 @@ def _latency(latency: Mapping[str, Any]) -> Cell:
 
 def _cost(cost: float | None, answered: int) -> Cell:
     total = cell(cost, "usd")
-    if cost is None or not answered:
+    if not cost or not answered:
         return total
     return replace(total, more=f"{spell(1000 * cost / answered, 'usd')} per 1,000")
 
