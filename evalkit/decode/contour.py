@@ -34,9 +34,14 @@ Frame = Literal["image", "box", "pixel"]
 
 @dataclass(frozen=True, slots=True)
 class Contour:
-    """Rings as N x 2 raw numbers in the answer's order. ``named``: x and y were named, not ordered."""
+    """Rings as N x 2 raw numbers in the answer's order. ``named``: x and y were named, not ordered.
+
+    ``low`` and ``high``: the smallest and largest first and second number of all points.
+    """
 
     rings: list[Ring]
+    low: tuple[float, float]
+    high: tuple[float, float]
     named: bool = False
     repairs: list[str] = field(default_factory=list)
 
@@ -68,7 +73,10 @@ def make_contour(rows: Sequence[Sequence[Any]], *, dropped: int = 0, named: bool
             rings.append(np.asarray(points, dtype=np.float64))
     if not rings or dropped > _MAX_DROPPED * total:
         raise Unreadable("polygon_degenerate")
-    return Contour(rings, named, ["bad_point_dropped"] if dropped else [])
+    lows, highs = [ring.min(axis=0).tolist() for ring in rings], [ring.max(axis=0).tolist() for ring in rings]
+    low = (min(point[0] for point in lows), min(point[1] for point in lows))
+    high = (max(point[0] for point in highs), max(point[1] for point in highs))
+    return Contour(rings, low, high, named, ["bad_point_dropped"] if dropped else [])
 
 
 def _is_point(point: Any) -> bool:
@@ -90,7 +98,7 @@ def read_contour(contour: Contour, context: Context) -> MaskRead:
     if context.box is None:
         if asked.frame == "box":
             raise Unreadable("box_missing")
-        if _highest(contour) > NORM and _fits_image(contour, asked.order, context):
+        if max(contour.high) > NORM and _fits_image(contour, asked.order, context):
             asked = Reading(asked.order, "pixel")
         return _finish(contour, asked, asked, context)
     fits = {reading: _fit(contour, reading, context) for reading in _readings(contour, context)}
@@ -107,7 +115,7 @@ def _readings(contour: Contour, context: Context) -> list[Reading]:
     orders: list[Literal["xy", "yx"]] = ["xy"] if contour.named else ["xy", "yx"]
     frames: list[Frame] = ["image", "box"]
     box = context.needed_box()
-    if _highest(contour) > 1.02 * NORM or box.in_pixels:
+    if max(contour.high) > 1.02 * NORM or box.in_pixels:
         frames = ["pixel", "image"] if box.in_pixels else ["pixel"]
         if not box.in_pixels and not any(_fits_image(contour, order, context) for order in orders):
             frames = ["image"]
@@ -116,16 +124,10 @@ def _readings(contour: Contour, context: Context) -> list[Reading]:
     return [Reading(order, frame) for order in orders for frame in frames]
 
 
-def _highest(contour: Contour) -> float:
-    return max(float(ring.max()) for ring in contour.rings)
-
-
 def _fits_image(contour: Contour, order: str, context: Context) -> bool:
     """Return True where all points lie on the image when they are read as pixels."""
-    high = np.max([ring.max(axis=0) for ring in contour.rings], axis=0)
-    low = min(float(ring.min()) for ring in contour.rings)
-    x, y = high if order == "xy" else high[::-1]
-    return bool(low >= 0 and x <= context.width_px and y <= context.height_px)
+    x, y = contour.high if order == "xy" else contour.high[::-1]
+    return min(contour.low) >= 0 and x <= context.width_px and y <= context.height_px
 
 
 def _scale(reading: Reading, context: Context) -> tuple[float, float, float, float]:
@@ -141,14 +143,13 @@ def _scale(reading: Reading, context: Context) -> tuple[float, float, float, flo
 def _fit(contour: Contour, reading: Reading, context: Context) -> float:
     """Return how well a contour's extent matches the box: intersection over union, 0..1."""
     x_scale, x_offset, y_scale, y_offset = _scale(reading, context)
-    low = np.min([ring.min(axis=0) for ring in contour.rings], axis=0)
-    high = np.max([ring.max(axis=0) for ring in contour.rings], axis=0)
+    low, high = contour.low, contour.high
     x, y = (0, 1) if reading.order == "xy" else (1, 0)
     extent = (
-        float(low[y]) * y_scale + y_offset,
-        float(low[x]) * x_scale + x_offset,
-        float(high[y]) * y_scale + y_offset,
-        float(high[x]) * x_scale + x_offset,
+        low[y] * y_scale + y_offset,
+        low[x] * x_scale + x_offset,
+        high[y] * y_scale + y_offset,
+        high[x] * x_scale + x_offset,
     )
     return _box_iou(extent, context.needed_box().norm_yxyx)
 
@@ -168,6 +169,7 @@ def _finish(
     """Rasterise the chosen reading; a rival that fits as well must give the same mask."""
     mask = _rasterise(contour, chosen, context, context.budget)
     for rival in rivals:
+        context.budget.spend(0)
         try:
             other = _rasterise(contour, rival, context, PixelBudget(context.height_px * context.width_px * 4))
         except Unreadable:
@@ -186,9 +188,9 @@ def _finish(
 
 def _rasterise(contour: Contour, reading: Reading, context: Context, budget: PixelBudget) -> CropMask:
     x_scale, x_offset, y_scale, y_offset = _scale(reading, context)
-    to_px = np.array([x_scale * context.width_px, y_scale * context.height_px]) / NORM
-    shift = np.array([x_offset * context.width_px, y_offset * context.height_px]) / NORM
-    rings = [(ring if reading.order == "xy" else ring[:, ::-1]) * to_px + shift for ring in contour.rings]
+    across, down = context.width_px / NORM, context.height_px / NORM
+    scale, shift = (x_scale * across, y_scale * down), (x_offset * across, y_offset * down)
+    rings = [(ring if reading.order == "xy" else ring[:, ::-1]) * scale + shift for ring in contour.rings]
     return fill_rings(rings, context.height_px, context.width_px, budget)
 
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from evalkit.decode.boxes import ItemBox
 from evalkit.decode.codes import Unreadable
 from evalkit.types import AskedFormat, CropMask, DecodeSettings
 
 
+MASK_COST_PX: Final = 20_000
+"""What one mask costs beside its pixels, so that an answer of tens of thousands stays cheap."""
+
+
 @dataclass(slots=True)
 class PixelBudget:
-    """Pixels of mask that one answer may still fill; keeps memory bounded whatever it claims."""
+    """Pixels of mask that one answer may still fill; bounds memory and time whatever it claims."""
 
     left_px: int
 
     def spend(self, pixels: int) -> None:
-        """Take ``pixels`` off. Raises ``Unreadable`` (too_large) when none are left."""
-        if pixels > self.left_px:
+        """Take ``pixels`` and one mask's cost off. Raises ``Unreadable`` (too_large) when none are left."""
+        if pixels + MASK_COST_PX > self.left_px:
             raise Unreadable("too_large")
-        self.left_px -= pixels
+        self.left_px -= pixels + MASK_COST_PX
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -49,9 +50,9 @@ def fill_rings(rings_px: Sequence[Ring], height_px: int, width_px: int, budget: 
 
 def _extent(ring: Ring, height_px: int, width_px: int) -> BoxPx | None:
     """Return the pixels whose centres a ring can cover, on the image; None where there are none."""
-    low, high = np.ceil(ring.min(axis=0) - 0.5), np.ceil(ring.max(axis=0) - 0.5)
-    x0, y0 = max(int(low[0]), 0), max(int(low[1]), 0)
-    x1, y1 = min(int(high[0]), width_px), min(int(high[1]), height_px)
+    (left, top), (right, bottom) = ring.min(axis=0).tolist(), ring.max(axis=0).tolist()
+    x0, y0 = max(math.ceil(left - 0.5), 0), max(math.ceil(top - 0.5), 0)
+    x1, y1 = min(math.ceil(right - 0.5), width_px), min(math.ceil(bottom - 0.5), height_px)
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
@@ -64,21 +65,20 @@ def _fill(ring: Ring, window: BoxPx, budget: PixelBudget) -> BoolMask:
     x0, y0, x1, y1 = window
     height, width = y1 - y0, x1 - x0
     x, y = ring[:, 0], ring[:, 1]
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
     # Rows whose centre lies in [top, bottom) of the edge: a vertex on a centre counts once.
-    row_a = np.clip(np.ceil(y - 0.5) - y0, 0, height).astype(np.int64)
-    row_b = np.roll(row_a, -1)
+    row_a = np.ceil(y - (y0 + 0.5)).clip(0, height).astype(np.int64)
+    row_b = np.concatenate((row_a[1:], row_a[:1]))
     first, rows = np.minimum(row_a, row_b), np.abs(row_a - row_b)
     total = int(rows.sum())
     if total > MAX_CROSSINGS:
         raise Unreadable("too_large")
     budget.spend(_CROSSING_COST_PX * total)
-    edge = np.repeat(np.arange(rows.size), rows)
-    row = np.arange(total) - np.repeat(np.cumsum(rows) - rows - first, rows)
-    rise = next_y - y
-    slope = (next_x - x) / np.where(rise == 0, 1.0, rise)
+    rise, run = np.concatenate((y[1:], y[:1])) - y, np.concatenate((x[1:], x[:1])) - x
+    slope = run / np.where(rows > 0, rise, 1.0)
+    edge = np.arange(rows.size).repeat(rows)
+    row = np.arange(total) - (rows.cumsum() - rows - first).repeat(rows)
     crossing_x = x[edge] + (row + (y0 + 0.5) - y[edge]) * slope[edge]
-    column = np.clip(np.ceil(crossing_x - 0.5) - x0, 0, width).astype(np.int64)
+    column = np.ceil(crossing_x - (x0 + 0.5)).clip(0, width).astype(np.int64)
     borders = np.concatenate(([0], np.sort(row * width + column), [height * width]))
     inside = np.zeros(borders.size - 1, dtype=bool)
     inside[1::2] = True
