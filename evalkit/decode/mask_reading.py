@@ -9,7 +9,6 @@ from evalkit.decode.boxes import ItemBox
 from evalkit.decode.codes import Unreadable
 from evalkit.types import AskedFormat, CropMask, DecodeSettings
 
-
 MASK_COST_PX: Final = 20_000
 """What one mask costs beside its pixels, so that an answer of tens of thousands stays cheap."""
 
