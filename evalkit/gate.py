@@ -1,6 +1,6 @@
 """Did it get worse? Every rule of a run's config and the gates that every run has, decided together.
 
-The p-values of all rules that rest on a test are adjusted by Holm, so that the chance of failing a
+The p-values of all rules that rest on a test are adjusted together, so that the chance of failing a
 run in which nothing changed is at most 1 - confidence for the gate as a whole, however many
 models and rules it has. Exit codes: 0 passed, 1 a regression, 3 the run is incomplete.
 """
@@ -40,6 +40,10 @@ from evalkit.store import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+BUILT_IN_SHARE = 0.1
+"""Part of the false alarms allowed that goes to format drift and new failures: those that matter are
+unmistakable (a whole format replaced), and the config's own rules keep nearly all of their power."""
 
 REFUSED_KINDS = {
     "decode": "re-score the baseline with the same settings: `evalkit score BASELINE --decode.KEY VALUE --out DIR`, "
@@ -282,7 +286,18 @@ def _drift_checks(pairing: Pairing, built_in: Mapping[str, GateRule], *, seed: i
 
 
 def _decided(checks: Sequence[Check]) -> Iterator[Check]:
-    """Yield the checks with their status, the tested ones adjusted together."""
-    adjusted = iter(holm([check.p_broken for check in checks if check.tested]))
+    """Yield the checks with their status, the tested ones adjusted together.
+
+    The gates that every run has get ``BUILT_IN_SHARE`` of the false alarms allowed, the config's own rules
+    the rest, each by Holm among themselves (a weighted Bonferroni split); one kind alone gets all.
+    """
+    tested = [check for check in checks if check.tested]
+    built_in = [check.p_broken for check in tested if check.metric in BUILT_IN]
+    own = [check.p_broken for check in tested if check.metric not in BUILT_IN]
+    share = BUILT_IN_SHARE if built_in and own else 1.0
+    adjusted = {
+        True: iter([min(1.0, p / share) for p in holm(built_in)]),
+        False: iter([min(1.0, p / (1 - share)) for p in holm(own)] if share < 1 else holm(own)),
+    }
     for check in checks:
-        yield check.decided(next(adjusted)) if check.tested else check
+        yield check.decided(next(adjusted[check.metric in BUILT_IN])) if check.tested else check

@@ -184,7 +184,7 @@ def _estimated(
     below = estimate.confidence_below(-limit if bound == "max_drop" else limit)
     p_broken, p_kept = (1 - below, below) if bound in ("max_drop", "min") else (below, 1 - below)
     if is_share(metric_of_rule(rule.metric)) and (bound, limit) in (("max", 0.0), ("min", 1.0)):
-        # At the edge of what a share can be, one answer beyond it is proof, and no number of answers is proof of none.
+        # At the edge of what a share can be, one answer beyond it breaks the rule, and none keeps it.
         p_broken, p_kept = (0.0, 1.0) if value != limit else (1.0, 0.0)
     images = _images(rows)[counted]
     return Check(

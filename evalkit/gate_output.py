@@ -48,7 +48,7 @@ def _seen(check: Check) -> str:
 def _evidence(check: Check) -> str:
     size = f"{check.n} answers on {check.n_images} images"
     if check.status == "fail":
-        return f"evidence beyond {check.confidence:.0%} (p = {check.p_holm:.2g} after Holm), {size}"
+        return f"evidence beyond {check.confidence:.0%} (p = {check.p_holm:.2g}, adjusted for the whole gate), {size}"
     if check.status == "pass":
         return f"kept with {check.confidence:.0%} confidence, {size}"
     return f"too little data to tell at {check.confidence:.0%}, {size}: counted as {check.when_inconclusive}"
@@ -89,7 +89,7 @@ def _check_json(check: Check) -> dict[str, Any]:
         if check.observed is None
         else check.observed.to_json(),
         "p_broken": check.p_broken if check.tested else None,
-        "p_broken_holm": check.p_holm if check.tested else None,
+        "p_broken_adjusted": check.p_holm if check.tested else None,
         "p_kept": check.p_kept if check.tested else None,
         "n": check.n,
         "n_images": check.n_images,

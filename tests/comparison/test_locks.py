@@ -1,0 +1,66 @@
+"""One writer per run folder, whatever becomes of the writer."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import FolderInUse
+from evalkit.locks import lock_path, run_lock
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from evalkit.locks import run_lock
+with run_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path):
+    """Another process that holds the lock of ``tmp_path / "run"``."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_writer_is_refused_at_once(holder, tmp_path: Path) -> None:
+    """While a living process writes the folder, another gets an error that names it; exit code 3."""
+    with (
+        pytest.raises(FolderInUse, match=f"being written by process {holder.pid} on") as caught,
+        run_lock(tmp_path / "run"),
+    ):
+        pass
+    assert caught.value.exit_code == 3
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(holder, tmp_path: Path) -> None:
+    """A kill -9 leaves the file behind and no lock: the next run goes on and says so."""
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert lock_path(tmp_path / "run").exists()
+    with run_lock(tmp_path / "run") as note:
+        assert f"process {holder.pid}" in note
+
+
+def test_a_released_lock_leaves_nothing(tmp_path: Path) -> None:
+    """After a run has ended its lock file is gone, and the folder can be locked again."""
+    for _ in range(2):
+        with run_lock(tmp_path / "run") as note:
+            assert note is None
+            assert lock_path(tmp_path / "run").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_folders_are_free(holder, tmp_path: Path) -> None:
+    """The lock is the folder's own."""
+    with run_lock(tmp_path / "another"):
+        pass
