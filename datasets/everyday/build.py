@@ -35,6 +35,8 @@ HERE = Path(__file__).parent
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 POINTS_PER_SPAN = 8
 """Points drawn between two control points of a curve: under 3 px apart on the largest object."""
+SPECK_PX = 20
+"""Pieces and pinholes smaller than this (px) are no part of any object here; the smallest target has 174."""
 
 GROUP_OF_CATEGORY = {
     "relational": "relationships",
@@ -81,13 +83,16 @@ def curve_points(control_px: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return np.stack(spans, axis=1).reshape(-1, 2)
 
 
-def ellipse_points(centre_x: float, centre_y: float, radius_x: float, radius_y: float, turn_deg: float = 0.0) -> FloatImage:
+def ellipse_points(
+    centre_x: float, centre_y: float, radius_x: float, radius_y: float, turn_deg: float = 0.0
+) -> FloatImage:
     """Return an ellipse as 180 points (px); positive ``turn_deg`` turns it clockwise on the screen."""
     angle = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     turn = np.deg2rad(turn_deg)
     x, y = radius_x * np.cos(angle), radius_y * np.sin(angle)
     return np.stack(
-        [centre_x + x * np.cos(turn) - y * np.sin(turn), centre_y + x * np.sin(turn) + y * np.cos(turn)], axis=1
+        [centre_x + x * np.cos(turn) - y * np.sin(turn), centre_y + x * np.sin(turn) + y * np.cos(turn)],
+        axis=1,
     )
 
 
@@ -110,7 +115,14 @@ def draw_shape(shape: Mapping[str, Any], shape_hw: tuple[int, int]) -> BoolMask:
 def channel_of(image_hw3: FloatImage, name: str) -> FloatImage:
     """Return one grey-value image (H x W, 0..255 or a difference of such) that a threshold reads."""
     red, green, blue = (image_hw3[..., index] for index in range(3))
-    channels = {"grey": image_hw3.mean(axis=2), "red": red, "green": green, "blue": blue, "red-blue": red - blue, "red-green": red - green}
+    channels = {
+        "grey": image_hw3.mean(axis=2),
+        "red": red,
+        "green": green,
+        "blue": blue,
+        "red-blue": red - blue,
+        "red-green": red - green,
+    }
     return channels[name]
 
 
@@ -151,7 +163,9 @@ def snap_to_edge(mask_hw: BoolMask, image_hw3: FloatImage, reach_px: int) -> Boo
     colours) from two markers: the shape shrunk by ``reach_px`` and the outside of the shape grown
     by as much. The result is smoothed by an opening and a closing of radius 2 px.
     """
-    gradient = np.max([ndimage.gaussian_gradient_magnitude(image_hw3[..., index], 1.0) for index in range(3)], axis=0)
+    gradient = np.max(
+        [ndimage.gaussian_gradient_magnitude(image_hw3[..., index], 1.0) for index in range(3)], axis=0
+    )
     inside = ndimage.distance_transform_edt(np.pad(mask_hw, 1, mode="edge"))[1:-1, 1:-1] > reach_px
     outside = ndimage.distance_transform_edt(~mask_hw) > reach_px
     snapped = watershed(gradient, inside + 2 * outside.astype(np.int32)) == 1
@@ -195,8 +209,20 @@ def object_mask(name: str, objects: Mapping[str, Any], image_hw3: FloatImage) ->
         mask_hw = snap_to_edge(mask_hw, image_hw3, entry["snap"])
     for step, sign in (("add", True), ("minus", False)):
         for part in entry.get(step, ()):
-            part_hw = object_mask(part, objects, image_hw3) if isinstance(part, str) else draw_shape(part, shape_hw)
+            part_hw = (
+                object_mask(part, objects, image_hw3) if isinstance(part, str) else draw_shape(part, shape_hw)
+            )
             mask_hw = mask_hw | part_hw if sign else mask_hw & ~part_hw
+    return without_specks(mask_hw)
+
+
+def without_specks(mask_hw: BoolMask) -> BoolMask:
+    """Return the mask without stray pieces and pinholes under ``SPECK_PX``: slivers between outlines."""
+    for value in (True, False):
+        labels_hw, _ = ndimage.label(mask_hw == value, np.ones((3, 3)))
+        small = np.bincount(labels_hw.ravel()) < SPECK_PX
+        small[0] = False
+        mask_hw = np.where(small[labels_hw], not value, mask_hw)
     return mask_hw
 
 
