@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ from evalkit.simulator.faults import read_faults
 from evalkit.simulator.personas import PERSONAS
 from evalkit.simulator.server import Simulator, start_simulator
 from evalkit.types import Sample
+
+POLL_S = 0.5
+"""A wait without a time-out would not let signals through on every platform."""
 
 
 def simulate_command(
@@ -27,16 +31,16 @@ def simulate_command(
     ``show`` prints a line. Raises ``ConfigError`` or ``DataError`` before anything is served.
     """
     samples, run_seed = _samples(config)
-    with start_simulator(
-        samples,
-        seed=run_seed if seed is None else seed,
-        port=port,
-        faults=read_faults(faults) if faults else (),
-        latency_s=latency_s,
-    ) as simulator:
+    scripted = read_faults(faults) if faults else []
+    run_seed = run_seed if seed is None else seed
+    with (
+        _until_interrupted() as stop,
+        start_simulator(samples, seed=run_seed, port=port, faults=scripted, latency_s=latency_s) as simulator,
+    ):
         for line in usage(simulator):
             show(line)
-        _wait_for_interrupt()
+        while not stop.wait(POLL_S):
+            pass
         show(f"Stopped after {len(simulator.requests)} requests.")
 
 
@@ -64,15 +68,14 @@ def _samples(config: str | None) -> tuple[list[Sample], int]:
     return [sample for dataset in datasets for sample in load_samples(dataset, directory)], seed
 
 
-def _wait_for_interrupt() -> None:
-    """Return on Ctrl-C or a polite kill."""
+@contextlib.contextmanager
+def _until_interrupted() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or a polite kill sets."""
     stop = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
     try:
-        while not stop.wait(0.5):
-            pass
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
