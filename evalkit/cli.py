@@ -99,6 +99,49 @@ def score(run_path: str, protocol: str | None, out: Path | None, engine: Any, **
 
 
 @main.command()
+@click.argument("file")
+@click.option("--size", help="WIDTHxHEIGHT of the image in pixels; taken from --image where not given.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--image", type=click.Path(path_type=Path), help="The photograph, to draw on.")
+@click.option(
+    "--overlay", type=click.Path(path_type=Path), help="Write the photograph with masks and boxes here."
+)
+@click.option("--prompt", help="The prompt that was asked: what `strict` means and how polygons are read.")
+@click.option("--finish-reason", help="The API's finish reason, such as MAX_TOKENS.")
+@click.option("--decode.threshold", "threshold", type=int, help="Foreground is a value above this, 0..254.")
+@click.option("--decode.box_rounding", "box_rounding", help="truncate, round or expand.")
+@click.option("--decode.filter", "filter", help="bilinear, nearest, bicubic, lanczos, box or hamming.")
+@click.option("--decode.instances", "instances", help="How items combine: union, largest or first.")
+@click.option("--decode.token_codebook", "token_codebook", help="Path of a PaliGemma vae-oid.npz.")
+def decode(
+    file: str,
+    size: str | None,
+    as_json: bool,
+    image: Path | None,
+    overlay: Path | None,
+    prompt: str | None,
+    finish_reason: str | None,
+    **decode: Any,
+) -> None:
+    """Say what one saved answer holds: FILE is its text or the whole API body, `-` standard input.
+
+    The exit code is 0 whatever the verdict: a failure of the answer is no error of this command.
+    """
+    from evalkit.decode.command import decode_command
+
+    decode_command(
+        file,
+        size=size,
+        image=image,
+        overlay=overlay,
+        prompt=prompt,
+        finish_reason=finish_reason,
+        decode=decode,
+        as_json=as_json,
+    )
+
+
+@main.command()
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 = any free one."
 )
