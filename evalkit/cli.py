@@ -75,6 +75,16 @@ def run(
 
 
 @main.command()
+@click.argument("config")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def plan(config: str, as_json: bool) -> None:
+    """Say what the run of CONFIG would send, take and cost, and the smallest difference it could show."""
+    from evalkit.commands import plan_command
+
+    plan_command(config, as_json=as_json)
+
+
+@main.command()
 @click.argument("run_path", metavar="RUN")
 @click.option("--decode.threshold", "threshold", type=int, help="Foreground is a value above this, 0..254.")
 @click.option("--decode.box_rounding", "box_rounding", help="truncate, round or expand.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,12 @@ def run_command(
     """Plan, call, store, score and report one config; print the headline table."""
     from evalkit.config import load_config
     from evalkit.headline import headline_table
+    from evalkit.locks import run_lock
     from evalkit.plan import plan_run
     from evalkit.prepare import prepare
     from evalkit.progress import Progress
     from evalkit.run import run
+    from evalkit.store import open_for_run
 
     config = load_config(config_path)
     prepared = prepare(config, out=out, limit=limit, models=models)
@@ -41,9 +44,13 @@ def run_command(
     if dry_run:
         click.echo("dry run: nothing was called, nothing was written")
         return
-    _confirm(cost.usd, config, yes=yes)
-    with Progress() as progress:
-        result = run(prepared, progress, engine=engine)
+    _confirm(cost.billed_usd, config, yes=yes)
+    with run_lock(prepared.out) as note, Progress() as progress:
+        if note:
+            click.echo(note, err=True)
+        # Another process may have begun or ended this very run while this one was being prepared.
+        current = replace(prepared, resumes=open_for_run(prepared.out, config))
+        result = run(current, progress, engine=engine)
     click.echo(headline_table(result.folder.summary()))
     click.echo(f"\nreport: {result.report}")
     if result.folder.manifest["status"] != "complete":
@@ -63,6 +70,19 @@ def _confirm(usd: float | None, config: RunConfig, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise ConfigError(f"{question} Nobody is here to ask: give --yes to accept it")
     click.confirm(f"{question} Go on?", abort=True, err=True)
+
+
+def plan_command(config_path: str, *, as_json: bool) -> None:
+    """Print what a run would send, take and cost; call and write nothing."""
+    import json
+
+    from evalkit.config import load_config
+    from evalkit.plan import plan_run
+    from evalkit.prepare import load_run_samples
+
+    config = load_config(config_path)
+    plan = plan_run(config, load_run_samples(config))
+    click.echo(json.dumps(plan.to_json(), indent=1) if as_json else plan.text())
 
 
 def score_command(

@@ -25,6 +25,7 @@ from evalkit.errors import RetryLater, StopModel, SystemFault
 from evalkit.types import Response
 
 if TYPE_CHECKING:
+    from evalkit.budget import Purse
     from evalkit.config import PaceConfig
     from evalkit.models.base import Model, Question
 
@@ -162,7 +163,7 @@ class Pace:
     def _adapted_rate(self, now: float) -> float:
         assert self._served_rate is not None
         raised = min(RAISE_PER_S ** (now - self._cut_at), RAISE_PER_ANSWER**self._served_since_cut)
-        return self._served_rate * raised
+        return float(self._served_rate * raised)
 
     async def _turn(self, tokens: float | None) -> None:
         """Wait until the rate allows the next request; one waits at a time, so that a cut holds at once."""
@@ -179,17 +180,26 @@ class Pace:
 
 
 async def ask_with_retries(
-    model: Model, question: Question, pace: Pace, record: Callable[[Attempt], None]
+    model: Model,
+    question: Question,
+    pace: Pace,
+    record: Callable[[Attempt], None],
+    *,
+    purse: Purse | None = None,
 ) -> Response:
     """Ask until there is an answer, at the model's pace; ``record`` gets every request that was sent.
 
     Waits the longer of what the server asked for and our own growing, jittered backoff. Raises the
-    last fault when ``limits.max_attempts`` are used up, ``GiveUp`` and ``StopModel`` at once.
+    last fault when ``limits.max_attempts`` are used up, ``GiveUp`` and ``StopModel`` at once. ``purse``
+    sets money aside before each request and stops the model where there is none left.
     """
     for number in range(1, pace.limits.max_attempts + 1):
         async with pace.slot():
+            reserved_usd = await _set_aside(purse, question, pace)
             attempt, fault = await _attempt(model, question, number)
             record(attempt)
+            if purse is not None:
+                await purse.settle(reserved_usd, attempt.response)
             if isinstance(fault, StopModel):
                 pace.stop(fault)
             if attempt.response is not None:
@@ -203,6 +213,16 @@ async def ask_with_retries(
             raise fault
         await pace.wait(max(fault.delay_s or 0.0, backoff_s(number, rate_limited=fault.rate_limited)))
     raise AssertionError("max_attempts is at least 1")
+
+
+async def _set_aside(purse: Purse | None, question: Question, pace: Pace) -> float:
+    if purse is None:
+        return 0.0
+    try:
+        return await purse.reserve(question)
+    except StopModel as stop:
+        pace.stop(stop)
+        raise
 
 
 async def _attempt(model: Model, question: Question, number: int) -> tuple[Attempt, SystemFault | None]:

@@ -35,10 +35,12 @@ def prepare(
 ) -> RunPlan:
     """Load and check everything that a run needs. Raises ``ConfigError`` or ``DataError``; writes nothing."""
     from evalkit.config import pick_models
+    from evalkit.models import check_models
     from evalkit.score import protocols_of
 
     chosen = pick_models(config, models)
     protocols_of(config)
+    check_models(chosen, config)
     folder = out or REPORTS / config.name
     resumes = open_for_run(folder, config)
     samples = load_run_samples(config, limit)

@@ -40,9 +40,13 @@ class Price:
         )
         if any(tokens is None and usd for tokens, usd in counts):
             return None
-        total = sum((tokens or 0) * usd for tokens, usd in counts)
-        total += (usage.thought_tokens or 0) * self.output_usd_per_million
-        return total / 1e6 + self.image_usd
+        return self.tokens_usd(usage) + self.image_usd
+
+    def tokens_usd(self, usage: Usage) -> float:
+        """Return what the tokens cost; a count that is None adds nothing."""
+        written = (usage.output_tokens or 0) + (usage.thought_tokens or 0)
+        read = usage.input_tokens or 0
+        return (read * self.input_usd_per_million + written * self.output_usd_per_million) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.budget import Purse, open_purses
 from evalkit.errors import DataError, RunIncomplete, StopModel, SystemFault
 from evalkit.images import ImageBytes, read_image, reduce_image
 from evalkit.ledger import AttemptRow, Key, Ledger
+from evalkit.locks import run_lock
 from evalkit.manifest import finished_manifest, new_manifest, resumed_manifest
-from evalkit.models import open_models
+from evalkit.models import limits_of, open_models
 from evalkit.models.base import Model, Question
+from evalkit.models.known import was_routed
 from evalkit.pace import Attempt, Pace, ask_with_retries
 from evalkit.prepare import RunPlan
+from evalkit.prices import cost_usd
 from evalkit.score import ModelView, decode_response, model_views, score_run
 from evalkit.store import LEDGER, MANIFEST, SAMPLES, RunFolder, read_json, write_json, write_samples
 from evalkit.types import Response, Sample
@@ -57,18 +61,22 @@ def run(plan: RunPlan, progress: Progress, *, engine: Engine = "local") -> RunRe
     """Ask, score and report. Raises ``RunIncomplete`` when interrupted; all answers are stored then."""
     from evalkit.report import build_report
 
-    begin(plan)
-    try:
-        stopped = asyncio.run(ask_all(plan, progress))
-    except KeyboardInterrupt:
-        raise RunIncomplete(_interrupted(plan)) from None
-    folder = RunFolder(plan.out)
-    write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
-    score_run(folder, engine=engine, progress=progress)
-    return RunResult(folder, tuple(stopped), build_report([plan.out]))
+    with run_lock(plan.out) as taken_over:
+        if taken_over:
+            progress.note(taken_over)
+        try:
+            stopped = asyncio.run(ask_all(plan, progress))
+        except KeyboardInterrupt:
+            raise RunIncomplete(_interrupted(plan)) from None
+        folder = RunFolder(plan.out)
+        write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
+        score_run(folder, engine=engine, progress=progress)
+        return RunResult(folder, tuple(stopped), build_report([plan.out]))
 
 
 def _interrupted(plan: RunPlan) -> str:
+    if not (plan.out / LEDGER).is_file():
+        return "interrupted before anything was asked; nothing was written"
     with Ledger(plan.out / LEDGER) as ledger:
         stored = ledger.count("answered")
     return (
@@ -99,13 +107,26 @@ def begin(plan: RunPlan) -> None:
 
 
 async def ask_all(plan: RunPlan, progress: Progress) -> list[Stopped]:
-    """Ask every question that has no answer yet; return the models that had to stop early."""
+    """Ask every question that has no answer yet; return the models that had to stop early.
+
+    The models are opened first: a missing key or an unknown function ends here, with nothing written.
+    """
     views = {view.name: view for view in model_views(plan.config)}
-    with Ledger(plan.out / LEDGER) as ledger:
-        answered = ledger.answered_keys()
-        async with open_models(plan.model_configs, plan.config, plan.samples, plan.out) as models:
+    async with open_models(plan.model_configs, plan.config, plan.samples, plan.out) as models:
+        begin(plan)
+        with Ledger(plan.out / LEDGER) as ledger:
+            answered = ledger.answered_keys()
+            purses = open_purses(plan.model_configs, plan.config, ledger)
             asking = [
-                Asking(model, entry, plan, ledger=ledger, progress=progress, view=views[model.name])
+                Asking(
+                    model,
+                    entry,
+                    plan,
+                    ledger=ledger,
+                    progress=progress,
+                    view=views[model.name],
+                    purse=purses.get(model.name),
+                )
                 for model, entry in zip(models, plan.model_configs, strict=True)
             ]
             stopped = await asyncio.gather(*(each.all(answered) for each in asking))
@@ -116,7 +137,15 @@ class Asking:
     """All questions of one model: a few workers share one iterator, so nothing queues up in memory."""
 
     def __init__(
-        self, model: Model, entry: Any, plan: RunPlan, *, ledger: Ledger, progress: Progress, view: ModelView
+        self,
+        model: Model,
+        entry: Any,
+        plan: RunPlan,
+        *,
+        ledger: Ledger,
+        progress: Progress,
+        view: ModelView,
+        purse: Purse | None = None,
     ) -> None:
         self.model = model
         self.entry = entry
@@ -124,7 +153,10 @@ class Asking:
         self.ledger = ledger
         self.progress = progress
         self.view = view
-        self.pace = Pace(entry.limits)
+        self.purse = purse
+        self.limits = limits_of(entry)
+        self.pace = Pace(self.limits)
+        self.routed_to: set[str] = set()
         self.images = Photographs(plan.config.image.max_side)
         self.stop: Stopped | None = None
 
@@ -135,7 +167,7 @@ class Asking:
         self.progress.expect(self.model.name, total, total - pending)
         questions = (pair for pair in self._pairs() if self._key(*pair) not in answered)
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(self.entry.limits.concurrency, pending)):
+            for _ in range(min(self.limits.concurrency, pending)):
                 group.create_task(self._work(questions))
         return self.stop
 
@@ -170,7 +202,7 @@ class Asking:
             sample, self.model.prompt_for(sample), image, trial, self.plan.config.seed + trial
         )
         try:
-            response = await ask_with_retries(self.model, question, self.pace, record)
+            response = await ask_with_retries(self.model, question, self.pace, record, purse=self.purse)
         except StopModel as stop:
             self._halt(str(stop))
         except SystemFault:
@@ -187,7 +219,19 @@ class Asking:
         """Tell the progress what came: decoded for the eyes only, the number comes from scoring."""
         decoded = decode_response(response, sample, self.view.asked, self.plan.config.decode.settings())
         kind = decoded.failure or (None if decoded.outcome in ("decoded", "no_target") else decoded.outcome)
-        self.progress.add(self.model.name, kind)
+        today = dt.datetime.now(dt.UTC).date()
+        self.progress.add(self.model.name, kind, cost_usd(self.entry, response.usage, today))
+        self._tell_routing(response)
+
+    def _tell_routing(self, response: Response) -> None:
+        """Say once that another model answers than the one that was asked."""
+        version = response.model_version
+        if version not in self.routed_to and was_routed(self.model.requested_model, version):
+            self.routed_to.add(str(version))
+            self.progress.note(
+                f"{self.model.name}: asked {self.model.requested_model}, but {version} answers. The rows are marked, "
+                "and the gate refuses them unless the model has `allow_routing: true`"
+            )
 
 
 def _row(key: Key, attempt: Attempt, image: ImageBytes | None) -> AttemptRow:

@@ -116,6 +116,57 @@ def build_model(entry: Any, run: RunConfig, samples: Sequence[Sample], state: Pa
     return PROVIDERS[entry.provider](entry, Opening(run, samples, state))
 
 
+def check_models(entries: Sequence[Any], run: RunConfig) -> None:
+    """Raise ``ConfigError`` for what would stop a run at its start: no key, no such prompt, function or persona.
+
+    Sends and writes nothing.
+    """
+    for entry in entries:
+        CHECKS[entry.provider](entry, run)
+
+
+def _check_gemini(entry: Any, run: RunConfig) -> None:
+    from evalkit.models.endpoint import require_access
+
+    find_prompt(entry.prompt, run.prompts)
+    require_access(entry.name, entry.base_url, vertexai=entry.vertexai)
+
+
+def _check_vertex_segmentation(entry: Any, run: RunConfig) -> None:
+    del run
+    from evalkit.models.endpoint import require_access
+
+    require_access(entry.name, entry.base_url, vertexai=True)
+
+
+def _check_python(entry: Any, run: RunConfig) -> None:
+    from evalkit.models.python import find_function
+
+    find_function(entry.function, Path(run.directory))
+
+
+def _check_simulated(entry: Any, run: RunConfig) -> None:
+    from evalkit.models.simulated import require_persona
+
+    find_prompt(entry.prompt, run.prompts)
+    require_persona(entry)
+
+
+def _check_nothing(entry: Any, run: RunConfig) -> None:
+    """Predictions are checked against the samples when their file is opened."""
+    del entry, run
+
+
+CHECKS: dict[str, Callable[[Any, RunConfig], None]] = {
+    "gemini": _check_gemini,
+    "gemini-batch": _check_gemini,
+    "vertex-segmentation": _check_vertex_segmentation,
+    "predictions": _check_nothing,
+    "python": _check_python,
+    "simulator": _check_simulated,
+}
+
+
 def read_body(provider: str, body: str) -> Response:
     """Return the answer in a stored body. Pure; raises ``DataError`` where the body is damaged."""
     return READERS[provider](body)

@@ -67,6 +67,21 @@ def is_loopback(base_url: str | None) -> bool:
         return False
 
 
+def require_access(name: str, base_url: str | None, *, vertexai: bool) -> None:
+    """Raise ``ConfigError`` where model ``name`` has no key (Vertex: no credentials) for its endpoint."""
+    _refuse_replay()
+    if is_loopback(base_url):
+        return
+    if vertexai:
+        _credentials(name)
+    elif key_of() is None:
+        raise ConfigError(
+            f"model '{name}' needs an API key and none is set: export GEMINI_API_KEY=... (or GOOGLE_API_KEY) and "
+            "run the same command again. Keys are made at aistudio.google.com/apikey. To try a config without "
+            "one, use `provider: simulator`. Nothing was sent"
+        )
+
+
 def open_developer_endpoint(
     name: str, base_url: str | None, *, connections: int, timeout_s: float, own_key: bool = True
 ) -> Endpoint:
@@ -78,14 +93,9 @@ def open_developer_endpoint(
     from google import genai
     from google.genai.types import HttpOptions
 
-    _refuse_replay()
     key = key_of() if own_key else None
-    if key is None and not is_loopback(base_url):
-        raise ConfigError(
-            f"model '{name}' needs an API key and none is set: export GEMINI_API_KEY=... (or GOOGLE_API_KEY) and "
-            "run the same command again. Keys are made at aistudio.google.com/apikey. To try a config without "
-            "one, use `provider: simulator`. Nothing was sent"
-        )
+    if own_key:
+        require_access(name, base_url, vertexai=False)
     transport = _transport(base_url, connections, timeout_s)
     client = genai.Client(
         vertexai=False,
@@ -116,8 +126,8 @@ def open_vertex_endpoint(
     from google import genai
     from google.genai.types import HttpOptions
 
-    _refuse_replay()
     local = is_loopback(base_url)
+    _refuse_replay()
     credentials, own_project = (_local_credentials(), LOOPBACK_PROJECT) if local else _credentials(name)
     project = project or os.environ.get("GOOGLE_CLOUD_PROJECT") or own_project
     location = (
