@@ -20,7 +20,6 @@ from evalkit.budget import Purse, open_purses
 from evalkit.errors import DataError, RunIncomplete, StopModel, SystemFault
 from evalkit.images import ImageBytes, read_image, reduce_image
 from evalkit.ledger import AttemptRow, Key, Ledger
-from evalkit.locks import run_lock
 from evalkit.manifest import finished_manifest, new_manifest, resumed_manifest
 from evalkit.models import limits_of, open_models
 from evalkit.models.base import Model, Question
@@ -61,17 +60,14 @@ def run(plan: RunPlan, progress: Progress, *, engine: Engine = "local") -> RunRe
     """Ask, score and report. Raises ``RunIncomplete`` when interrupted; all answers are stored then."""
     from evalkit.report import build_report
 
-    with run_lock(plan.out) as taken_over:
-        if taken_over:
-            progress.note(taken_over)
-        try:
-            stopped = asyncio.run(ask_all(plan, progress))
-        except KeyboardInterrupt:
-            raise RunIncomplete(_interrupted(plan)) from None
-        folder = RunFolder(plan.out)
-        write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
-        score_run(folder, engine=engine, progress=progress)
-        return RunResult(folder, tuple(stopped), build_report([plan.out]))
+    try:
+        stopped = asyncio.run(ask_all(plan, progress))
+    except KeyboardInterrupt:
+        raise RunIncomplete(_interrupted(plan)) from None
+    folder = RunFolder(plan.out)
+    write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
+    score_run(folder, engine=engine, progress=progress)
+    return RunResult(folder, tuple(stopped), build_report([plan.out]))
 
 
 def _interrupted(plan: RunPlan) -> str:
