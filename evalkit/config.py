@@ -245,7 +245,14 @@ class GateRule(Section):
     inconclusive: Literal["pass", "warn", "fail"] = "warn"
 
     @model_validator(mode="after")
-    def _has_bound(self) -> Self:
+    def _can_be_judged(self) -> Self:
+        from evalkit.errors import ConfigError
+        from evalkit.gate_checks import metric_of_rule
+
+        try:
+            metric_of_rule(self.metric)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
         if self.max_drop is self.max_rise is self.min is self.max is None:
             raise ValueError(
                 f"the rule on '{self.metric}' has no bound: give max_drop or max_rise (against a baseline), "

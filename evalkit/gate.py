@@ -36,7 +36,7 @@ from evalkit.gate_checks import (
 from evalkit.measures import answered_rows, codes_of
 from evalkit.pairing import Side, common_rows, run_sides, setting_differences
 from evalkit.significance import holm
-from evalkit.store import RunFolder
+from evalkit.store import MANIFEST, RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> Verdict:
     Raises ``ConfigError`` where a rule needs a baseline and there is none, where names are
     unknown, or where run and baseline cannot be compared.
     """
-    rules = [GateRule.model_validate(rule) for rule in run.manifest["config"].get("gate", [])]
+    rules = rules_of(run)
     sides = run_sides(run)
     own = [rule for rule in rules if metric_of_rule(rule.metric) not in BUILT_IN]
     built_in = {rule.metric: rule for rule in rules if rule.metric in BUILT_IN}
@@ -116,6 +116,20 @@ def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> Verdict:
     ]
     simulated = bool(run.manifest.get("simulated"))
     return Verdict(run, baseline, tuple(_decided(checks)), tuple(notes), simulated)
+
+
+def rules_of(run: RunFolder) -> list[GateRule]:
+    """Return the gate rules of a run's config. Raises ``ConfigError`` on one that cannot be judged."""
+    from pydantic import ValidationError
+
+    rules = []
+    for number, rule in enumerate(run.manifest["config"].get("gate", []), 1):
+        try:
+            rules.append(GateRule.model_validate(rule))
+        except ValidationError as error:
+            reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+            raise ConfigError(f"{run.path / MANIFEST}: gate rule {number}: {reasons}") from error
+    return rules
 
 
 def _check_names(rules: Sequence[GateRule], sides: Sequence[Side]) -> None:
