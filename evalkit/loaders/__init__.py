@@ -9,8 +9,22 @@ from evalkit.cards import Card, card_files, find_card
 from evalkit.config import DatasetConfig
 from evalkit.errors import ConfigError, DataError, nearest
 from evalkit.loaders.coco import load_coco
+from evalkit.loaders.converseg import load_converseg
 from evalkit.loaders.files import join, place
+from evalkit.loaders.grefcoco import load_grefcoco
+from evalkit.loaders.gseval import load_gseval
 from evalkit.loaders.jsonl import load_jsonl
+from evalkit.loaders.lvis import load_lvis
+from evalkit.loaders.mmr import load_mmr
+from evalkit.loaders.muse import load_muse
+from evalkit.loaders.parquet import load_parquet
+from evalkit.loaders.phrasecut import load_phrasecut
+from evalkit.loaders.reasonseg import load_reasonseg
+from evalkit.loaders.refclef import load_refclef
+from evalkit.loaders.refcoco import load_refcoco, load_refcoco_plus, load_refcocog
+from evalkit.loaders.refcocom import load_refcocom
+from evalkit.loaders.refzom import load_refzom
+from evalkit.loaders.saco import load_saco
 from evalkit.loaders.select import select_whole_images
 from evalkit.types import Sample
 
@@ -20,6 +34,22 @@ Loader = Callable[[DatasetConfig, Path], Iterator[Sample]]
 LOADERS: dict[str, Loader] = {
     "jsonl": load_jsonl,
     "coco": load_coco,
+    "lvis": load_lvis,
+    "refcoco": load_refcoco,
+    "refcoco+": load_refcoco_plus,
+    "refcocog": load_refcocog,
+    "refclef": load_refclef,
+    "grefcoco": load_grefcoco,
+    "reasonseg": load_reasonseg,
+    "phrasecut": load_phrasecut,
+    "refzom": load_refzom,
+    "saco": load_saco,
+    "converseg": load_converseg,
+    "muse": load_muse,
+    "mmr": load_mmr,
+    "refcocom": load_refcocom,
+    "gseval": load_gseval,
+    "parquet": load_parquet,
 }
 """What ``format:`` may name."""
 

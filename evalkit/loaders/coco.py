@@ -31,9 +31,14 @@ class ClassNameFile:
 
 def load_coco(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     """Yield a sample per image and category that is annotated in it, in the file's order of images."""
-    check_options(dataset)
-    path = place(directory, path_of(dataset, "a COCO annotation file (instances_*.json)"))
+    from evalkit.loaders.panoptic import is_panoptic, read_panoptic
+
+    path = place(directory, path_of(dataset, "a COCO annotation file (instances_*.json, panoptic_*.json)"))
     content = read_json(path)
+    if is_panoptic(content):
+        yield from read_panoptic(content, dataset, directory, path)
+        return
+    check_options(dataset)
     images = index_by_id(content, "images", path)
     categories = index_by_id(content, "categories", path)
     source = ClassNameFile(dataset, path, image_folder(dataset, directory, path))
