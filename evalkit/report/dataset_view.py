@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
+from evalkit.report.changes import Change
 from evalkit.report.data import ReportData, RunSource
 from evalkit.report.figures import Drawn, draw_figures, precision_curve
 from evalkit.report.numbers import NOTHING, Cell
@@ -40,7 +42,9 @@ class DatasetView:
     tables: list[Table]
 
 
-def dataset_view(data: ReportData, dataset: str, figures: Path) -> DatasetView:
+def dataset_view(
+    data: ReportData, dataset: str, figures: Path, changes: Sequence[Change] = ()
+) -> DatasetView:
     """Return everything the first page says of one dataset; draws its figures into ``figures``."""
     rows = data.rows(dataset)
     headline, tags = headline_table(data, dataset), tag_table(data, dataset)
@@ -50,7 +54,7 @@ def dataset_view(data: ReportData, dataset: str, figures: Path) -> DatasetView:
         name=dataset,
         n=rows["sample_id"].nunique(),
         n_images=rows["image_id"].nunique(),
-        verdict=verdict(data, dataset),
+        verdict=verdict(data, dataset, changes),
         headline=headline,
         span=_span(headline),
         outcomes=outcomes,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import DataError
 from evalkit.report.answers import DrawnSample, drawn_samples
 from evalkit.report.audit import Suspect, find_suspects
+from evalkit.report.changes import Change, find_changes
 from evalkit.report.choose import Chosen, SampleKey, choose_samples
 from evalkit.report.data import ReportData, load_report
 from evalkit.report.dataset_view import DatasetView, dataset_view, run_view
@@ -78,14 +79,17 @@ def _write_all(data: ReportData, folder: Path) -> None:
     chosen = choose_samples(data, first=[suspect.key for suspect in suspects])
     environment = _environment(data)
     gallery = _write_samples(data, chosen, environment, folder)
-    views = [dataset_view(data, name, folder / "figures") for name in data.datasets]
+    changes = find_changes(data)
+    views = [dataset_view(data, name, folder / "figures", changes) for name in data.datasets]
     write_tables([table for view in views for table in view.tables], folder / "tables")
     columns = gallery_data(data, chosen, gallery.drawings, gallery.excerpts)
     (folder / "gallery-data.js").write_text(as_script("EVALKIT_GALLERY", columns), encoding="utf-8")
     for name in STATIC:
         shutil.copyfile(TEMPLATES / name, folder / name)
     page = environment.get_template("index.html").render(
-        **_index_context(data, views, chosen, suspects, gallery), cards=first_cards(columns)
+        **_index_context(data, views, chosen, suspects, gallery),
+        differing=differing(changes),
+        cards=first_cards(columns),
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
     marker = {"runs": [run.name for run in data.runs], "simulated": data.simulated}
@@ -200,6 +204,17 @@ def _index_context(
         ],
         "legend_words": "White outline: truth. Blue: prediction.",
     }
+
+
+def differing(changes: Sequence[Change]) -> list[str]:
+    """Return the settings that differ between the first run and the others, each once, as lines."""
+    return list(
+        dict.fromkeys(
+            f"{change.run}, {change.name}: {setting.words()}"
+            for change in changes
+            for setting in change.settings
+        )
+    )
 
 
 def _suspect_card(data: ReportData, suspect: Suspect, gallery: Gallery) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evalkit.report.changes import Change
 from evalkit.report.data import ReportData
 from evalkit.report.differences import Difference, certain, iou_table, leads, ranked, real_winners
 from evalkit.report.numbers import signed, spell, triple
@@ -50,6 +51,10 @@ REPAIR_WORDS = {
 }
 
 
+NAMED = 4
+"""Models that a sentence names at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What to conclude on one dataset: a headline and the sentences that qualify it."""
@@ -60,13 +65,20 @@ class Verdict:
     clear: bool
 
 
-def verdict(data: ReportData, dataset: str) -> Verdict:
-    """Return the verdict on one dataset: a winner only where its lead is more than chance."""
+def verdict(data: ReportData, dataset: str, changes: Sequence[Change] = ()) -> Verdict:
+    """Return the verdict on one dataset: a winner only where its lead is more than chance.
+
+    ``changes``: with several runs, what changed against the first; the headline then speaks of that.
+    """
     results = {model.label: data.result(dataset, model.label) for model in data.models}
     known = {label: result for label, result in results.items() if result is not None}
     giou = {label: triple(result["giou"])[0] for label, result in known.items()}
-    order = ranked(giou)
     details = tuple(filter(None, (_unreadable(known), _not_run(known))))
+    own = [change for change in changes if change.dataset == dataset]
+    if own:
+        sentences = tuple(change.sentence for change in own)
+        return Verdict(dataset, _change_headline(own, data.runs[0].name), (*sentences, *details), clear=True)
+    order = ranked(giou)
     if not order:
         return Verdict(dataset, "No model has a score yet.", details, clear=False)
     if len(order) == 1:
@@ -81,6 +93,15 @@ def verdict(data: ReportData, dataset: str) -> Verdict:
     level = [gap for gap in gaps if gap is not None and not certain(gap, gaps)]
     headline = f"No clear winner: {order[0]} leads, but within chance."
     return Verdict(dataset, headline, (_no_lead(order[0], giou, level), *details), clear=False)
+
+
+def _change_headline(changes: Sequence[Change], first: str) -> str:
+    worse = [change.name for change in changes if change.code == "worse"]
+    better = [change.name for change in changes if change.code == "better"]
+    if not worse and not better:
+        return f"No model changed by more than chance since {first}."
+    parts = [f"{_and(names)} got {word}" for names, word in ((worse, "worse"), (better, "better")) if names]
+    return f"{', '.join(parts)} since {first}."
 
 
 def _lead(giou: Mapping[str, float | None], gap: Difference | None) -> str:
@@ -113,12 +134,11 @@ def _unreadable(results: Mapping[str, Mapping[str, object]]) -> str:
         return ""
     if max(known.values()) == 0:
         return "Every answer of every model could be read."
-    worst = sorted(known, key=lambda label: -known[label])
-    return (
-        "Unreadable answers: "
-        + ", ".join(f"{label} {spell(known[label], 'percent')}" for label in worst)
-        + "."
-    )
+    worst = sorted((label for label in known if known[label] > 0), key=lambda label: -known[label])
+    named = ", ".join(f"{label} {spell(known[label], 'percent')}" for label in worst[:NAMED])
+    others = len(known) - len(worst[:NAMED])
+    tail = "" if not others else "; the others less" if len(worst) > NAMED else "; the others none"
+    return f"Unreadable answers: {named}{tail}."
 
 
 def _not_run(results: Mapping[str, Mapping[str, object]]) -> str:
@@ -127,5 +147,8 @@ def _not_run(results: Mapping[str, Mapping[str, object]]) -> str:
     return f"Not run, and outside every mean: {', '.join(named)}." if named else ""
 
 
-def _and(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+def _and(names: Sequence[str]) -> str:
+    shown = list(names[:NAMED])
+    if len(names) > NAMED:
+        shown.append(f"{len(names) - NAMED} more")
+    return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]

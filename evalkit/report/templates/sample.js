@@ -1,7 +1,7 @@
 "use strict";
 // One sample's page: what is laid over the photographs, keys, copying.
 (function () {
-  const buttons = Array.from(document.querySelectorAll("[data-view]"));
+  const buttons = Array.from(document.querySelectorAll("button[data-view]"));
 
   function show(view) {
     document.body.dataset.view = view;

@@ -1,0 +1,259 @@
+"""The report as files: what each page says, that it is whole, and that texts of models are harmless."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from evalkit.cli import main
+from evalkit.errors import DataError
+from evalkit.report import build_report
+from evalkit.report.choose import choose_samples
+from evalkit.report.data import load_report
+from evalkit.report.gallery import safe_json
+from evalkit.store import RunFolder
+
+from .conftest import EXPRESSION, HOSTILE
+
+
+class Links(HTMLParser):
+    """Collects every address that a page refers to, its scripts and its text."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses, self.inline_scripts, self.text = [], [], []
+        self.in_script = False
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.addresses += [attributes[key] for key in ("href", "src") if attributes.get(key)]
+        self.in_script = tag == "script"
+        if tag == "script" and "src" not in attributes:
+            self.inline_scripts.append(attributes.get("type"))
+        assert not any(key.startswith("on") for key in attributes)
+
+    def handle_endtag(self, tag):
+        self.in_script = False
+
+    def handle_data(self, data):
+        if not self.in_script:
+            self.text.append(data)
+
+
+def read(path):
+    """Return a page's parsed links and texts."""
+    parsed = Links()
+    parsed.feed(path.read_text(encoding="utf-8"))
+    return parsed
+
+
+def pages_of(page):
+    """Return every page of a report."""
+    return [page, *sorted((page.parent / "samples").glob("*.html"))]
+
+
+def gallery_of(page):
+    """Return the gallery's data."""
+    text = (page.parent / "gallery-data.js").read_text(encoding="utf-8")
+    return json.loads(text.removeprefix("window.EVALKIT_GALLERY = ").removesuffix(";\n"))
+
+
+def test_every_address_stays_in_the_folder(page):
+    """Nothing is loaded from a network, and every file that is named exists."""
+    root = page.parent.resolve()
+    for path in pages_of(page):
+        for address in read(path).addresses:
+            assert not re.match(r"[a-z]+:", address) or address == "data:,"
+            target = (path.parent / address.split("#")[0]).resolve() if address.split("#")[0] else path
+            if address != "data:,":
+                assert target.exists(), f"{path.name} names {address}"
+                assert root in (target, *target.parents)
+
+
+def test_no_page_names_a_network(page):
+    """Scripts, styles and figures hold no address of a server but XML's own names."""
+    for path in page.parent.rglob("*"):
+        if path.suffix in (".js", ".css", ".svg"):
+            text = path.read_text(encoding="utf-8")
+            found = set(re.findall(r"https?://[^\s\"'<>)]+", text))
+            assert all(address.startswith("http://www.w3.org/") or "matplotlib" in address or "purl" in address
+                       or "creativecommons" in address for address in found), (path, found)  # fmt: skip
+
+
+def test_texts_of_models_are_texts(page):
+    """A hostile answer and a quoted expression are shown as they are and start nothing."""
+    shown = 0
+    for path in pages_of(page):
+        parsed = read(path)
+        assert set(parsed.inline_scripts) <= {"application/json"}
+        text = "".join(parsed.text)
+        shown += HOSTILE in text
+        markup = path.read_text(encoding="utf-8")
+        assert "<script>window.stolen" not in markup
+        assert "<img src=x" not in markup
+    assert shown >= 2
+    data = (page.parent / "gallery-data.js").read_text(encoding="utf-8")
+    assert "<" not in data
+    assert any(sample["x"] == EXPRESSION for sample in gallery_of(page)["samples"])
+
+
+def test_first_page_says_what_a_reader_needs(page):
+    """Verdict, headline numbers with intervals, what answered, what failed and the settings are there."""
+    text = " ".join("".join(read(page).text).split())
+    assert "good segments best." in text
+    for heading in (
+        "gIoU",
+        "cIoU",
+        "P@0.5",
+        "Format failures",
+        "Strict failures",
+        "Not run",
+        "Latency",
+        "Cost",
+    ):
+        assert heading in text
+    assert "another model answered" in text
+    assert "503 overloaded" in text
+    assert "Resolved configuration" in text
+    assert "Simulated answers" not in text
+
+
+def test_numbers_are_those_of_the_summary(page, run_folder):
+    """The table repeats summary.json, to the digits shown."""
+    result = next(
+        r for r in RunFolder(run_folder).summary()["results"] if r["model"] == "good" and r["slice"] == "all"
+    )
+    text = "".join(read(page).text)
+    giou = result["giou"]
+    assert f"{giou['value']:.3f}" in text
+    assert f"{giou['low']:.3f} to {giou['high']:.3f}" in text
+
+
+def test_gallery_holds_every_answer(page, run_folder):
+    """One entry per row of the first trial, with its outcome, failure and IoU."""
+    data = gallery_of(page)
+    scores = RunFolder(run_folder).scores()
+    answers = data["answers"]
+    assert len(answers["s"]) == len(scores)
+    assert {len(column) for column in answers.values()} == {len(scores)}
+    rows = {(row["sample_id"], row["model"]): row for row in scores.to_dict("records")}
+    for place, number in enumerate(answers["s"]):
+        row = rows.pop((data["samples"][number]["id"], data["models"][answers["m"][place]]["label"]))
+        assert data["outcomes"][answers["o"][place]] == row["outcome"]
+        assert answers["v"][place] == (None if np.isnan(row["iou"]) else pytest.approx(row["iou"], abs=1e-4))
+        failure = answers["f"][place]
+        assert (data["failures"][failure] if failure >= 0 else None) == (
+            row["failure"] if isinstance(row["failure"], str) else None
+        )
+    assert not rows
+
+
+def test_sample_page_puts_all_models_side_by_side(page):
+    """A sample's page names both models, the raw answer, the failure in words and the prompt."""
+    path = next((page.parent / "samples").glob("shapes-1-0-*.html"))
+    text = " ".join("".join(read(path).text).split())
+    assert "disc number 1" in text
+    assert "<start_of_mask><seg_1>" in text
+    assert "mask_tokens" in text
+    assert "Internal mask tokens leaked" in text
+    assert "gemini-3.8-flash" in text
+    copied = re.search(
+        r'<script type="application/json" id="sample-json">(.*?)</script>', path.read_text(), re.DOTALL
+    )
+    answers = json.loads(copied[1])["answers"]
+    assert [answer["model"] for answer in answers] == ["good", "poor"]
+    assert answers[1]["raw"].startswith('[{"box_2d"')
+    assert "disc number 1" in answers[0]["prompt"]
+
+
+def test_a_missing_photograph_is_said(page):
+    """Where the picture is gone, masks stand on a plain ground and the page says why."""
+    path = next((page.parent / "samples").glob("shapes-7-0-*.html"))
+    assert "does not exist" in "".join(read(path).text)
+
+
+def test_tables_and_figures_are_files(page):
+    """Tables come as CSV, Markdown and LaTeX, figures as SVG and PNG."""
+    tables = {path.name for path in (page.parent / "tables").iterdir()}
+    assert {"headline.csv", "headline.md", "headline.tex", "tags.csv", "precision-at-iou.csv"} <= tables
+    figures = {path.name for path in (page.parent / "figures").iterdir()}
+    assert {"outcomes.svg", "iou-distribution.png", "precision-at-iou.svg", "quality-latency.png"} <= figures
+    header, first, *_ = (page.parent / "tables/headline.csv").read_text().splitlines()
+    assert header.startswith("model,n,giou,giou_low,giou_high")
+    assert first.startswith("good,16,")
+
+
+def test_simulated_and_partial_are_said_on_every_page(both_page):
+    """A banner stands on each page where any run was simulated or did not finish."""
+    for path in pages_of(both_page):
+        text = "".join(read(path).text)
+        assert "Simulated answers." in text
+        assert "later did not finish" in text
+
+
+def test_several_runs_speak_of_what_changed(both_page):
+    """The headline names the model that got worse; repeats and the change of each answer are there."""
+    text = " ".join("".join(read(both_page).text).split())
+    assert "good got worse since shapes-run." in text
+    assert "Repeats" in text
+    data = gallery_of(both_page)
+    assert data["hasChange"]
+    assert min(change for change in data["answers"]["c"] if change is not None) < -0.1
+    assert [model["label"] for model in data["models"]] == [
+        "good @ shapes-run", "poor @ shapes-run", "good @ later", "poor @ later"
+    ]  # fmt: skip
+
+
+def test_rebuilding_gives_the_same_files(run_folder, page, tmp_path):
+    """Addresses of samples and every text stay the same from one build to the next."""
+    again = build_report([run_folder], tmp_path / "again")
+    ours = {p.relative_to(page.parent): p for p in page.parent.rglob("*") if p.is_file()}
+    theirs = {p.relative_to(again.parent): p for p in again.parent.rglob("*") if p.is_file()}
+    assert ours.keys() == theirs.keys()
+    for name, path in ours.items():
+        assert path.read_bytes() == theirs[name].read_bytes(), name
+
+
+def test_another_folder_is_not_replaced(run_folder, tmp_path):
+    """A folder that is no report is refused, and left as it was."""
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(DataError, match=r"is not a report.*give another folder"):
+        build_report([run_folder], tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_a_large_run_draws_a_part_and_says_so(run_folder):
+    """Failures, extremes and random samples are drawn up to the limit; the rule is said."""
+    data = load_report([RunFolder(run_folder)])
+    chosen = choose_samples(data, limit=7)
+    assert len(chosen.keys) == 7
+    assert chosen.rule.startswith("7 of 16 samples are drawn")
+    reasons = {reason for found in chosen.reasons.values() for reason in found}
+    assert {"poor: no_json", "poor: mask_tokens", "models disagree", "worst", "best", "random"} <= reasons
+    assert choose_samples(data, limit=7) == chosen
+
+
+def test_command_writes_the_report(run_folder, tmp_path):
+    """`evalkit report RUN --out DIR` prints where the page is."""
+    done = CliRunner().invoke(main, ["report", str(run_folder), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert Path(done.output.removeprefix("report: ").strip()) == tmp_path / "out" / "index.html"
+
+
+def test_command_refuses_what_is_no_run(tmp_path):
+    """A folder without a manifest is one clear sentence and exit code 2."""
+    done = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "is not a run folder" in done.output
+
+
+def test_json_is_inert_inside_a_script():
+    """No text can close the element, and reading it back gives the same value."""
+    value = {"a": "</script><!-- \u2028 & 'x'"}
+    text = safe_json(value)
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == value
