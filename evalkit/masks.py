@@ -14,7 +14,12 @@ from evalkit.errors import DataError
 from evalkit.types import BoxPx, CropMask, GroundTruth, MaskFile, Polygons, Region, Rle
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from evalkit.types import BoolMask
+
+LONGEST_NUMBER = 12
+"""Groups of 5 bits in the longest run length that is read: 60 bits, more than any image has pixels."""
 
 
 def rle_encode(mask_hw: BoolMask) -> Rle:
@@ -28,10 +33,65 @@ def rle_encode(mask_hw: BoolMask) -> Rle:
 
 def rle_decode(rle: Rle) -> BoolMask:
     """Return the full-image mask (bool, H x W) of compressed run lengths."""
-    from pycocotools import mask as coco_mask
+    crop = rle_crop(rle)
+    return full_mask(crop)
 
-    coded: Any = {"size": [rle.height_px, rle.width_px], "counts": rle.counts}
-    return cast("BoolMask", coco_mask.decode(coded).astype(bool))
+
+def rle_crop(rle: Rle) -> CropMask:
+    """Return the crop of compressed run lengths that holds their foreground, without a full image.
+
+    About a third of the time of decoding the whole image, as only the columns that the mask touches
+    are made. Raises ``DataError`` on run lengths that do not fill the image.
+    """
+    height_px, width_px = rle.height_px, rle.width_px
+    runs = rle_runs(rle)
+    ends = np.cumsum(runs)
+    if runs.size < 2 or ends[-1] == runs[0]:
+        return CropMask(height_px, width_px, 0, 0, np.zeros((0, 0), dtype=bool))
+    last_end = int(ends[1::2][-1])
+    x0, x1 = int(runs[0]) // height_px, (last_end - 1) // height_px + 1
+    shown = runs[: runs.size // 2 * 2].copy()
+    shown[0] -= x0 * height_px
+    is_foreground = np.zeros(shown.size + 1, dtype=bool)
+    is_foreground[1::2] = True
+    flat = np.repeat(is_foreground, np.append(shown, x1 * height_px - last_end))
+    columns = flat.reshape(x1 - x0, height_px)
+    rows = np.flatnonzero(columns.any(axis=0))
+    y0, y1 = int(rows[0]), int(rows[-1]) + 1
+    return CropMask(height_px, width_px, x0, y0, np.ascontiguousarray(columns[:, y0:y1].T))
+
+
+def rle_runs(rle: Rle) -> NDArray[np.int64]:
+    """Return the run lengths of compressed ``counts``: background, foreground, background, ...
+
+    The coding is that of cocodataset/cocoapi common/maskApi.c (8c9bcc3cf640): each number in groups
+    of 5 bits, lowest first, 48 added to make it printable, bit 5 set where more groups follow, the
+    highest group signed; from the fourth number on, the difference to the one two before is kept.
+    Raises ``DataError`` where the text is no such coding or does not fill the image.
+    """
+    groups = np.frombuffer(rle.counts, dtype=np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero((groups & 0x20) == 0)
+    is_coding = (
+        groups.size and ends.size and ends[-1] == groups.size - 1 and 0 <= groups.min() <= groups.max() < 64
+    )
+    if not is_coding:
+        raise DataError(f"run lengths {rle.counts[:40]!r} are not COCO's compressed coding")
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > LONGEST_NUMBER:
+        raise DataError(f"run lengths {rle.counts[:40]!r} hold a number that no image can need")
+    place = np.arange(groups.size) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((groups & 0x1F) << (5 * place), starts)
+    is_negative = (groups[ends] & 0x10) != 0
+    runs[is_negative] -= 1 << (5 * lengths[is_negative])
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    if runs.min() < 0 or runs.sum() != rle.height_px * rle.width_px:
+        raise DataError(
+            f"run lengths add up to {runs.sum()}, not to {rle.height_px} x {rle.width_px} pixels: "
+            "check the mask's 'size' and 'counts'"
+        )
+    return cast("NDArray[np.int64]", runs)
 
 
 def rle_from_counts(counts: Sequence[int], height_px: int, width_px: int) -> Rle:
