@@ -53,13 +53,20 @@ def summarise(
     slice by, None = every tag with 2 to 50 values. Order: models and datasets as they first
     appear, ``all`` before the slices. Raises ``ConfigError`` on an unknown protocol.
     """
-    results = []
-    for (model, dataset), rows in scores.groupby(["model", "dataset"], sort=False):
-        protocol = protocols.get(str(dataset), "default")
-        for name, chosen in slice_rows(rows, slices).items():
-            place = {"model": str(model), "dataset": str(dataset), "slice": name}
-            results.append(place | _result(rows[chosen], seed, protocol))
-    return results
+    parts_of = {
+        (str(model), str(dataset)): {name: rows[chosen] for name, chosen in slice_rows(rows, slices).items()}
+        for (model, dataset), rows in scores.groupby(["model", "dataset"], sort=False)
+    }
+    # Slice by slice, so that the models of a slice share its draws (evalkit.stats keeps the last ones).
+    places = [(place, name) for place, parts in parts_of.items() for name in parts]
+    numbers = {
+        (place, name): _result(parts_of[place][name], seed, protocols.get(place[1], "default"))
+        for place, name in sorted(places, key=lambda entry: (entry[0][1], entry[1]))
+    }
+    return [
+        {"model": model, "dataset": dataset, "slice": name, **numbers[(model, dataset), name]}
+        for (model, dataset), name in places
+    ]
 
 
 def slice_rows(rows: pd.DataFrame, wanted: list[str] | None) -> dict[str, BoolArray]:
