@@ -21,9 +21,9 @@ SHRUNK_PX = 256
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """How steadily a persona draws; every length is a share of the object's longest side.
+    """How steadily a persona draws.
 
-    ``edge``: blur of the outline. ``wobble``: how far smooth noise moves it. ``erosion``: how much
+    ``edge``: blur of the outline, as a share of the object's mean width (area / longest side). ``wobble``: how far smooth noise moves it. ``erosion``: how much
     of the blurred value is lost (0 keeps the area; 0.2 draws clearly too small).
     """
 
@@ -69,7 +69,8 @@ def _redraw_crop(crop_hw: BoolMask, hand: Hand, rng: np.random.Generator) -> Boo
     scale = min(1.0, SHRUNK_PX / max(height, width))
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     image = Image.fromarray(crop_hw.astype(np.uint8) * 255).resize(small, Image.Resampling.BILINEAR)
-    soft = image.filter(ImageFilter.GaussianBlur(hand.edge * max(small)))
+    width_small_px = int(np.count_nonzero(np.asarray(image))) / max(small)
+    soft = image.filter(ImageFilter.GaussianBlur(hand.edge * width_small_px))
     coarse = rng.normal(size=(6, 6)).astype(np.float32)
     noise = np.asarray(Image.fromarray(coarse).resize(small, Image.Resampling.BICUBIC))
     drawn = np.asarray(soft, dtype=np.float32) / 255 + hand.wobble * noise > 0.5 + hand.erosion

@@ -72,9 +72,9 @@ def start(samples):
 
 
 @contextlib.asynccontextmanager
-async def open_client(base_url, *, api_key="x", api_version="v1beta", timeout_s=20.0, **settings):
+async def open_client(base_url, *, api_key="x", api_version="v1beta", **settings):
     """Yield the real google-genai client over its own httpx2 client, closed afterwards."""
-    async with httpx2.AsyncClient(timeout=timeout_s) as http:
+    async with httpx2.AsyncClient() as http:
         options = genai_types.HttpOptions(base_url=base_url, api_version=api_version, httpx_async_client=http)
         settings = settings or {"api_key": api_key, "vertexai": False}
         client = genai.Client(http_options=options, **settings)
