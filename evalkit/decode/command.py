@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from evalkit.decode.answer import decode_answer
 from evalkit.decode.verdict import draw_overlay, verdict_json, verdict_text
 from evalkit.errors import ConfigError
 from evalkit.types import AskedFormat, Decoded, DecodeSettings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _SIZE = re.compile(r"\s*(\d{1,5})\s*[xX]\s*(\d{1,5})\s*")
 
@@ -64,18 +67,20 @@ def _size_of(size: str | None, image: Path | None) -> tuple[int, int]:
             raise ConfigError(
                 "--size WIDTHxHEIGHT is needed, such as --size 640x480 (or --image to take it from)"
             )
-        return _open(image).size
+        photograph = _open(image)
+        return photograph.width, photograph.height
     match = _SIZE.fullmatch(size)
     if match is None or 0 in (width_height := (int(match[1]), int(match[2]))):
         raise ConfigError(f"--size '{size}': give WIDTHxHEIGHT in pixels, such as 640x480")
     return width_height
 
 
-def _open(image: Path) -> Any:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+def _open(image: Path) -> Image:
+    from PIL import Image as Images
+    from PIL import ImageOps, UnidentifiedImageError
 
     try:
-        return ImageOps.exif_transpose(Image.open(image))
+        return ImageOps.exif_transpose(Images.open(image))
     except FileNotFoundError as error:
         raise ConfigError(f"--image {image} does not exist") from error
     except (UnidentifiedImageError, OSError) as error:

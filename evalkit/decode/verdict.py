@@ -57,7 +57,11 @@ def verdict_text(decoded: Decoded) -> str:
     lines = [f"outcome   {decoded.outcome}: {_SAYS.get(decoded.outcome, '')}"]
     if decoded.failure:
         lines.append(f"failure   {decoded.failure}: {FAILURES[decoded.failure]}")
-    lines.append(f"strict    {'yes' if decoded.strict else 'no'}: exactly what the prompt asked for, or not")
+    lines.append(
+        "strict    yes: exactly what the prompt asked for"
+        if decoded.strict
+        else "strict    no: not exactly what the prompt asked for"
+    )
     if decoded.mask is not None:
         share = area(decoded.mask) / (decoded.mask.height_px * decoded.mask.width_px)
         lines.append(f"mask      {area(decoded.mask)} px, {share:.1%} of the image")
