@@ -276,5 +276,60 @@ def report(run_paths: tuple[str, ...], out: Path | None) -> None:
     click.echo(f"report: {build_report(run_paths, out)}")
 
 
+@main.group()
+def datasets() -> None:
+    """Cards of the known datasets; the integrity of one on disk; a contact sheet."""
+
+
+ROOT_OPTION = click.option("--root", help="Folder of the dataset in the field's layout.")
+SPLIT_OPTION = click.option("--split", help="Only this split.")
+IMAGES_OPTION = click.option("--images", help="Folder of the photographs, where not the usual one.")
+
+
+@datasets.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def datasets_list(as_json: bool) -> None:
+    """Show every dataset card: what it is, its splits with known counts, its licence."""
+    from evalkit.loaders.commands import list_command
+
+    list_command(as_json=as_json)
+
+
+@datasets.command("check")
+@click.argument("target", metavar="NAME|CONFIG|FILE.jsonl")
+@ROOT_OPTION
+@SPLIT_OPTION
+@IMAGES_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def datasets_check(
+    target: str, root: str | None, split: str | None, images: str | None, as_json: bool
+) -> None:
+    """Check a dataset on disk: counts against the known ones, photographs, sizes, empty masks, repeats.
+
+    Exit code 2 where something is wrong; the list says what, how often and where first.
+    """
+    from evalkit.loaders.commands import check_command
+
+    check_command(target, root=root, split=split, images=images, as_json=as_json)
+
+
+@datasets.command("show")
+@click.argument("target", metavar="NAME|CONFIG|FILE.jsonl")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG file to write.")
+@click.option(
+    "--limit", type=click.IntRange(1, 400), default=60, show_default=True, help="At most N samples."
+)
+@ROOT_OPTION
+@SPLIT_OPTION
+@IMAGES_OPTION
+def datasets_show(
+    target: str, out: Path, limit: int, root: str | None, split: str | None, images: str | None
+) -> None:
+    """Draw a contact sheet: photographs, ground truth outlined, expressions as captions."""
+    from evalkit.loaders.commands import show_command
+
+    show_command(target, out=out, limit=limit, root=root, split=split, images=images)
+
+
 if __name__ == "__main__":
     sys.exit(main())
