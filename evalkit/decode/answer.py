@@ -141,9 +141,10 @@ def _verdict(found: Found, items: tuple[Item, ...], keys: ItemKeys, context: Con
 
 def _why_not(text: str, found: Found, items: tuple[Item, ...], finish_reason: str | None) -> str:
     """Name an answer without one usable mask: its first failing item's code, or its own."""
-    loops = (found.cut or not items) and runaway_length(text) * 2 > len(text)
-    if items:
-        first = next((item.failure for item in items if item.failure), "mask_missing")
+    first = next((item.failure for item in items if item.failure), None)
+    # An item cut in the middle of its mask has been searched for a loop already.
+    loops = (found.cut or not items) and first != "truncated" and runaway_length(text) * 2 > len(text)
+    if first is not None:
         return "repetition" if loops else first
     return _without_items(found, finish_reason, loops=loops)
 

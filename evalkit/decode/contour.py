@@ -2,7 +2,8 @@
 
 Models swap ``[x, y]`` and ``[y, x]`` and mix the full image with box_2d as the frame. The box
 tells: a contour's extent should be the box. The prompt's reading holds unless another fits
-clearly better; where two fit about equally and give different masks, neither is taken.
+clearly better; where two fit about equally and give different masks, neither is taken. Inside
+box_2d a contour spans 0..1000 both ways in either order: there the prompt's order stands.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ MAX_POINTS: Final = 50_000
 MARGIN: Final = 0.1
 """Two readings whose fits (0..1) differ by less fit about equally (our choice: contours and boxes
 of one answer agree to about 1 % of the image, which moves the fit by up to 0.07)."""
+CLEAR_FIT: Final = 0.5
+"""A reading that the prompt did not ask for must fit the box at least this well."""
 SAME_MASK: Final = 0.9
 """Two masks of at least this IoU count as the same: a wrong choice costs less than the margin."""
 _MAX_DROPPED: Final = 0.25
@@ -101,16 +104,20 @@ def read_contour(contour: Contour, context: Context) -> MaskRead:
         if max(contour.high) > NORM and _fits_image(contour, asked.order, context):
             asked = Reading(asked.order, "pixel")
         return _finish(contour, asked, asked, context)
-    fits = {reading: _fit(contour, reading, context) for reading in _readings(contour, context)}
+    fits = {reading: _fit(contour, reading, context) for reading in _readings(contour, asked.order, context)}
     asked = asked if asked in fits else max(fits, key=lambda reading: fits[reading])
     best = max(fits.values())
-    # The asked reading stays unless another is better by the margin.
-    chosen = asked if fits[asked] >= best - MARGIN else max(fits, key=lambda reading: fits[reading])
+    if fits[asked] >= best - MARGIN:
+        chosen = asked
+    elif best >= CLEAR_FIT:
+        chosen = max(fits, key=lambda reading: fits[reading])
+    else:
+        raise Unreadable("polygon_ambiguous")
     rivals = [r for r in fits if r is not chosen and fits[r] > fits[chosen] - MARGIN]
     return _finish(contour, chosen, Reading(asked.order, context.asked.frame), context, rivals)
 
 
-def _readings(contour: Contour, context: Context) -> list[Reading]:
+def _readings(contour: Contour, asked_order: Literal["xy", "yx"], context: Context) -> list[Reading]:
     """Return the readings worth comparing; pixels only where 0..1000 is impossible or unlikely."""
     orders: list[Literal["xy", "yx"]] = ["xy"] if contour.named else ["xy", "yx"]
     frames: list[Frame] = ["image", "box"]
@@ -121,7 +128,13 @@ def _readings(contour: Contour, context: Context) -> list[Reading]:
             frames = ["image"]
     elif max(_fit(contour, Reading(order, frame), context) for order in orders for frame in frames) < 0.5:
         frames.append("pixel")
-    return [Reading(order, frame) for order in orders for frame in frames]
+    # Inside the box no evidence on the order can exist, so that the asked one is the only reading.
+    return [
+        Reading(order, frame)
+        for order in orders
+        for frame in frames
+        if frame != "box" or order == asked_order
+    ]
 
 
 def _fits_image(contour: Contour, order: str, context: Context) -> bool:

@@ -165,25 +165,17 @@ def _times(colour: Any, opacity: Any) -> Any:
 def place(grey: Image.Image, place_px: BoxPx, visible_px: BoxPx, settings: DecodeSettings) -> BoolMask:
     """Return the visible crop (bool, H x W) of an image laid over ``place_px`` (x0, y0, x1, y1).
 
-    Resized with Pillow's filter, foreground = value > threshold (DESIGN 6). Only the pixels on
-    the image are computed; the filter still sees its neighbours past the edge.
+    Resized to the box with Pillow's filter, foreground = value > threshold (DESIGN 6); what lies
+    off the image is cut off, never squeezed in.
     """
     from PIL import Image
 
-    resampling = Image.Resampling[settings.filter.upper()]
-    x0, y0, x1, y1 = visible_px
-    if place_px == visible_px:
-        part = None
-    else:
-        scale_x = grey.width / (place_px[2] - place_px[0])
-        scale_y = grey.height / (place_px[3] - place_px[1])
-        part = (
-            (x0 - place_px[0]) * scale_x,
-            (y0 - place_px[1]) * scale_y,
-            min((x1 - place_px[0]) * scale_x, grey.width),
-            min((y1 - place_px[1]) * scale_y, grey.height),
-        )
-    return np.asarray(grey.resize((x1 - x0, y1 - y0), resampling, box=part)) > settings.threshold
+    x0, y0, x1, y1 = place_px
+    resized = grey.resize((x1 - x0, y1 - y0), Image.Resampling[settings.filter.upper()])
+    if place_px != visible_px:
+        left, top, right, bottom = visible_px
+        resized = resized.crop((left - x0, top - y0, right - x0, bottom - y0))
+    return np.asarray(resized) > settings.threshold
 
 
 def crop_mask(crop_hw: BoolMask, visible_px: BoxPx, height_px: int, width_px: int) -> CropMask:

@@ -117,6 +117,7 @@ def _damaged(value: Damaged) -> _Verdict:
 def _without_mask(raw: RawItem, context: Context) -> _Verdict:
     """Name an item without a mask: cut, broken, or complete without one."""
     if raw.cut:
-        return _Verdict(None, "truncated")
+        tails = [value.tail for value in raw.members.values() if isinstance(value, Damaged)]
+        return _Verdict(None, "repetition" if any(map(runs_away, tails)) else "truncated")
     wire_format = "box_only" if context.box else None
     return _Verdict(wire_format, "malformed_json" if raw.broken else "mask_missing")

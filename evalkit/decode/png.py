@@ -77,7 +77,7 @@ def _read(encoded: str, context: Context, repairs: list[str]) -> MaskRead:
             raise Unreadable("repetition") from error
         raise
     box = context.needed_box()
-    x0, y0, x1, y1 = box.visible_px_xyxy
+    x0, y0, x1, y1 = box.place_px_xyxy
     context.budget.spend((x1 - x0) * (y1 - y0))
     crop_hw = place(grey, box.place_px_xyxy, box.visible_px_xyxy, context.settings)
     return MaskRead(
