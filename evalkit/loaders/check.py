@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from evalkit.cards import Card, SplitCounts, card_files, find_card
 from evalkit.config import DatasetConfig
 from evalkit.errors import ConfigError, DataError
-from evalkit.images import ImageRef, image_exists, read_bytes
+from evalkit.images import image_exists, read_bytes
 from evalkit.loaders import load_samples, resolve_dataset
 from evalkit.loaders.sizes import image_sizes, sizes_of_bytes
 from evalkit.masks import region_mask
-from evalkit.types import GroundTruth, Polygons, Region, Rle, Sample
+from evalkit.types import GroundTruth, ImageRef, Polygons, Region, Rle, Sample
 
 if TYPE_CHECKING:
     from evalkit.progress import Progress
@@ -136,23 +136,28 @@ def _known(counts: SplitCounts | None) -> dict[str, int]:
 
 def count_findings(splits: list[dict[str, Any]], card: Card | None, resolved: DatasetConfig) -> list[Finding]:
     """Return an error for every count that differs from the known one, and what that usually means."""
-    findings = []
-    for row in splits:
-        for what, expected in row["known"].items():
-            if row[what] is not None and row[what] != expected:
-                few = row[what] < expected
-                meaning = (
-                    "the download is incomplete or of another release"
-                    if few
-                    else "these are of another release"
-                )
-                text = f"split {row['split']} has {row[what]:,} {what}, {expected:,} are known: {meaning}."
-                if row["expressions"] == 0:
-                    text = f"split {row['split']} is missing, {expected:,} {what} are known: get it, or give --split."
-                findings.append(Finding("error", "counts", text))
+    findings = [_split_finding(row) for row in splits if _differing(row)]
     if card and card.releases and resolved.split == "all":
         findings.append(_release_finding(splits, card))
     return findings
+
+
+def _differing(row: dict[str, Any]) -> dict[str, int]:
+    """Return the known counts of a split that the counted ones differ from."""
+    return {what: known for what, known in row["known"].items() if row[what] not in (None, known)}
+
+
+def _split_finding(row: dict[str, Any]) -> Finding:
+    differing = _differing(row)
+    if row["expressions"] == 0:
+        known = ", ".join(f"{value:,} {what}" for what, value in differing.items())
+        return Finding(
+            "error", "counts", f"split {row['split']} is missing ({known}): get it, or give --split."
+        )
+    shown = ", ".join(f"{row[what]:,} {what} where {value:,} are known" for what, value in differing.items())
+    few = all(row[what] < value for what, value in differing.items())
+    meaning = "the download is incomplete or of another release" if few else "these are of another release"
+    return Finding("error", "counts", f"split {row['split']} has {shown}: {meaning}.")
 
 
 def _release_finding(splits: list[dict[str, Any]], card: Card) -> Finding:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,5 +105,5 @@ def show_command(
             raise ConfigError(f"--out {path}: there is no folder {path.parent}")
         chosen = spread(samples, limit)
         for note in draw_sheet(chosen, path):
-            print(f"note: {note}", file=sys.stderr)
+            click.echo(f"note: {note}", err=True)
         click.echo(f"{path}: {len(chosen)} of {len(samples)} samples of {entry.name}")

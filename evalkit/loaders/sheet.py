@@ -137,7 +137,5 @@ def _missing_glyphs(caught: list[warnings.WarningMessage]) -> list[str]:
     if not missing:
         return []
     shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
-    return [
-        f"{len(missing)} letters have no installed font and appear as boxes ({shown}); install for example "
-        "fonts-noto-cjk or fonts-noto-core"
-    ]
+    advice = "install for example fonts-noto-cjk or fonts-noto-core"
+    return [f"{len(missing)} letters have no installed font and appear as boxes ({shown}); {advice}"]
