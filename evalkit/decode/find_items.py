@@ -292,7 +292,7 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: Found) -> None:
     if re.search(r"[}\]]\s*+,\s*+\]", text[start:]):
         found.repaired("trailing_comma")
     if len(found.items) > before:
-        explained = found.cut or {"trailing_comma", "raw_newline"} & set(found.repairs)
+        explained = found.cut or reader.dropped or {"trailing_comma", "raw_newline"} & set(found.repairs)
         found.repaired("truncated_tail") if found.cut else None
         if not explained or any(item.broken for item in found.items):
             found.repaired("salvaged")

@@ -73,11 +73,15 @@ class LooseObject:
 
 
 class LooseReader:
-    """Reads objects out of ``text``; ``repairs`` collects what was passed over on the way."""
+    """Reads objects out of ``text``; ``repairs`` collects what was passed over on the way.
+
+    ``dropped``: elements of arrays were left out, which the items that hold them tell.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.repairs: set[str] = set()
+        self.dropped = False
         self._garbled_until = 0
 
     def read_object(self, start: int, depth: int = 0, *, implicit: bool = False) -> tuple[LooseObject, int]:
@@ -224,6 +228,7 @@ class LooseReader:
                 if value.cut:
                     return Damaged(cut=True, tail=self._tail(start)), after
                 items.dropped += 1
+                self.dropped = True
                 # Progress is guaranteed: a value that consumed nothing costs one character.
                 position, comma = max(after, position + 1), False
                 continue
@@ -239,6 +244,7 @@ class LooseReader:
         if items:
             items.pop()
         items.dropped += 1
+        self.dropped = True
         while position < len(self.text):
             mark = self.text[position]
             if mark in "[]{":
