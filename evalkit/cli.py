@@ -331,5 +331,19 @@ def datasets_show(
     show_command(target, out=out, limit=limit, root=root, split=split, images=images)
 
 
+@main.command()
+@click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("reports"))
+@click.option("--page", type=click.Path(path_type=Path), help="Where to write the page; DIR/history.html.")
+@JSON_OPTION
+def history(directory: Path, page: Path | None, as_json: bool) -> None:
+    """Show every run under DIR (reports) over time, per model, with detected shifts.
+
+    Prints a table and writes DIR/history.html; with --json prints JSON and writes a page only with --page.
+    """
+    from evalkit.decisions import history_command
+
+    history_command(directory, page=page, as_json=as_json)
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -82,5 +82,22 @@ def baseline_list_command(*, reports: Path, as_json: bool) -> None:
         )
 
 
+def history_command(directory: Path, *, page: Path | None, as_json: bool) -> None:
+    """Print the history as a table or JSON, and write its page."""
+    from evalkit.changes import LEVEL
+    from evalkit.history import history_json, history_text, read_history
+    from evalkit.history_page import history_page
+
+    series = read_history(directory)
+    target = directory / "history.html" if page is None and not as_json else page
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(history_page(series, LEVEL), encoding="utf-8")
+    if as_json:
+        click.echo(_dumps(history_json(directory, series)))
+        return
+    click.echo(f"{history_text(series)}\n\npage: {target}")
+
+
 def _dumps(document: Any) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

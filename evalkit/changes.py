@@ -1,0 +1,101 @@
+"""Where a series of runs over the same samples shifted, and how sure that is. Pure.
+
+The null hypothesis is that nothing changed: image by image, the runs could have come in any other
+order. So the reference distribution comes from shuffling the order of each image's results on its
+own, which keeps hard images hard and rare failures rare. The statistic is the largest standardised
+difference of means before and after a split (Page 1954; the permutation form as in Matteson & James
+2014, J. Am. Stat. Assoc. 109(505)); found shifts split the series and both parts are searched again.
+False alarms measured by benchmarks/history_alarms.py, see docs/statistics.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+LEVEL = 0.01
+"""Chance that a month in which nothing changed shows a shift, for all series watched together."""
+
+SHUFFLES = 1_999
+
+CHUNK_CELLS = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A change between run ``at`` - 1 and run ``at`` (index into the series): segment means and p-value."""
+
+    at: int
+    before: float
+    after: float
+    p: float
+
+
+def shifts_of(image_sums: Floats, n_rows: int, *, seed: int, level: float = LEVEL) -> list[Shift]:
+    """Return the shifts of a series, in order of time.
+
+    ``image_sums``: per run and image, the sum of a measure over the rows that all runs answered, shape
+    (runs, images); ``n_rows``: how many rows that is, so that sum / n_rows is the run's mean.
+    """
+    found = sorted(_search(image_sums, 0, len(image_sums), seed, level))
+    edges = [0, *(at for at, _ in found), len(image_sums)]
+    means = image_sums.sum(axis=1) / n_rows
+    return [
+        Shift(at, float(means[edges[k] : at].mean()), float(means[at : edges[k + 2]].mean()), p)
+        for k, (at, p) in enumerate(found)
+    ]
+
+
+def _search(image_sums: Floats, start: int, stop: int, seed: int, level: float) -> list[tuple[int, float]]:
+    """Return (index of the first run after it, p) of every shift inside ``start``..``stop``."""
+    at, p = largest_shift(image_sums[start:stop], seed=seed)
+    if at is None or p > level:
+        return []
+    middle = start + at
+    return [
+        *_search(image_sums, start, middle, seed, level),
+        (middle, p),
+        *_search(image_sums, middle, stop, seed, level),
+    ]
+
+
+def largest_shift(image_sums: Floats, *, seed: int, shuffles: int = SHUFFLES) -> tuple[int | None, float]:
+    """Return the most likely place of one shift and its p-value; (None, 1.0) where nothing varies."""
+    n_runs = len(image_sums)
+    varies = (image_sums != image_sums[:1]).any(axis=0)
+    if n_runs < 2 or not varies.any():
+        return None, 1.0
+    series = image_sums[:, varies].T
+    observed = _split_statistics(series.sum(axis=0)[None])[0]
+    at = int(observed.argmax())
+    generator = np.random.default_rng(seed)
+    as_extreme = 0
+    chunk = max(1, CHUNK_CELLS // series.size)
+    for done in range(0, shuffles, chunk):
+        size = min(chunk, shuffles - done)
+        shuffled = generator.permuted(np.broadcast_to(series, (size, *series.shape)), axis=2)
+        largest = _split_statistics(shuffled.sum(axis=1)).max(axis=1)
+        as_extreme += int((largest >= observed[at] - 1e-9 * abs(observed[at])).sum())
+    return at + 1, (as_extreme + 1) / (shuffles + 1)
+
+
+def _split_statistics(totals: Floats) -> Floats:
+    """Return |mean after - mean before| over its scale for every split, shape (series, runs - 1).
+
+    ``totals``: (series, runs). The scale is that of independent runs; their common variance is
+    the same in every shuffle and cancels.
+    """
+    n_runs = totals.shape[1]
+    before = np.arange(1, n_runs)
+    sums = totals.cumsum(axis=1)[:, :-1]
+    whole = totals.sum(axis=1, keepdims=True)
+    gaps = (whole - sums) / (n_runs - before) - sums / before
+    statistics: Floats = np.abs(gaps) / np.sqrt(1 / before + 1 / (n_runs - before))
+    return statistics
