@@ -100,7 +100,7 @@ def fill(points_px: Any, shape_hw: tuple[int, int]) -> BoolMask:
     """Return the inside of a closed outline (N x 2, px) as bool, H x W."""
     # polygon2mask puts pixel centres at whole numbers, row before column; the outline puts them at i + 0.5.
     rows_columns = np.asarray(points_px, dtype=np.float64)[:, ::-1] - 0.5
-    return np.asarray(polygon2mask(shape_hw, rows_columns), dtype=bool)
+    return np.asarray(polygon2mask(shape_hw, rows_columns), dtype=np.bool_)
 
 
 def draw_shape(shape: Mapping[str, Any], shape_hw: tuple[int, int]) -> BoolMask:
@@ -112,42 +112,19 @@ def draw_shape(shape: Mapping[str, Any], shape_hw: tuple[int, int]) -> BoolMask:
     return fill(ellipse_points(*shape["ellipse"]), shape_hw)
 
 
-def channel_of(image_hw3: FloatImage, name: str) -> FloatImage:
-    """Return one grey-value image (H x W, 0..255 or a difference of such) that a threshold reads."""
-    red, green, blue = (image_hw3[..., index] for index in range(3))
-    channels = {
-        "grey": image_hw3.mean(axis=2),
-        "red": red,
-        "green": green,
-        "blue": blue,
-        "red-blue": red - blue,
-        "red-green": red - green,
-    }
-    return channels[name]
+def grey_of(image_hw3: FloatImage) -> FloatImage:
+    """Return the mean of the three colours (H x W, 0..255)."""
+    return np.asarray(image_hw3.mean(axis=2))
 
 
-def threshold_inside(mask_hw: BoolMask, image_hw3: FloatImage, rule: Mapping[str, Any]) -> BoolMask:
-    """Return the largest piece inside the drawn shape whose values pass the rule, holes filled.
+def threshold_inside(mask_hw: BoolMask, image_hw3: FloatImage, rule: Mapping[str, float]) -> BoolMask:
+    """Return the largest bright piece inside the drawn shape, holes filled.
 
-    ``rule``: ``channel``, ``above`` or ``below``, optionally ``blur_px`` (Gaussian before the
-    threshold), ``open_px`` (specks and bridges narrower than twice that go) and ``pieces``.
+    ``rule``: ``above`` (grey, 0..255) and ``blur_px`` (sigma of the Gaussian before the threshold).
     """
-    values = ndimage.gaussian_filter(channel_of(image_hw3, rule["channel"]), rule.get("blur_px", 0.7))
-    passed = values > rule["above"] if "above" in rule else values < rule["below"]
-    passed &= mask_hw
-    if rule.get("fill", True):
-        passed = ndimage.binary_fill_holes(passed)
-    if rule.get("open_px"):
-        passed = ndimage.binary_opening(passed, disk(rule["open_px"]))
-    return largest_pieces(passed, rule.get("pieces", 1))
-
-
-def largest_pieces(mask_hw: BoolMask, count: int) -> BoolMask:
-    """Return the ``count`` largest 4-connected pieces of a mask."""
-    labels_hw, _ = ndimage.label(mask_hw)
-    sizes = np.bincount(labels_hw.ravel())
-    sizes[0] = 0
-    return np.isin(labels_hw, np.argsort(sizes)[::-1][:count]) & mask_hw
+    grey = ndimage.gaussian_filter(grey_of(image_hw3), rule["blur_px"])
+    labels_hw, _ = ndimage.label(ndimage.binary_fill_holes((grey > rule["above"]) & mask_hw))
+    return np.asarray(labels_hw == 1 + np.argmax(np.bincount(labels_hw.ravel())[1:]))
 
 
 def disk(radius_px: int) -> BoolMask:
@@ -180,7 +157,7 @@ def piece_at(point_px: Sequence[float], image_hw3: FloatImage) -> BoolMask:
     (grey > 150), holes filled, specks and bridges up to 6 px opened away: the method of
     scikit-image's own example "Comparing edge-based and region-based segmentation".
     """
-    grey = channel_of(image_hw3, "grey")
+    grey = grey_of(image_hw3)
     bright = watershed(sobel(grey), (grey < 30) + 2 * (grey > 150).astype(np.int32)) == 2
     cleaned = ndimage.binary_opening(ndimage.binary_fill_holes(bright), disk(3))
     labels_hw, _ = ndimage.label(cleaned)
