@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,13 @@ from evalkit.simulator import spellings
 from evalkit.simulator.drafts import Answer, Draft
 
 RUNAWAY_CHARACTERS = 6000
+
+
+def _bad_box(draft: Draft, **changes: Any) -> Answer:
+    """Return the first object with a PNG mask (unless the task is boxes) and a box that is wrong."""
+    if draft.spelling != "box_only":
+        changes["mask"] = draft.item(draft.objects[0], "png_data_url")["mask"]
+    return _with_first(draft, **changes)
 
 
 def _with_first(draft: Draft, **changes: Any) -> Answer:
@@ -37,14 +45,15 @@ def _prose(draft: Draft) -> Answer:
     return Answer(f"I can see {label} in the picture, but I cannot draw a segmentation mask for it.")
 
 
-def _colons_lost(draft: Draft) -> Answer:
-    return Answer(draft.text().replace('":', '"'))
+def _called(draft: Draft) -> Answer:
+    """Write every box and mask as a call in some programming language: no JSON value."""
+    return Answer(re.sub(r'("box_2d": |"mask": )', r"\1decode(", draft.text()))
 
 
 def _bad_png(draft: Draft) -> Answer:
     drawn = draft.objects[0]
     png = spellings.png_bytes(spellings.box_map(drawn.mask_hw, drawn.box))
-    damaged = png[:40] + bytes(len(png) - 40)
+    damaged = png[:40] + bytes(value ^ 0x5A for value in png[40:])
     return _with_first(draft, mask=spellings.DATA_URL_PREFIX + base64.b64encode(damaged).decode("ascii"))
 
 
@@ -70,14 +79,10 @@ FAILURES: dict[str, Callable[[Draft], Answer]] = {
     "empty_response": lambda _: Answer(None),
     "truncated": _truncated,
     "no_json": _prose,
-    "malformed_json": _colons_lost,
+    "malformed_json": _called,
     "wrong_shape": lambda draft: Answer(json.dumps({"answer": draft.objects[0].label, "found": True})),
-    "box_missing": lambda draft: _with_first(
-        draft, box_2d=None, mask=draft.item(draft.objects[0], "png_data_url")["mask"]
-    ),
-    "box_invalid": lambda draft: _with_first(
-        draft, box_2d=[500, 120, 640], mask=draft.item(draft.objects[0], "png_data_url")["mask"]
-    ),
+    "box_missing": lambda draft: _bad_box(draft, box_2d=None),
+    "box_invalid": lambda draft: _bad_box(draft, box_2d=[500, 120, 640]),
     "mask_missing": lambda draft: _with_first(draft, mask=None),
     "mask_tokens": lambda draft: Answer(draft.text(draft.items("seg_tokens"))),
     "mask_placeholder": lambda draft: _with_first(draft, mask="gimme_mask_for_this"),
@@ -155,6 +160,7 @@ BLEMISHES: dict[str, Callable[[Draft], str]] = {
     "truncated_tail": _second_item_cut,
     "trailing_comma": lambda draft: _list_text(draft)[:-1] + ",]",
     "raw_newline": _raw_newline,
+    # a PNG whose length divides by three has no padding to lose
     "base64_padding": lambda draft: _png_items(draft, lambda mask: mask.rstrip("=")),
     "missing_prefix": lambda draft: _png_items(
         draft, lambda mask: mask.removeprefix(spellings.DATA_URL_PREFIX)

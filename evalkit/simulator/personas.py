@@ -92,7 +92,7 @@ PERSONAS: dict[str, Persona] = {
     ),
     "polygon-points": Persona(
         about='3.x style: {"boxes": [...]} with pairs or x/y points, a garbled point at times',
-        spellings={"pairs_xy": 0.6, "points_xy": 0.4},
+        spellings={"pairs_xy": 0.75, "points_xy": 0.25},
         wrap="boxes",
         hand=Hand(edge=0.06, wobble=0.20, erosion=0.03),
         misplaces=0.02,
