@@ -117,7 +117,7 @@ def test_tiny_and_border_objects_survive_every_persona(wire):
     for name, persona in PERSONAS.items():
         for region in (pixel, whole):
             sample = wire.make_sample("t", "thing", [region])
-            for place in range(70):
+            for place in range(0, 70, 3):
                 answer = personas.answer(persona, sample, place, question_rng(place, name))
                 assert answer.text is None or answer.text
 
