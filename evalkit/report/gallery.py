@@ -37,6 +37,7 @@ class Card:
     outcome: str
     iou: str
     excerpt: str
+    zoom: str
 
 
 def gallery_data(
@@ -98,7 +99,9 @@ def _answer_columns(
     rows = data.scores[data.scores["trial"] == 0]
     numbers = {model.label: number for number, model in enumerate(data.models)}
     changes = _changes(data)
-    columns: dict[str, list[Any]] = {name: [] for name in ("s", "m", "o", "f", "w", "v", "k", "c", "l", "e")}
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("s", "m", "o", "f", "w", "v", "k", "c", "l", "e", "z")
+    }
     fields = ("dataset", "sample_id", "model", "outcome", "failure", "wire_formats", "iou", "strict")
     for dataset, sample_id, label, outcome, failure, formats, iou, strict in zip(
         *(rows[field] for field in fields), strict=True
@@ -116,8 +119,18 @@ def _answer_columns(
         columns["k"].append(int(strict is True or strict == 1))
         columns["c"].append(None if change is None else round(change, 4))
         columns["l"].append(int(drawing is not None and label in drawing.layers))
+        columns["z"].append("" if drawing is None else zoom_style(drawing, label))
         columns["e"].append(excerpts.get((dataset, sample_id, label), ""))
     return columns
+
+
+def zoom_style(drawing: Drawing, label: str) -> str:
+    """Return the CSS transform that enlarges a card around what matters, "" where it shows everything."""
+    layers = drawing.layers.get(label)
+    zoom = drawing.truth_zoom if layers is None else layers.zoom
+    if zoom.scale == 1:
+        return ""
+    return f"translate({zoom.shift_x:.2%},{zoom.shift_y:.2%}) scale({zoom.scale})"
 
 
 def _spreads(rows: Any) -> dict[SampleKey, float]:
@@ -195,6 +208,7 @@ def _card(gallery: Mapping[str, Any], place: int) -> Card:
         outcome=outcome,
         iou="\u2013" if value is None else f"{value:.3f}",
         excerpt=answers["e"][place],
+        zoom=answers["z"][place],
     )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.errors import DataError
-from evalkit.masks import full_mask, region_mask, truth_mask
+from evalkit.masks import box_of, full_mask, region_mask, truth_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     Layer = NDArray[np.uint8]
 
 PICTURE_SIDE_PX = 720
-THUMBNAIL_SIDE_PX = 320
+THUMBNAIL_SIDE_PX = 480
 
 Rgba = tuple[int, int, int, int]
 CLEAR: Rgba = (0, 0, 0, 0)
-OUTLINE: Rgba = (255, 255, 255, 255)
-CASING: Rgba = (15, 18, 22, 200)
+OUTLINE: Rgba = (247, 255, 80, 255)
+CASING: Rgba = (15, 18, 22, 230)
 PREDICTION: Rgba = (32, 134, 235, 120)
 PREDICTION_EDGE: Rgba = (32, 134, 235, 255)
 IGNORE: Rgba = (128, 128, 128, 150)
@@ -45,17 +45,32 @@ MISSED_STRIPE: Rgba = (245, 166, 35, 90)
 FALSE: Rgba = (214, 51, 132, 175)
 """Layer colours (red, green, blue, alpha); the page's legend repeats them in report.css."""
 
+CARD_ASPECT = 4 / 3
+LARGEST_ZOOM = 3.0
 STRIPE_PX = 5
 PLAIN_GROUND = (118, 116, 112)
 """What is shown in place of a photograph that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
+class Zoom:
+    """Enlargement of a card: ``scale``, then a shift of the centre in parts of the card's size."""
+
+    scale: float = 1.0
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Layers:
-    """Files of one answer, relative to the report: prediction on the truth's outline, and difference."""
+    """Files of one answer, relative to the report: prediction on the truth's outline, and difference.
+
+    ``zoom``: how its card is enlarged around truth and prediction.
+    """
 
     prediction: str
     difference: str
+    zoom: Zoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,7 @@ class Drawing:
     picture: str
     thumbnail: str
     truth: str
+    truth_zoom: Zoom
     layers: Mapping[str, Layers]
     note: str | None
 
@@ -84,7 +100,7 @@ class Painter:
     def draw(self, drawn: DrawnSample, model_numbers: Mapping[str, int]) -> Drawing:
         """Write the files of one sample; ``model_numbers`` gives each label its number in file names."""
         sample = drawn.sample
-        stem = self._photograph(sample)
+        photo = self._photograph(sample)
         size = shown_size(sample.truth.width_px, sample.truth.height_px, PICTURE_SIDE_PX)
         name = slug(sample.dataset, sample.sample_id)
         truth_hw = shrink(truth_mask(sample.truth), size)
@@ -97,13 +113,17 @@ class Painter:
             crop = answer.decoded.mask
             mask_hw = np.zeros_like(truth_hw) if crop is None else shrink(full_mask(crop), size)
             number = model_numbers[answer.label]
-            files = Layers(f"overlays/{name}-{number}.png", f"overlays/{name}-{number}-difference.png")
+            zoom = card_zoom(mask_hw | truth_hw)
+            stem = f"overlays/{name}-{number}"
+            files = Layers(f"{stem}.png", f"{stem}-difference.png", zoom)
             boxes = _shown_boxes(answer.decoded, size[0] / sample.truth.width_px)
             self._save_layer(files.prediction, prediction_layer(mask_hw, truth_hw, boxes))
             self._save_layer(files.difference, difference_layer(mask_hw, truth_hw))
             layers[answer.label] = files
-        picture, thumbnail = f"pictures/{stem}.jpg", f"pictures/{stem}-small.jpg"
-        return Drawing(name, *size, picture, thumbnail, truth_file, layers, self.notes[stem])
+        picture, thumbnail = f"pictures/{photo}.jpg", f"pictures/{photo}-small.jpg"
+        return Drawing(
+            name, *size, picture, thumbnail, truth_file, card_zoom(truth_hw), layers, self.notes[photo]
+        )
 
     def _photograph(self, sample: Sample) -> str:
         """Write a photograph at both sizes unless it is there; return its files' stem."""
@@ -210,7 +230,7 @@ def dilated(mask_hw: BoolMask) -> BoolMask:
 
 
 def _outline(layer: Layer, mask_hw: BoolMask, *, line: int, casing: int) -> None:
-    """Draw a white line around the mask with a dark one around that, readable on any photograph.
+    """Draw a bright line around the mask with a dark one around that, readable on any photograph.
 
     The line stands outside, so that small objects stay visible; it is thick enough for thumbnails.
     """
@@ -230,6 +250,29 @@ def _shown_boxes(decoded: Decoded, scale: float) -> list[BoxPx]:
             if x1 > x0 and y1 > y0:
                 boxes.append((x0, y0, x1, y1))
     return boxes
+
+
+def card_zoom(focus_hw: BoolMask) -> Zoom:
+    """Return the enlargement that makes the foreground fill about half of a card; 1 where there is none.
+
+    The card has the proportions of ``CARD_ASPECT`` and shows the whole picture at scale 1.
+    """
+    box = box_of(focus_hw)
+    if box is None:
+        return Zoom()
+    height, width = focus_hw.shape
+    frame_width = max(width, height * CARD_ASPECT)
+    frame_height = max(height, width / CARD_ASPECT)
+    x0, y0, x1, y1 = box
+    fills = max((x1 - x0) / frame_width, (y1 - y0) / frame_height)
+    scale = min(LARGEST_ZOOM, max(1.0, 0.55 / fills))
+    most = (scale - 1) / 2
+    shifts = (
+        -scale * ((x0 + x1 - width) / 2) / frame_width,
+        -scale * ((y0 + y1 - height) / 2) / frame_height,
+    )
+    shift_x, shift_y = (max(-most, min(most, shift)) for shift in shifts)
+    return Zoom(round(scale, 3), round(shift_x, 4), round(shift_y, 4))
 
 
 def png_bytes(layer: Layer, colours: list[Rgba]) -> bytes:

@@ -202,7 +202,7 @@ def _index_context(
         "suspects": [
             _suspect_card(data, suspect, gallery) for suspect in suspects if suspect.key in gallery.drawings
         ],
-        "legend_words": "White outline: truth. Blue: prediction.",
+        "legend_words": "Bright outline: truth. Blue: prediction. Cards are enlarged around both; point at one to see all of it.",
     }
 
 

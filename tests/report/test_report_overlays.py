@@ -10,6 +10,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from evalkit.report.overlays import (
+    Zoom,
+    card_zoom,
     difference_layer,
     dilated,
     eroded,
@@ -90,6 +92,26 @@ def test_ignored_pixels_are_grey():
     ignore[2:5, 2:5] = True
     layer, _ = truth_layer(truth, ignore)
     assert np.array_equal(layer == 3, ignore)
+
+
+def test_a_card_is_enlarged_around_what_matters():
+    """A small object is shown three times as large in the card's middle; a large one is not enlarged."""
+    small = np.zeros((300, 400), dtype=bool)
+    small[60:90, 80:120] = True
+    zoom = card_zoom(small)
+    assert zoom.scale == 3
+    assert zoom.scale * (100 / 400 - 0.5) + zoom.shift_x == pytest.approx(0, abs=1e-3)
+    assert zoom.scale * (75 / 300 - 0.5) + zoom.shift_y == pytest.approx(0, abs=1e-3)
+    assert card_zoom(np.ones((300, 400), dtype=bool)) == Zoom()
+    assert card_zoom(np.zeros((300, 400), dtype=bool)) == Zoom()
+
+
+@given(masks)
+def test_an_enlarged_picture_still_fills_its_card(mask):
+    """The shift never moves the picture's frame past the card's edge."""
+    zoom = card_zoom(mask)
+    assert 1 <= zoom.scale <= 3
+    assert max(abs(zoom.shift_x), abs(zoom.shift_y)) <= (zoom.scale - 1) / 2 + 1e-3
 
 
 def test_png_keeps_colours_and_transparency():

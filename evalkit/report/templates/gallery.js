@@ -8,7 +8,7 @@
   const cardTemplate = document.getElementById("card");
   const answers = data.answers;
   const total = answers.s.length;
-  const fields = ["q", "model", "outcome", "failure", "format", "tag", "dataset", "strict", "min", "max", "sort", "layer", "undrawn"];
+  const fields = ["q", "model", "outcome", "failure", "format", "tag", "dataset", "strict", "min", "max", "sort", "layer", "whole", "undrawn"];
   let page = 0;
   let found = [];
 
@@ -170,6 +170,7 @@
     } else {
       find(".card-link").href = "samples/" + sample.p + ".html#model-" + answers.m[n];
       find(".photo").src = sample.i;
+      if (answers.z[n] && !state.whole) find(".zoomed").style.transform = answers.z[n];
       const layer = layerFile(n, state);
       if (layer) find(".mask").src = layer;
       else find(".mask").remove();
