@@ -12,7 +12,7 @@ from evalkit.references import (
     usual_ground_truth,
 )
 
-GSEVAL_ROWS = {"kind=stuff": 1011, "kind=part": 455, "kind=multi": 769, "kind=single": 1480}
+GSEVAL_ROWS = {"subset=stuff": 1011, "subset=part": 455, "subset=multi": 769, "subset=single": 1480}
 """Rows of each kind in GroundingSuite-Eval.jsonl."""
 
 
