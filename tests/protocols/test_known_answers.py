@@ -1,12 +1,19 @@
 """The evaluators' own numbers, reproduced to 1e-6."""
 
+import asyncio
 import json
 
+import pandas as pd
 import pytest
 
+from evalkit.config import RunConfig
+from evalkit.decode import decode_answer
 from evalkit.masks import rle_decode
+from evalkit.metrics import Truth, count_row
+from evalkit.models.base import Question
+from evalkit.models.predictions import PredictionsModel
 from evalkit.protocols import PROTOCOLS
-from evalkit.types import GroundTruth
+from evalkit.types import GroundTruth, ImageRef, Sample
 
 
 def targeted(pairs):
@@ -112,3 +119,71 @@ def test_saco_gives_the_official_numbers(shared_data, annotators, key, made):
             official = wanted[f"cgF1_eval_segm_{theirs}@{threshold}"]
             assert found[f"{ours}_{threshold}"] == pytest.approx(official, abs=1e-9)
     assert found["il_mcc"] == pytest.approx(wanted["cgF1_eval_segm_IL_MCC"], abs=1e-9)
+
+
+def rows_from_file(model, samples, protocol):
+    """Return the scored rows of a predictions file: read, decoded and counted as a run does."""
+    rows = []
+    for sample in samples:
+        response = asyncio.run(model.ask(Question(sample, sample.expression, None)))
+        truth = Truth(sample.truth)
+        decoded = decode_answer(
+            response.text, height_px=truth.height_px, width_px=truth.width_px, asked=model.asked
+        )
+        counts = protocol.count(decoded, sample, truth)
+        rows.append(
+            count_row(decoded, truth)
+            | {
+                "outcome": decoded.outcome,
+                "no_target": truth.no_target,
+                "protocol_counts": None if counts is None else json.dumps(counts),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def predictions_model(path, samples):
+    """Return the model of one predictions file."""
+    entry = {"name": "p", "provider": "predictions", "path": str(path)}
+    run = RunConfig.model_validate({"name": "r", "datasets": [{"name": "d"}], "models": [entry]})
+    return PredictionsModel(run.models[0], run, samples)
+
+
+@pytest.mark.parametrize("empty_as_null", [True, False])
+def test_a_predictions_file_gives_the_official_numbers(
+    shared_data, gref_expected, tmp_path, made, empty_as_null
+):
+    """From JSON lines through the decoder to ReLA's numbers; an empty mask refuses just as null does."""
+    known = json.loads((shared_data / "known-answers/gref_predictions.json").read_text())
+    samples, lines = [], []
+    for row in known:
+        target = made.rle(row["gt"])
+        instances = () if row["gt_no_target"] else (target,)
+        truth = GroundTruth(target.height_px, target.width_px, instances)
+        image = ImageRef("none.jpg")
+        samples.append(Sample("d", "val", str(row["ref_id"]), str(row["image_id"]), image, "x", truth))
+        mask = None if row["pred_no_target"] and empty_as_null else row["pred"]
+        lines.append(json.dumps({"sample_id": str(row["ref_id"]), "mask": mask, "box": None}))
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
+    model = predictions_model(tmp_path / "p.jsonl", samples)
+    found = PROTOCOLS["rela"].aggregate(rows_from_file(model, samples, PROTOCOLS["rela"]))
+    assert found["giou"] * 100 == pytest.approx(gref_expected["rela_official"]["gIoU"], abs=1e-6)
+    assert found["n_acc"] == pytest.approx(gref_expected["rela_official"]["N_acc"], abs=1e-6)
+
+
+def test_a_coco_results_file_gives_the_official_numbers(shared_data, made):
+    """The evaluator's own input file, image ids without an entry included, gives its cgF1."""
+    pairs = saco_pairs(shared_data, "abc", made)
+    file = json.loads(
+        (shared_data / "dataset-fixtures/saco_gold/gold_fixture_merged_a_release_test.json").read_text()
+    )
+    ids = [str(image["id"]) for image in file["images"]]
+    samples = [
+        Sample("d", "gold", pair_id, pair_id, ImageRef("none.jpg"), "x", truth)
+        for pair_id, (_, truth) in zip(ids, pairs, strict=True)
+    ]
+    model = predictions_model(shared_data / "known-answers/saco_gold_fixture_predictions.json", samples)
+    rows = rows_from_file(model, samples, PROTOCOLS["saco"])
+    wanted = json.loads((shared_data / "known-answers/saco_gold_fixture_expected.json").read_text())
+    official = wanted["gold_fixture_oracle_segm"]["cgF1_eval_segm_cgF1"]
+    assert PROTOCOLS["saco"].aggregate(rows)["cgf1"] == pytest.approx(official, abs=1e-9)
