@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from evalkit.errors import RetryLater
@@ -12,15 +11,19 @@ from evalkit.models.base import Question
 from evalkit.models.bodies import gemini_response, json_object, read_gemini_body
 from evalkit.models.calls import guarded
 from evalkit.models.endpoint import Endpoint, open_developer_endpoint, open_vertex_endpoint
-from evalkit.models.generation import content_config, example_turns, user_turn
+from evalkit.models.generation import JsonObject, example_turns, request_body, request_settings, user_turn
 from evalkit.models.uploads import Uploads
 from evalkit.prompts import Prompt
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
-    from google.genai.types import Content
+    from google.genai.types import GenerateContentConfig
 
     from evalkit.config import GeminiConfig
+
+
+PLACEHOLDER = "replaced by the body"
+"""The SDK wants contents of its own; ``extra_body`` holds the real ones and replaces these."""
 
 
 class GeminiModel:
@@ -38,6 +41,8 @@ class GeminiModel:
         uploads: Uploads | None = None,
         always_seed: bool = False,
     ) -> None:
+        from google.genai.types import AutomaticFunctionCallingConfig
+
         self.name = entry.name
         self.requested_model = entry.model
         self.asked = prompt.asked
@@ -46,8 +51,9 @@ class GeminiModel:
         self.endpoint = endpoint
         self.uploads = uploads or Uploads(endpoint, None)
         self.always_seed = always_seed
-        self.examples: Sequence[Content] = example_turns(prompt, directory)
-        self.config = content_config(entry.generation, prompt)
+        self.examples = example_turns(prompt, directory)
+        self.settings = request_settings(entry.generation, prompt)
+        self.no_function_calling = AutomaticFunctionCallingConfig(disable=True)
 
     def prompt_for(self, sample: Sample) -> str:
         """Return the text of the question about one sample."""
@@ -63,15 +69,36 @@ class GeminiModel:
         )
 
     async def _send(self, question: Question) -> Response:
-        config = self.config
-        seed = self.seed_of(question)
-        if seed is not None:
-            config = config.model_copy(update={"seed": seed})
-        answer = await self.endpoint.client.aio.models.generate_content(
-            model=self.requested_model, contents=[*self.examples, await self.turn_of(question)], config=config
-        )
+        from google.genai import types
+        from google.genai.errors import ClientError
+
+        uploaded = await self._upload(question)
+        body = self.body_of(question, uploaded)
+        try:
+            answer = await self.endpoint.client.aio.models.generate_content(
+                model=self.requested_model, contents=PLACEHOLDER, config=self._config(body, types)
+            )
+        except ClientError as error:
+            if uploaded is None or error.code != 403:
+                raise
+            self.uploads.forget(uploaded)
+            raise RetryLater(
+                f"{self.requested_model}: the uploaded image is no longer there (403)", http_status=403
+            ) from None
         http = answer.sdk_http_response
-        body = self.endpoint.redact(http.body or "" if http else "")
+        return self._response(self.endpoint.redact(http.body or "" if http else ""))
+
+    def _config(self, body: JsonObject, types: Any) -> GenerateContentConfig:
+        """Return the SDK's settings for exactly one request with ``body``, whose raw answer is kept."""
+        config: GenerateContentConfig = types.GenerateContentConfig(
+            automatic_function_calling=self.no_function_calling,
+            automatic_continuation=False,
+            should_return_http_response=True,
+            http_options=types.HttpOptions(extra_body=body),
+        )
+        return config
+
+    def _response(self, body: str) -> Response:
         data = json_object(body)
         if data is None:
             raise RetryLater(
@@ -81,13 +108,22 @@ class GeminiModel:
             )
         return gemini_response(body, data)
 
-    async def turn_of(self, question: Question) -> Content:
-        """Return the question as the user's turn: the image, inline or uploaded, then the text."""
+    def body_of(self, question: Question, uploaded: str | None = None) -> JsonObject:
+        """Return the whole JSON request for a question; ``uploaded``: the image's URI in place of its bytes."""
         image = question.image
         assert image is not None, "a Gemini model needs the image"
-        large = len(image.data) > self.entry.files_api_above_mb * 1e6
-        uploaded = await self.uploads.uri_of(image) if large else None
-        return user_turn(image, question.prompt, self.entry.generation.media_resolution, uploaded)
+        generation = self.entry.generation
+        turn = user_turn(image, question.prompt, generation.media_resolution, uploaded)
+        return request_body(
+            [*self.examples, turn], self.settings, self.seed_of(question), generation.extra_body
+        )
+
+    async def _upload(self, question: Question) -> str | None:
+        """Return the URI of an image that is too large to go inline, uploading it where needed."""
+        image = question.image
+        if image is None or len(image.data) <= self.entry.files_api_above_mb * 1e6:
+            return None
+        return await self.uploads.uri_of(image)
 
     def seed_of(self, question: Question) -> int | None:
         """Return the seed to send: the config's, moved on with the trial; None where none is set."""
