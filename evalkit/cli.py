@@ -166,7 +166,11 @@ def decode(
     "--latency", "latency_s", type=float, default=0.5, show_default=True, help="Median answer time, seconds."
 )
 def simulate(port: int, faults: str | None, config: str | None, seed: int | None, latency_s: float) -> None:
-    """Start a local Gemini that answers from the ground truth, to rehearse a config without quota."""
+    """Start a local Gemini that answers from the ground truth, to rehearse a config without quota.
+
+    Personas, the kinds of faults and their settings are listed in docs/simulator.md; a fault file is a list
+    such as `- {kind: unavailable, probability: 0.1}`. An unknown kind or key names the known ones.
+    """
     from evalkit.simulator.command import simulate_command
 
     simulate_command(port=port, faults=faults, config=config, seed=seed, latency_s=latency_s, show=click.echo)

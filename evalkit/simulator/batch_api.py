@@ -58,7 +58,8 @@ class BatchStore:
 
     def create(self, call: Call) -> Reply:
         """``POST /V/models/M:batchGenerateContent``. Raises ``ApiError`` for a malformed batch."""
-        known_model(call, "batchGenerateContent")
+        _, known = known_model(call, "batchGenerateContent")
+        call.persona = call.persona or known.persona
         batch = parse_json(call.incoming.body).get("batch") or {}
         input_config = batch.get("inputConfig") or {}
         lines, inline = self._read_lines(input_config)

@@ -21,6 +21,16 @@ from evalkit.simulator.wire_errors import bad_argument
 
 CHARACTERS_PER_TOKEN = 4
 
+CALLERS_OWN = (
+    "metadata",
+    "labels",
+    "response_schema",
+    "responseSchema",
+    "response_json_schema",
+    "responseJsonSchema",
+)
+"""Fields whose content is the caller's: its keys are no field names."""
+
 THOUGHT_SUMMARY = "Looking for the described object, then tracing its outline."
 
 ReadFile = Callable[[str], bytes]
@@ -58,7 +68,9 @@ def fold_keys(value: Any) -> Any:
     """Return ``value`` with every key in camelCase: clients mix both spellings in one request."""
     if isinstance(value, dict):
         return {
-            re.sub(r"_([a-z])", lambda found: found[1].upper(), str(key)): fold_keys(item)
+            re.sub(r"_([a-z])", lambda found: found[1].upper(), str(key)): (
+                item if key in CALLERS_OWN else fold_keys(item)
+            )
             for key, item in value.items()
         }
     return [fold_keys(item) for item in value] if isinstance(value, list) else value
@@ -77,7 +89,11 @@ def read_request(request: dict[str, Any], read_file: ReadFile) -> Asked:
     """Return what a ``generateContent`` body (camelCase) asks. Raises ``ApiError``."""
     contents = request.get("contents") or []
     contents = contents if isinstance(contents, list) else [contents]
+    if not all(isinstance(content, dict) for content in contents):
+        raise bad_argument("Invalid value at 'contents': each content is a message with parts.")
     parts = [part for content in contents for part in content.get("parts") or []]
+    if not all(isinstance(part, dict) for part in parts):
+        raise bad_argument("Invalid value at 'contents.parts': each part is a message.")
     if not parts:
         raise bad_argument("* GenerateContentRequest.contents: contents is not specified")
     images = [data for part in parts if (data := _image_bytes(part, read_file)) is not None]

@@ -23,7 +23,7 @@ HOST = "127.0.0.1"
 class Simulator:
     """A running simulator; a context manager that stops it.
 
-    ``requests``: the log, one entry per request in the order of arrival. ``peak_connections`` and
+    ``requests``: the log, one entry per request, written before its reply is sent. ``peak_connections`` and
     ``peak_requests``: the most open connections, and requests under way, at any time.
     """
 

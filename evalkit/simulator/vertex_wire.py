@@ -24,6 +24,12 @@ WHOLE_MODES = ("FOREGROUND", "BACKGROUND")
 
 DEFAULT_PERSONA = "png-masks"
 
+WITHOUT_PREDICTIONS: dict[str, dict[str, Any]] = {
+    "empty": {},
+    "blocked_prompt": {"predictions": [{"raiFilteredReason": "The prompt was filtered."}]},
+}
+"""What the answer faults that have a meaning here make of the body."""
+
 
 def predict(speaker: Speaker, call: Call, request: dict[str, Any]) -> Spoken:
     """Return the answer to a ``:predict`` body (camelCase). Raises ``ApiError``.
@@ -48,6 +54,8 @@ def predict(speaker: Speaker, call: Call, request: dict[str, Any]) -> Spoken:
     question = "\x1f".join((SEGMENTATION_MODEL, call.persona, mode, *(_name(entry) for entry in entries)))
     happening = speaker.meet_fault(call, question)
     rng = question_rng(speaker.seed, question)
+    if happening is not None and happening.kind in WITHOUT_PREDICTIONS:
+        return Spoken(WITHOUT_PREDICTIONS[happening.kind], happening, speaker.latency(rng))
     drawn = _unique([one for entry in entries for one in _draw(call.persona, entry, rng)])
     masks = _whole(drawn, mode) if mode in WHOLE_MODES else [one.mask_hw for one in drawn]
     label = prompt or mode.lower()

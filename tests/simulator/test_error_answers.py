@@ -1,5 +1,9 @@
 """Errors have the shape, the class and the details that the real client shows."""
 
+import json
+import urllib.error
+import urllib.request
+
 import pytest
 from google.genai import errors
 from google.genai import types as genai_types
@@ -22,9 +26,6 @@ def test_a_bad_key_is_400_with_error_info(start, wire, samples):
 
 def test_no_credential_at_all_is_403(start):
     """The client cannot be built without a key, so the request is made by hand."""
-    import urllib.error
-    import urllib.request
-
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{start().base_url}/v1beta/models")
     assert caught.value.code == 403
@@ -81,6 +82,30 @@ def test_a_server_deadline_below_ten_seconds_is_400(start, wire, samples):
 def test_an_image_that_is_none_is_400(start, wire, samples):
     """Damaged bytes are the caller's error."""
     assert failure(wire, start().base_url, samples[0], image=b"not an image").code == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"not json",
+        b"[]",
+        b"{}",
+        b'{"contents": ["text"]}',
+        b'{"contents": [{"parts": ["text"]}]}',
+        b'{"contents": [{"parts": [{"inlineData": {"data": "%%%"}}]}]}',
+    ],
+)
+def test_a_malformed_body_is_400(start, body):
+    """Each wrong shape is INVALID_ARGUMENT, never a dropped connection."""
+    request = urllib.request.Request(
+        f"{start().base_url}/v1beta/models/gemini-2.5-flash:generateContent",
+        data=body,
+        headers={"x-goog-api-key": "x"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code == 400
+    assert json.load(caught.value)["error"]["status"] == "INVALID_ARGUMENT"
 
 
 def test_an_unknown_persona_is_404_and_names_the_nearest(start, wire, samples):

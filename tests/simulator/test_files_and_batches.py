@@ -244,13 +244,13 @@ def test_inline_requests_come_back_inline_with_their_metadata(start, wire, sampl
                     ],
                 )
             ],
-            metadata={"key": "ball"},
+            metadata={"key": "ball", "my_note": "b"},
         )
         job = await client.aio.batches.create(model="gemini-2.5-flash", src=[request])
         return (await wait_for_end(client, job))[0]
 
     answered = run(wire, simulator, script).dest.inlined_responses
-    assert [one.metadata for one in answered] == [{"key": "ball"}]
+    assert [one.metadata for one in answered] == [{"key": "ball", "my_note": "b"}]
     assert "box_2d" in answered[0].response.text
 
 

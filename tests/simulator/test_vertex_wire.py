@@ -93,6 +93,15 @@ def test_no_target_gives_no_predictions(start, wire, samples):
     assert segment(wire, start(), samples[4], mode="PROMPT") == []
 
 
+def test_answer_faults_of_predict(start, wire, samples):
+    """Empty has no predictions; a filtered prompt has one without a mask."""
+    empty = start(faults=[{"kind": "empty"}])
+    assert segment(wire, empty, samples[0], mode="PROMPT") == []
+    filtered = start(faults=[{"kind": "blocked_prompt"}])
+    masks = segment(wire, filtered, samples[0], mode="PROMPT")
+    assert [one.mask.image_bytes for one in masks] == [None]
+
+
 def test_a_missing_prompt_is_400_and_a_scripted_404_is_not_found(start, wire, samples):
     """The model is allow-listed: most projects see a 404."""
     with pytest.raises(errors.ClientError) as caught:
