@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from evalkit.cards import card_folders
+from evalkit.cards import card_files, card_folders, find_card
 from evalkit.config import DatasetConfig, Section
 from evalkit.errors import DataError
 from evalkit.yaml_source import read_yaml, validate
@@ -101,13 +101,19 @@ def references_for_dataset(
     """Return the published numbers that a config's dataset (resolved) may be held against.
 
     By its format and partition, so that a renamed or partly sampled dataset is found and a
-    converted copy (parquet, jsonl) is not: its ground truth may differ.
+    converted copy (parquet, jsonl) is not: its ground truth may differ. A dataset that is only
+    distributed as parquet is found by its card's name.
     """
     if dataset.format is None or dataset.split is None:
         return []
-    return references_for(
-        dataset.format, dataset.split, metric, slice_name=slice_name, ground_truth=dataset.partition
-    )
+    known = usual_ground_truth()
+    key = dataset.format if dataset.format in known or not _is_card(dataset) else dataset.name
+    return references_for(key, dataset.split, metric, slice_name=slice_name, ground_truth=dataset.partition)
+
+
+def _is_card(dataset: DatasetConfig) -> bool:
+    """Tell whether the entry is the card of its name, in the card's own format."""
+    return dataset.name in card_files() and find_card(dataset.name).format == dataset.format
 
 
 @lru_cache(maxsize=1)

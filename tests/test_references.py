@@ -77,6 +77,14 @@ def test_a_configs_dataset_is_found_by_format_not_by_name():
     assert references_for_dataset(entry, "ciou") == references_for("refcocog", "val", "ciou") != []
     assert references_for_dataset(entry.model_copy(update={"partition": "google"}), "ciou") == []
     assert references_for_dataset(entry.model_copy(update={"format": "parquet"}), "ciou") == []
+    copied = {"name": "refcocog", "format": "parquet"}
+    assert references_for_dataset(entry.model_copy(update=copied), "ciou") == []
+
+
+def test_a_dataset_that_exists_as_parquet_alone_is_found_by_its_card():
+    """RefCOCO-M has its own cleaned masks: found under its own name, never under RefCOCO's."""
+    entry = DatasetConfig(name="refcoco-m", format="parquet", root="x", split="validation")
+    assert [r.method for r in references_for_dataset(entry, "giou")] == ["Moondream"]
 
 
 GOOD = """
