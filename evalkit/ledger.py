@@ -96,24 +96,33 @@ class Ledger:
 
     def _prepare(self, *, read_only: bool) -> None:
         execute = self.connection.execute
-        has_tables = execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
-        if not has_tables and not read_only:
+        execute("PRAGMA busy_timeout = 10000")
+        if not read_only and not self._has_tables():
             execute("PRAGMA page_size = 16384")
             execute("PRAGMA journal_mode = WAL")
-            execute("BEGIN")
-            for statement in SCHEMA.strip().split(";")[:-1]:
-                execute(statement)
-            execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
-            execute("COMMIT")
+            self._create()
         execute("PRAGMA synchronous = FULL")
-        execute("PRAGMA busy_timeout = 10000")
-        version = execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+        wanted = "SELECT value FROM meta WHERE key = 'schema_version'"
+        version = execute(wanted).fetchone() if self._has_tables() else None
         if version is None or int(version[0]) != SCHEMA_VERSION:
             found = "none" if version is None else version[0]
             raise DataError(
                 f"{self.path} has schema version {found}, this evalkit reads {SCHEMA_VERSION}: "
                 "use the evalkit that wrote it (its version stands in manifest.json)"
             )
+
+    def _has_tables(self) -> bool:
+        query = "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"
+        return bool(self.connection.execute(query).fetchone()[0])
+
+    def _create(self) -> None:
+        """Create the tables in one transaction; whoever else opens the new file meanwhile waits for it."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        if not self._has_tables():
+            for statement in SCHEMA.strip().split(";")[:-1]:
+                self.connection.execute(statement)
+            self.connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
+        self.connection.execute("COMMIT")
 
     def add(self, row: AttemptRow) -> None:
         """Store one attempt durably; a second answer for a key is refused by the file itself."""

@@ -91,6 +91,20 @@ def test_a_row_survives_kill_9_right_after_it_was_added(tmp_path):
         assert ledger.count("answered") == 20
 
 
+def test_two_openers_of_a_new_ledger_share_it(tmp_path):
+    """A reader that looks in while the file is being created neither fails nor makes the writer fail."""
+    program = (
+        "import pathlib, sys; from evalkit.ledger import *\n"
+        "with Ledger(pathlib.Path(sys.argv[1])) as ledger:\n"
+        "    ledger.add(AttemptRow(Key('m', 'd', sys.argv[2], 0), 1, 'answered', 1.0, body='x'))\n"
+    )
+    path = str(tmp_path / "l.sqlite")
+    processes = [subprocess.Popen([sys.executable, "-c", program, path, str(n)]) for n in range(4)]
+    assert [process.wait(30) for process in processes] == [0] * 4
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        assert ledger.count("answered") == 4
+
+
 def test_reading_a_folder_without_answers_is_a_data_error(tmp_path):
     """The error says what to give instead."""
     with pytest.raises(DataError, match="holds no answers"):

@@ -198,10 +198,10 @@ def test_ctrl_c_says_what_is_stored_and_exits_3(tmp_path):
     """An interrupt is one paragraph, no traceback, and the way on."""
     config = write_config(tmp_path, latency=2.0)
     command = [sys.executable, "-m", "evalkit", "run", str(config), "--out", str(tmp_path / "out"), "--yes"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _wait_for_answers(tmp_path / "out" / "responses.sqlite", 1, process)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        _wait_for_answers(tmp_path / "out" / "responses.sqlite", 1, process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
     assert process.returncode == 3, errors
     assert "interrupted" in errors
     assert "Traceback" not in errors
