@@ -53,14 +53,13 @@ def summarise(
     slice by, None = every tag with 2 to 50 values. Order: models and datasets as they first
     appear, ``all`` before the slices. Raises ``ConfigError`` on an unknown protocol.
     """
-    parts_of = {
-        (str(model), str(dataset)): {name: rows[chosen] for name, chosen in slice_rows(rows, slices).items()}
-        for (model, dataset), rows in scores.groupby(["model", "dataset"], sort=False)
-    }
+    groups = scores.groupby(["model", "dataset"], sort=False)
+    rows_of = {(str(model), str(dataset)): rows for (model, dataset), rows in groups}
+    chosen = {place: slice_rows(rows, slices) for place, rows in rows_of.items()}
+    places = [(place, name) for place, parts in chosen.items() for name in parts]
     # Slice by slice, so that the models of a slice share its draws (evalkit.stats keeps the last ones).
-    places = [(place, name) for place, parts in parts_of.items() for name in parts]
     numbers = {
-        (place, name): _result(parts_of[place][name], seed, protocols.get(place[1], "default"))
+        (place, name): _result(rows_of[place][chosen[place][name]], seed, protocols.get(place[1], "default"))
         for place, name in sorted(places, key=lambda entry: (entry[0][1], entry[1]))
     }
     return [
