@@ -141,6 +141,13 @@ def region_mask(region: Region, height_px: int, width_px: int) -> BoolMask:
     return mask_hw
 
 
+def region_crop(region: Region, height_px: int, width_px: int) -> CropMask:
+    """Return one annotated region as a crop. Raises ``DataError`` on another size."""
+    if isinstance(region, Rle) and (region.height_px, region.width_px) == (height_px, width_px):
+        return rle_crop(region)
+    return crop_of(region_mask(region, height_px, width_px))
+
+
 def read_mask_file(region: MaskFile) -> BoolMask:
     """Return the mask kept in an image file (bool, H x W): non-zero is foreground."""
     import fsspec
@@ -227,6 +234,25 @@ def crop_union(crops: Sequence[CropMask]) -> CropMask:
 def area(crop: CropMask) -> int:
     """Return the number of foreground pixels."""
     return int(np.count_nonzero(crop.crop_hw))
+
+
+def crop_without(crop: CropMask, mask_hw: BoolMask) -> CropMask:
+    """Return the crop without the pixels of a full-image mask."""
+    height, width = crop.crop_hw.shape
+    window = mask_hw[crop.y0_px : crop.y0_px + height, crop.x0_px : crop.x0_px + width]
+    return CropMask(crop.height_px, crop.width_px, crop.x0_px, crop.y0_px, crop.crop_hw & ~window)
+
+
+def crop_intersection(a: CropMask, b: CropMask) -> int:
+    """Return |a and b| in pixels for two crops of the same image, reading only where both lie."""
+    x0, y0 = max(a.x0_px, b.x0_px), max(a.y0_px, b.y0_px)
+    x1 = min(a.x0_px + a.crop_hw.shape[1], b.x0_px + b.crop_hw.shape[1])
+    y1 = min(a.y0_px + a.crop_hw.shape[0], b.y0_px + b.crop_hw.shape[0])
+    if x1 <= x0 or y1 <= y0:
+        return 0
+    part_a = a.crop_hw[y0 - a.y0_px : y1 - a.y0_px, x0 - a.x0_px : x1 - a.x0_px]
+    part_b = b.crop_hw[y0 - b.y0_px : y1 - b.y0_px, x0 - b.x0_px : x1 - b.x0_px]
+    return int(np.count_nonzero(part_a & part_b))
 
 
 def intersection_with(crop: CropMask, mask_hw: BoolMask) -> int:

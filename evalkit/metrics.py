@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.masks import area, box_of, crop_of, intersection_with, region_mask, ring_overlap, truth_mask
+from evalkit.masks import (
+    area,
+    box_of,
+    crop_intersection,
+    crop_union,
+    crop_without,
+    full_mask,
+    intersection_with,
+    region_crop,
+    region_mask,
+    ring_overlap,
+)
 from evalkit.types import CropMask, Decoded, GroundTruth
 
 if TYPE_CHECKING:
@@ -67,43 +78,49 @@ class Truth:
         return None if ignore is None else region_mask(ignore, self.height_px, self.width_px)
 
     @cached_property
-    def mask_hw(self) -> BoolMask:
+    def instances(self) -> tuple[CropMask, ...]:
+        """The target objects one by one."""
+        return tuple(region_crop(region, self.height_px, self.width_px) for region in self.source.instances)
+
+    @cached_property
+    def mask(self) -> CropMask:
         """The target: the union of the instances without the ignored pixels."""
-        mask_hw = truth_mask(self.source)
-        return mask_hw if self.ignore_hw is None else mask_hw & ~self.ignore_hw
+        nothing = CropMask(self.height_px, self.width_px, 0, 0, np.zeros((0, 0), dtype=bool))
+        union = crop_union(self.instances or [nothing])
+        return union if self.ignore_hw is None else crop_without(union, self.ignore_hw)
+
+    @cached_property
+    def mask_hw(self) -> BoolMask:
+        """The target as a full image, for protocols that need one."""
+        return full_mask(self.mask)
 
     @cached_property
     def area_px(self) -> int:
         """Pixels of the target."""
-        return int(np.count_nonzero(self.mask_hw))
+        return area(self.mask)
 
     @cached_property
     def box_px_xyxy(self) -> FloatBox | None:
         """The dataset's own box where it has one, else the target's tight box; None without a target."""
         if self.source.box_px_xyxy is not None:
             return self.source.box_px_xyxy
-        return box_of(self.mask_hw)
+        return _box_of_crop(self.mask)
 
     @cached_property
-    def boundary_hw(self) -> BoolMask:
-        """The target's boundary (see ``boundary_radius_px``) without the ignored pixels."""
+    def boundary(self) -> CropMask:
+        """The target's boundary (see ``boundary_iou``) without the ignored pixels."""
+        whole = self.mask
+        rim_hw = whole.crop_hw.copy()
         radius = boundary_radius_px(self.height_px, self.width_px)
-        boundary_hw = self.mask_hw.copy()
-        if self.height_px > 2 * radius and self.width_px > 2 * radius:
-            inner = boundary_hw[radius : self.height_px - radius, radius : self.width_px - radius]
-            inner &= ~erode(self.mask_hw, radius)
-        return boundary_hw if self.ignore_hw is None else boundary_hw & ~self.ignore_hw
+        height, width = rim_hw.shape
+        if height > 2 * radius and width > 2 * radius:
+            rim_hw[radius : height - radius, radius : width - radius] &= ~erode(whole.crop_hw, radius)
+        return CropMask(whole.height_px, whole.width_px, whole.x0_px, whole.y0_px, rim_hw)
 
     @cached_property
     def boundary_area_px(self) -> int:
         """Pixels of the boundary."""
-        return int(np.count_nonzero(self.boundary_hw))
-
-    @cached_property
-    def instances(self) -> tuple[CropMask, ...]:
-        """The target objects one by one, as crops."""
-        masks = (region_mask(region, self.height_px, self.width_px) for region in self.source.instances)
-        return tuple(crop_of(mask_hw) for mask_hw in masks)
+        return area(self.boundary)
 
     @cached_property
     def overlap_hw(self) -> BoolMask:
@@ -162,7 +179,7 @@ def _mask_counts(decoded: Decoded, truth: Truth, *, boundary: bool) -> Counts:
 def overlap_counts(mask: CropMask, truth: Truth) -> tuple[int, int, int]:
     """Return (intersection, union, area of the whole prediction) in pixels; ignored pixels in neither of the first two."""
     pred_area = area(mask)
-    intersection = intersection_with(mask, truth.mask_hw)
+    intersection = crop_intersection(mask, truth.mask)
     counted = pred_area if truth.ignore_hw is None else pred_area - intersection_with(mask, truth.ignore_hw)
     return intersection, counted + truth.area_px - intersection, pred_area
 
@@ -208,7 +225,7 @@ def boundary_iou(mask: CropMask, truth: Truth) -> float:
     width_px = area(mask) - area(core)
     if truth.ignore_hw is not None:
         width_px -= intersection_with(mask, truth.ignore_hw) - intersection_with(core, truth.ignore_hw)
-    shared = intersection_with(mask, truth.boundary_hw) - intersection_with(core, truth.boundary_hw)
+    shared = crop_intersection(mask, truth.boundary) - crop_intersection(core, truth.boundary)
     union = width_px + truth.boundary_area_px - shared
     return shared / union if union else 0.0
 
@@ -243,18 +260,6 @@ def _box_of_crop(crop: CropMask | None) -> FloatBox | None:
         return None
     x0, y0, x1, y1 = inside
     return x0 + crop.x0_px, y0 + crop.y0_px, x1 + crop.x0_px, y1 + crop.y0_px
-
-
-def crop_intersection(a: CropMask, b: CropMask) -> int:
-    """Return the pixels that two crops of the same image share, reading only where both lie."""
-    x0, y0 = max(a.x0_px, b.x0_px), max(a.y0_px, b.y0_px)
-    x1 = min(a.x0_px + a.crop_hw.shape[1], b.x0_px + b.crop_hw.shape[1])
-    y1 = min(a.y0_px + a.crop_hw.shape[0], b.y0_px + b.crop_hw.shape[0])
-    if x1 <= x0 or y1 <= y0:
-        return 0
-    part_a = a.crop_hw[y0 - a.y0_px : y1 - a.y0_px, x0 - a.x0_px : x1 - a.x0_px]
-    part_b = b.crop_hw[y0 - b.y0_px : y1 - b.y0_px, x0 - b.x0_px : x1 - b.x0_px]
-    return int(np.count_nonzero(part_a & part_b))
 
 
 def mask_iou_matrix(predicted: Sequence[CropMask], wanted: Sequence[CropMask]) -> NDArray[np.float64]:
