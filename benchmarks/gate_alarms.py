@@ -1,0 +1,188 @@
+"""Does the gate fail on noise, and does it find what the plan promised? Runs with known truth.
+
+    python benchmarks/gate_alarms.py [--pairs 2000]
+
+1. No change: the same model answers the same samples twice, with fresh noise. Share of gates that fail,
+   with no drop allowed at all (the hardest case: stated level 5 %) and with usual allowances.
+2. Power: a true drop of ``max_drop`` plus ``detectable_difference`` of the planned size; share of gates
+   that fail, against the 80 % promised.
+3. P-values of the permutation and McNemar tests under no change: share below 1, 5, 10, 50 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evalkit.gate import gate_run
+from evalkit.power import detectable_difference
+from evalkit.significance import mcnemar_clustered, swap_test
+
+EXPRESSIONS = 3
+ZERO = ({"metric": "giou", "max_drop": 0.0}, {"metric": "format_failure_rate", "max_rise": 0.0})
+USUAL = ({"metric": "giou", "max_drop": 0.02}, {"metric": "format_failure_rate", "max_rise": 0.01})
+
+
+class MemoryRun:
+    """A run folder that was never written: all that the gate reads."""
+
+    def __init__(self, frame: pd.DataFrame, gate: Sequence[Mapping[str, Any]], seed: int) -> None:
+        self.path = Path("in-memory")
+        models = [{"name": name, "provider": "gemini"} for name in frame["model"].unique()]
+        config = {"gate": list(gate), "models": models, "limits": {}}
+        self.manifest = {"name": "m", "status": "complete", "seed": seed, "config": config, "models": []}
+        self._frame = frame
+
+    def scores(self) -> pd.DataFrame:
+        """Return the rows."""
+        return self._frame
+
+
+def rows(iou: np.ndarray, failed: np.ndarray, model: str = "m") -> pd.DataFrame:
+    """Return score rows with ``EXPRESSIONS`` per image."""
+    n = iou.size
+    iou = np.where(failed, 0.0, iou)
+    return pd.DataFrame(
+        {
+            "model": model,
+            "dataset": "d",
+            "sample_id": [f"s{k}" for k in range(n)],
+            "image_id": np.repeat(np.arange(n // EXPRESSIONS), EXPRESSIONS).astype(str),
+            "trial": 0,
+            "expression": "thing",
+            "tags": "{}",
+            "outcome": np.where(failed, "format_failure", "decoded"),
+            "failure": np.where(failed, "no_json", None),
+            "wire_formats": [[] if bad else ["png_data_url"] for bad in failed],
+            "strict": ~failed,
+            "iou": iou,
+            "intersection": iou * 1e4,
+            "union": 1e4,
+            "box_iou": iou,
+            "boundary_iou": iou,
+            "gt_area": 10_000,
+            "no_target": False,
+            "latency_s": 1.0,
+            "cost_usd": 0.001,
+            "input_tokens": 1,
+            "output_tokens": 1,
+            "thought_tokens": 0,
+            "requested_model": "m",
+            "model_version": "m",
+        }
+    )
+
+
+def night(generator: np.random.Generator, hardness: np.ndarray, model: str = "m") -> pd.DataFrame:
+    """Return one night's rows of a model that does not change: some hard samples, 5 % failures."""
+    image_noise = np.repeat(generator.normal(0, 0.05, hardness.size // EXPRESSIONS), EXPRESSIONS)
+    iou = np.clip(hardness + image_noise + generator.normal(0, 0.1, hardness.size), 0, 1)
+    return rows(iou, generator.random(hardness.size) < 0.05, model)
+
+
+def false_alarms(pairs: int, n_images: int, gate: Sequence[Mapping[str, Any]], models: int) -> float:
+    """Return the share of no-change gates that fail."""
+    failed = 0
+    for pair in range(pairs):
+        generator = np.random.default_rng(pair)
+        hardness = np.clip(generator.normal(0.7, 0.2, n_images * EXPRESSIONS), 0, 1)
+        nights = [
+            pd.concat([night(generator, hardness, f"m{k}") for k in range(models)], ignore_index=True)
+            for _ in range(2)
+        ]
+        base, run = (MemoryRun(frame, gate, seed=pair % 7) for frame in nights)
+        failed += gate_run(run, base).exit_code == 1  # type: ignore[arg-type]
+    return failed / pairs
+
+
+def power(pairs: int, n_images: int, allowed: float, rules: int) -> tuple[float, float]:
+    """Return the planned drop beyond ``allowed`` and the share of gates that find it.
+
+    ``rules``: the gate's own tests; all but the first look at what did not change.
+    """
+    sd, correlation = 0.1, 0.2
+    promised = detectable_difference(
+        n_images, EXPRESSIONS, sd, intra_image_correlation=correlation, sides=1, comparisons=rules
+    )
+    gate = [{"metric": "giou", "max_drop": allowed}]
+    gate += [{"metric": "format_failure_rate", "max": 0.5 + k / 100} for k in range(rules - 1)]
+    found = 0
+    for pair in range(pairs):
+        generator = np.random.default_rng(10_000 + pair)
+        n = n_images * EXPRESSIONS
+        before = generator.uniform(0.5, 0.6, n)
+        shared = np.repeat(generator.normal(0, sd * correlation**0.5, n_images), EXPRESSIONS)
+        own = generator.normal(0, sd * (1 - correlation) ** 0.5, n)
+        after = before - allowed - promised + shared + own
+        never = np.zeros(n, dtype=bool)
+        base, run = (MemoryRun(rows(iou, never), gate, seed=pair % 7) for iou in (before, after))
+        found += gate_run(run, base).exit_code == 1  # type: ignore[arg-type]
+    return promised, found / pairs
+
+
+def p_values(pairs: int, n_images: int) -> dict[str, np.ndarray]:
+    """Return p-values of both tests where nothing differs but noise."""
+    permutation, clustered = [], []
+    images = np.repeat(np.arange(n_images), EXPRESSIONS)
+    for pair in range(pairs):
+        generator = np.random.default_rng(50_000 + pair)
+        first, second = generator.random((2, images.size))
+        ones = np.full(n_images, float(EXPRESSIONS))
+        sums = np.stack([np.bincount(images, first), ones, np.bincount(images, second), ones])
+        permutation.append(swap_test(sums, seed=pair, swaps=999))
+        fails = generator.random((2, images.size)) < 0.2
+        clustered.append(mcnemar_clustered(fails[1].astype(int) - fails[0], images))
+    return {"permutation": np.array(permutation), "clustered McNemar": np.array(clustered)}
+
+
+def main() -> None:
+    """Print one JSON line per study."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pairs", type=int, default=2000)
+    pairs = parser.parse_args().pairs
+    for name, gate, n_images, models in (
+        ("no change, no drop allowed", ZERO, 50, 1),
+        ("no change, no drop allowed, 3 models", ZERO, 50, 3),
+        ("no change, usual allowances", USUAL, 200, 1),
+    ):
+        started = time.perf_counter()
+        share = false_alarms(pairs if models == 1 else pairs // 2, n_images, gate, models)
+        show(name, images=n_images, false_alarms=share, stated=0.05, seconds=time.perf_counter() - started)
+    for n_images, allowed, rules in ((50, 0.0, 1), (200, 0.02, 1), (200, 0.02, 6)):
+        started = time.perf_counter()
+        promised, found = power(pairs // 2, n_images, allowed, rules)
+        show(
+            "power at the planned size",
+            images=n_images,
+            max_drop=allowed,
+            tests=rules,
+            drop_beyond=promised,
+            power=found,
+            promised=0.8,
+            seconds=time.perf_counter() - started,
+        )
+    for n_images in (30, 200):
+        for name, values in p_values(pairs, n_images).items():
+            below = {str(level): float((values <= level).mean()) for level in (0.01, 0.05, 0.1, 0.5)}
+            uniform = float(stats.kstest(values, "uniform").pvalue)
+            show(f"p-values, {name}", images=n_images, share_below=below, kolmogorov_smirnov_p=uniform)
+
+
+def show(study: str, **figures: Any) -> None:
+    """Print one study's figures."""
+    rounded = {
+        name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()
+    }
+    print(json.dumps({"study": study, **rounded}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
