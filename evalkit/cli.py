@@ -98,11 +98,22 @@ def plan(config: str, as_json: bool) -> None:
     "--out", type=click.Path(path_type=Path), help="Write here instead, referring to the same answers."
 )
 @click.option("--engine", type=ENGINES, default="local", show_default=True, help="Where scoring runs.")
-def score(run_path: str, protocol: str | None, out: Path | None, engine: Any, **decode: Any) -> None:
+@click.option(
+    "--sensitivity", is_flag=True, help="Only show gIoU under each decoding convention; writes nothing."
+)
+def score(
+    run_path: str, protocol: str | None, out: Path | None, engine: Any, sensitivity: bool, **decode: Any
+) -> None:
     """Re-score the stored answers of RUN, with other settings where given; calls nothing.
 
     Updates RUN, or writes a new folder with --out that refers to the same answers.
     """
+    if sensitivity:
+        from evalkit.sensitivity import sensitivity as measure
+        from evalkit.sensitivity import sensitivity_table
+
+        click.echo(sensitivity_table(measure(run_path, engine=engine)))
+        return
     from evalkit.commands import score_command
 
     score_command(run_path, decode=decode, protocol=protocol, out=out, engine=engine)
@@ -149,6 +160,18 @@ def decode(
         decode=decode,
         as_json=as_json,
     )
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("--split", help="Another split than the card's own.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples with a target.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def ceiling(dataset: str, split: str | None, limit: int | None, as_json: bool) -> None:
+    """Measure the best IoU each wire format can carry on DATASET (a card): no model, no calls."""
+    from evalkit.ceiling import ceiling_command
+
+    ceiling_command(dataset, split=split, limit=limit, as_json=as_json)
 
 
 @main.command()
