@@ -41,8 +41,8 @@ class Budget:
     async def reserve(self, usd: float) -> None:
         """Set ``usd`` aside, waiting for what is in flight where needed. Raises ``StopModel`` at the end."""
         async with self._settled:
-            await self._settled.wait_for(lambda: self._fits(usd) or self.reserved_usd <= 0)
-            if not self._fits(usd):
+            await self._settled.wait_for(lambda: self.fits(usd) or self.reserved_usd <= 0)
+            if not self.fits(usd):
                 raise StopModel(
                     f"the budget is used up: {self.spent_usd:.4f} of limits.budget_usd {self.limit_usd:g} USD are "
                     f"spent and the next answer may cost {usd:.4f}. Raise it and run the same command again"
@@ -58,7 +58,8 @@ class Budget:
             self.spent_usd += cost_usd
             self._settled.notify_all()
 
-    def _fits(self, usd: float) -> bool:
+    def fits(self, usd: float) -> bool:
+        """Tell whether ``usd`` more can be set aside at once."""
         return self.spent_usd + self.reserved_usd + usd <= self.limit_usd
 
 
@@ -80,7 +81,8 @@ class Purse:
 
     async def settle(self, reserved_usd: float, response: Response | None) -> None:
         """Count what the request cost; an answer that reports no usage costs all that was set aside."""
-        cost = 0.0 if response is None else self.price.cost_usd(response.usage)
+        today = dt.datetime.now(dt.UTC).date()
+        cost = 0.0 if response is None else cost_usd(self.entry, response, today)
         cost = reserved_usd if cost is None else cost
         self.dearest_usd = max(self.dearest_usd, cost)
         await self.budget.settle(reserved_usd, cost)
@@ -153,5 +155,5 @@ def spent_usd(run: RunConfig, ledger: Ledger) -> float:
         if row.status != "answered" or entry is None:
             continue
         day = dt.datetime.fromtimestamp(row.started_at, dt.UTC).date()
-        total += cost_usd(entry, read_body(entry.provider, row.body or "").usage, day) or 0.0
+        total += cost_usd(entry, read_body(entry.provider, row.body or ""), day) or 0.0
     return total

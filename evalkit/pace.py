@@ -52,12 +52,12 @@ class Attempt:
     """One request that was sent: ``number`` from 1, times in seconds, and what came of it.
 
     ``kind``: ``answered``, ``rate_limited``, ``retry``, ``gave_up`` or ``stopped``. ``body`` is the
-    raw answer or error body. ``latency_s`` excludes every wait of our own.
+    raw answer or error body. ``latency_s`` excludes every wait of our own, None in a batch job.
     """
 
     number: int
     started_at: float
-    latency_s: float
+    latency_s: float | None
     kind: str
     response: Response | None = None
     http_status: int | None = None

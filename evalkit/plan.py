@@ -122,7 +122,7 @@ def _model_plan(entry: Any, config: RunConfig, samples: Sequence[Sample], day: d
 
     requests = len(samples) * config.trials if entry.provider != "predictions" else 0
     image, text, output = _tokens(entry, config, samples)
-    price = find_price(entry, day)
+    price = find_price(entry, day, in_batch=entry.provider == "gemini-batch")
     usage = Usage(image + text, output, 0)
     usd = None if price is None else price.tokens_usd(usage) + requests * price.image_usd
     return ModelPlan(

@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evalkit.models.bodies import is_batch_line
 from evalkit.models.known import short_id
-from evalkit.types import Usage
+from evalkit.types import Response, Usage
 
 PRICES_FILE = Path(__file__).parent / "data" / "prices.yaml"
 
@@ -76,10 +77,10 @@ def _dated(row: dict[str, Any]) -> DatedPrice:
     return DatedPrice(row.get("from"), row.get("to"), price)
 
 
-def find_price(entry: Any, day: dt.date) -> Price | None:
+def find_price(entry: Any, day: dt.date, *, in_batch: bool = False) -> Price | None:
     """Return the price of a model entry on ``day``: its own ``price:``, else the table's; None = unpriced.
 
-    Batch calls cost half of a table price; a ``price:`` of the config is taken as it is.
+    ``in_batch``: half of a table price; a ``price:`` of the config is taken as it is.
     """
     if entry.price is not None:
         return Price(
@@ -92,7 +93,7 @@ def find_price(entry: Any, day: dt.date) -> Price | None:
         return Price(0.0, 0.0, source="asks nothing that is billed")
     rows = price_table().get(short_id(entry.model), ())
     listed = next((row.price for row in rows if row.holds(day)), None)
-    if listed is None or entry.provider != "gemini-batch":
+    if listed is None or not in_batch:
         return listed
     return Price(
         listed.input_usd_per_million * BATCH_SHARE,
@@ -101,7 +102,8 @@ def find_price(entry: Any, day: dt.date) -> Price | None:
     )
 
 
-def cost_usd(entry: Any, usage: Usage, day: dt.date) -> float | None:
-    """Return what an answer with ``usage`` costs on ``day``; None where the model is unpriced."""
-    price = find_price(entry, day)
-    return None if price is None else price.cost_usd(usage)
+def cost_usd(entry: Any, response: Response, day: dt.date) -> float | None:
+    """Return what an answer given on ``day`` cost; None where the model is unpriced or no usage was told."""
+    in_batch = entry.provider == "gemini-batch" and is_batch_line(response.body)
+    price = find_price(entry, day, in_batch=in_batch)
+    return None if price is None else price.cost_usd(response.usage)

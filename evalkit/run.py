@@ -23,6 +23,7 @@ from evalkit.ledger import AttemptRow, Key, Ledger
 from evalkit.manifest import finished_manifest, new_manifest, resumed_manifest
 from evalkit.models import limits_of, open_models
 from evalkit.models.base import Model, Question
+from evalkit.models.batch import GeminiBatch
 from evalkit.models.known import was_routed
 from evalkit.pace import Attempt, Pace, ask_with_retries
 from evalkit.prepare import RunPlan
@@ -161,6 +162,8 @@ class Asking:
         total = len(self.plan.samples) * self.plan.config.trials
         pending = sum(self._key(*pair) not in answered for pair in self._pairs())
         self.progress.expect(self.model.name, total, total - pending)
+        if isinstance(self.model, GeminiBatch) and pending:
+            answered = answered | await self._ask_in_batches(self.model, answered)
         questions = (pair for pair in self._pairs() if self._key(*pair) not in answered)
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self.limits.concurrency, pending)):
@@ -179,24 +182,54 @@ class Asking:
                 return
             await self._ask(sample, trial)
 
-    async def _ask(self, sample: Sample, trial: int) -> None:
-        """Ask one question to its end: an answer, a data error or a system error, all in the ledger."""
-        key = self._key(sample, trial)
+    async def _ask_in_batches(self, model: GeminiBatch, answered: set[Key]) -> set[Key]:
+        """Ask in jobs of the Batch API; return the keys that need not be asked live any more."""
+        settled: set[Key] = set()
+
+        async def load(sample: Sample, trial: int) -> Question | None:
+            question = await self._question(sample, trial)
+            if question is None:
+                settled.add(self._key(sample, trial))
+            return question
+
+        def record(sample: Sample, trial: int, image_sha256: str | None, attempt: Attempt) -> None:
+            key = self._key(sample, trial)
+            self.ledger.add(_row(key, attempt, image_sha256))
+            if attempt.response is not None:
+                settled.add(key)
+                self._show(sample, attempt.response)
+
+        pairs = [pair for pair in self._pairs() if self._key(*pair) not in answered]
+        try:
+            await model.ask_all(pairs, load, record, note=self.progress.note, purse=self.purse)
+        except StopModel as stop:
+            self._halt(str(stop))
+        except SystemFault as fault:
+            self.progress.note(f"{self.model.name}: batch jobs are not possible, asking live: {fault}")
+        return settled
+
+    async def _question(self, sample: Sample, trial: int) -> Question | None:
+        """Return the question with its image read, None (and a row) where the image is at fault."""
         try:
             image = await self.images.read(sample) if self.model.needs_image else None
         except DataError as error:
-            self.ledger.add(
-                AttemptRow(key, 1, "data_error", dt.datetime.now(dt.UTC).timestamp(), error=str(error))
-            )
+            now = dt.datetime.now(dt.UTC).timestamp()
+            self.ledger.add(AttemptRow(self._key(sample, trial), 1, "data_error", now, error=str(error)))
             self.progress.add(self.model.name, "data_error")
+            return None
+        return Question(sample, self.model.prompt_for(sample), image, trial, self.plan.config.seed + trial)
+
+    async def _ask(self, sample: Sample, trial: int) -> None:
+        """Ask one question to its end: an answer, a data error or a system error, all in the ledger."""
+        question = await self._question(sample, trial)
+        if question is None:
             return
+        key = self._key(sample, trial)
+        image_sha256 = None if question.image is None else question.image.sha256
 
         def record(attempt: Attempt) -> None:
-            self.ledger.add(_row(key, attempt, image))
+            self.ledger.add(_row(key, attempt, image_sha256))
 
-        question = Question(
-            sample, self.model.prompt_for(sample), image, trial, self.plan.config.seed + trial
-        )
         try:
             response = await ask_with_retries(self.model, question, self.pace, record, purse=self.purse)
         except StopModel as stop:
@@ -216,7 +249,7 @@ class Asking:
         decoded = decode_response(response, sample, self.view.asked, self.plan.config.decode.settings())
         kind = decoded.failure or (None if decoded.outcome in ("decoded", "no_target") else decoded.outcome)
         today = dt.datetime.now(dt.UTC).date()
-        self.progress.add(self.model.name, kind, cost_usd(self.entry, response.usage, today))
+        self.progress.add(self.model.name, kind, cost_usd(self.entry, response, today))
         self._tell_routing(response)
 
     def _tell_routing(self, response: Response) -> None:
@@ -230,7 +263,7 @@ class Asking:
             )
 
 
-def _row(key: Key, attempt: Attempt, image: ImageBytes | None) -> AttemptRow:
+def _row(key: Key, attempt: Attempt, image_sha256: str | None) -> AttemptRow:
     return AttemptRow(
         key,
         attempt.number,
@@ -239,7 +272,7 @@ def _row(key: Key, attempt: Attempt, image: ImageBytes | None) -> AttemptRow:
         attempt.latency_s,
         attempt.http_status,
         attempt.error,
-        None if image is None else image.sha256,
+        image_sha256,
         attempt.body,
     )
 

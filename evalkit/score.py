@@ -239,7 +239,7 @@ def _billing_columns(response: Response, model: ModelView, state: KeyState) -> d
         "input_tokens": response.usage.input_tokens,
         "output_tokens": response.usage.output_tokens,
         "thought_tokens": response.usage.thought_tokens,
-        "cost_usd": cost_usd(model.config, response.usage, asked_on),
+        "cost_usd": cost_usd(model.config, response, asked_on),
         "model_version": response.model_version,
         "finish_reason": response.finish_reason,
     }

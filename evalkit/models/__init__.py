@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.models.bodies import read_gemini_body, read_text_body, read_vertex_body
+from evalkit.models.bodies import read_batch_body, read_gemini_body, read_text_body, read_vertex_body
 from evalkit.prompts import find_prompt
 from evalkit.types import AskedFormat, Response, Sample
 
@@ -42,6 +42,13 @@ def _open_gemini(entry: Any, opening: Opening) -> Model:
 
     prompt = find_prompt(entry.prompt, opening.run.prompts)
     return open_gemini(entry, prompt, directory=opening.directory, state=opening.state)
+
+
+def _open_batch(entry: Any, opening: Opening) -> Model:
+    from evalkit.models.batch import open_batch
+
+    prompt = find_prompt(entry.prompt, opening.run.prompts)
+    return open_batch(entry, prompt, directory=opening.directory, state=opening.state)
 
 
 def _open_simulated(entry: Any, opening: Opening) -> Model:
@@ -74,7 +81,7 @@ def _open_predictions(entry: Any, opening: Opening) -> Model:
 
 PROVIDERS: dict[str, Callable[[Any, Opening], Model]] = {
     "gemini": _open_gemini,
-    "gemini-batch": _open_gemini,
+    "gemini-batch": _open_batch,
     "vertex-segmentation": _open_vertex_segmentation,
     "predictions": _open_predictions,
     "python": _open_python,
@@ -83,7 +90,7 @@ PROVIDERS: dict[str, Callable[[Any, Opening], Model]] = {
 
 READERS: dict[str, Callable[[str], Response]] = {
     "gemini": read_gemini_body,
-    "gemini-batch": read_gemini_body,
+    "gemini-batch": read_batch_body,
     "vertex-segmentation": read_vertex_body,
     "predictions": read_text_body,
     "python": read_text_body,
@@ -130,6 +137,10 @@ def _check_gemini(entry: Any, run: RunConfig) -> None:
 
     find_prompt(entry.prompt, run.prompts)
     require_access(entry.name, entry.base_url, vertexai=entry.vertexai)
+    if entry.provider == "gemini-batch":
+        from evalkit.models.batch import batch_settings
+
+        batch_settings(entry)
 
 
 def _check_vertex_segmentation(entry: Any, run: RunConfig) -> None:

@@ -46,6 +46,18 @@ def gemini_response(body: str, data: Mapping[str, Any]) -> Response:
     )
 
 
+def read_batch_body(body: str) -> Response:
+    """Return an answer of ``gemini-batch``: a job's JSONL line, or the body of a live call."""
+    data = json_object(body) or {}
+    inner = data.get("response")
+    return gemini_response(body, inner) if isinstance(inner, dict) else read_gemini_body(body)
+
+
+def is_batch_line(body: str) -> bool:
+    """Tell whether an answer came in a job (half price) and not from a live call."""
+    return isinstance((json_object(body) or {}).get("response"), dict)
+
+
 def read_text_body(body: str) -> Response:
     """Return an answer whose body is the very text to decode (``provider: python``)."""
     return Response(body=body, text=body)

@@ -34,7 +34,7 @@ from evalkit.types import AskedFormat, Response, Sample
 SampleKey = tuple[str, str]
 """(dataset, sample id)."""
 
-SHOWN_IDS = 10
+SHOWN_IDS = 50
 LOG = logging.getLogger(__name__)
 
 
