@@ -49,6 +49,7 @@ def rectangle(shape, x0, y0, x1, y1):
     return mask
 
 
+@settings(deadline=None)
 @given(MASK_TRIPLES)
 def test_counts_equal_full_array_counts(triple):
     """Counting inside crops equals counting full arrays, ignored pixels left out of both."""
@@ -113,6 +114,7 @@ def test_boundary_of_solid_shapes_at_photograph_size():
 BOX = st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(1, 30), st.integers(1, 30))
 
 
+@settings(deadline=None)
 @given(BOX, BOX)
 def test_box_iou_equals_coco(a, b):
     """Box IoU of xyxy pixels is pycocotools' of xywh."""
