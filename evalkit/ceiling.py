@@ -94,8 +94,8 @@ def _outline(part_hw: BoolMask, points: int) -> list[list[int]]:
 
     height_px, width_px = part_hw.shape
     solid = np.pad(ndimage.binary_fill_holes(part_hw), 1).astype(np.float32)
-    contours: list[NDArray[np.float64]] = find_contours(solid, 0.5)
-    traced = max(contours, key=len)[:-1]
+    trace: Callable[..., list[NDArray[np.float64]]] = find_contours
+    traced = max(trace(solid, 0.5), key=len)[:-1]
     # find_contours counts from pixel centres, of an image that was padded by one.
     centred = traced - 0.5
     kept = simplify(centred[:, ::-1], points)
