@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalkit.references import Reference
 from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
 from evalkit.report.changes import Change
 from evalkit.report.data import ReportData, RunSource
+from evalkit.report.evaluators import Evaluator, evaluator, published
 from evalkit.report.figures import Drawn, draw_figures, precision_curve
 from evalkit.report.numbers import NOTHING, Cell
+from evalkit.report.past import Past, past_runs
 from evalkit.report.repeats import Repeat, repeats
-from evalkit.report.tables import Column, Row, Table, headline_table, tag_table
+from evalkit.report.tables import Column, Row, Table, headline_table, stem_of, tag_table
 from evalkit.report.words import Verdict, verdict
 
 ERRORS_SHOWN = 12
@@ -39,6 +42,9 @@ class DatasetView:
     tags: Table | None
     figures: dict[str, Drawn]
     trials: list[Repeat]
+    evaluator: Evaluator | None
+    published: tuple[Reference, ...]
+    past: Past | None
     tables: list[Table]
 
 
@@ -49,7 +55,9 @@ def dataset_view(
     rows = data.rows(dataset)
     headline, tags = headline_table(data, dataset), tag_table(data, dataset)
     outcomes, formats = outcome_bars(data, dataset), format_bars(data, dataset)
-    curve = precision_table(data, dataset)
+    curve, own = precision_table(data, dataset), evaluator(data, dataset)
+    past = past_runs(data, dataset)
+    extra = [part.table for part in (own, past) if part is not None]
     return DatasetView(
         name=dataset,
         n=rows["sample_id"].nunique(),
@@ -63,9 +71,12 @@ def dataset_view(
         format_legend=legend(formats),
         errors=_errors(data, dataset),
         tags=tags,
-        figures=draw_figures(data, dataset, figures),
+        figures=draw_figures(data, dataset, figures, past),
         trials=repeats(data, dataset),
-        tables=[table for table in (headline, tags, curve) if table is not None],
+        evaluator=own,
+        published=published(data, dataset),
+        past=past,
+        tables=[table for table in (headline, tags, curve, *extra) if table is not None],
     )
 
 
@@ -110,7 +121,7 @@ def precision_table(data: ReportData, dataset: str) -> Table | None:
         )
         for place, threshold in enumerate(thresholds)
     )
-    stem = "precision-at-iou" if len(data.datasets) == 1 else f"{dataset}-precision-at-iou"
+    stem = stem_of(data, dataset, "precision-at-iou")
     return Table(stem, f"Precision at every IoU threshold on {dataset}", "IoU", columns, rows)
 
 

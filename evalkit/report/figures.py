@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from evalkit.report.past import Past
+
 INK = "#1d1c1a"
 MUTED = "#767168"
 GRID = "#dcd8cf"
@@ -58,7 +60,7 @@ class Drawn:
     svg: str
 
 
-def draw_figures(data: ReportData, dataset: str, folder: Path) -> dict[str, Drawn]:
+def draw_figures(data: ReportData, dataset: str, folder: Path, past: Past | None = None) -> dict[str, Drawn]:
     """Draw and save every figure of one dataset that has data; keys are the figures' kinds."""
     import matplotlib as mpl
 
@@ -85,6 +87,11 @@ def draw_figures(data: ReportData, dataset: str, folder: Path) -> dict[str, Draw
                 "Quality against latency",
                 "gIoU with its 95 % interval against the median latency in seconds.",
                 scatter_figure(data, dataset, _median_latency, "median latency, seconds"),
+            ),
+            "history": (
+                "Earlier runs",
+                "gIoU with its 95 % interval in every run of this config that lies beside this one.",
+                None if past is None else history_figure(data, past),
             ),
         }
         made = {}
@@ -113,9 +120,11 @@ def inline_svg(text: str, stem: str) -> str:
     """
     body = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    width_pt = re.search(r'<svg[^>]*? width="([0-9.]+)pt"', body)
+    natural = "" if width_pt is None else f' style="max-width:{float(width_pt[1]) * 1.3:.0f}px"'
     body = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", body, count=1)
     body = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", body, count=1)
-    body = body.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
+    body = body.replace("<svg", f'<svg aria-hidden="true" focusable="false"{natural}', 1)
     body = re.sub(r'\bid="', f'id="{stem}-', body)
     body = re.sub(r'(xlink:href=")#', rf"\1#{stem}-", body)
     body = re.sub(r"url\(#", f"url(#{stem}-", body)
@@ -178,10 +187,10 @@ def iou_figure(data: ReportData, dataset: str) -> Figure | None:
             weights=share[~failed],
             color=model.colour,
         )
-        axes.bar(-0.075, failed.mean(), width=0.05, color=MUTED)
+        axes.bar(-0.13, failed.mean(), width=0.06, color=MUTED)
         axes.set_title(model.label, loc="left", fontsize=10, color=INK)
         axes.yaxis.set_major_formatter(_percent)
-        axes.set_xticks([-0.075, 0, 0.5, 1], ["✕", "0", "0.5", "1"])
+        axes.set_xticks([-0.13, 0, 0.5, 1], ["✕", "0", "0.5", "1"])
         axes.grid(axis="y")
         axes.set_axisbelow(True)
     for axes in grid[len(shown) :]:
@@ -274,6 +283,28 @@ def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[float, floa
             horizontalalignment=side,
             fontsize=9,
         )
+
+
+def history_figure(data: ReportData, past: Past) -> Figure:
+    """Return gIoU of each model over the runs, oldest first, with whiskers."""
+    figure, axes = _blank(8.4, 2.8)
+    for number, model in enumerate(data.models):
+        places = [
+            place for place, row in enumerate(past.table.rows) if row.cells[model.label].value is not None
+        ]
+        cells = [past.table.rows[place].cells[model.label] for place in places]
+        shift = 0.06 * (number - (len(data.models) - 1) / 2)
+        x = [place + shift for place in places]
+        axes.plot(
+            x, [c.value or 0.0 for c in cells], color=model.colour, marker=MARKERS[number % len(MARKERS)]
+        )
+        for at, found in zip(x, cells, strict=True):
+            if found.low is not None and found.high is not None:
+                axes.plot([at, at], [found.low, found.high], color=model.colour, linewidth=1, alpha=0.7)
+    axes.set_xticks(range(len(past.table.rows)), [row.label[:10] for row in past.table.rows], rotation=30)
+    axes.set_ylabel("gIoU")
+    axes.grid(axis="y")
+    return figure
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -77,7 +77,7 @@ def headline_table(data: ReportData, dataset: str) -> Table:
     columns = tuple(
         column for column in HEADLINE if any(row.cells[column.key].text != NOTHING for row in rows)
     )
-    return Table(_stem(data, dataset, "headline"), f"Models on {dataset}", "Model", columns, tuple(rows))
+    return Table(stem_of(data, dataset, "headline"), f"Models on {dataset}", "Model", columns, tuple(rows))
 
 
 def _headline_cells(result: Mapping[str, Any]) -> dict[str, Cell]:
@@ -145,10 +145,11 @@ def tag_table(data: ReportData, dataset: str) -> Table | None:
         Row(value, cells, frozenset() if winner is None else frozenset({winner}), tag, note)
         for (value, cells, tag, note), winner in zip(drafts, winners, strict=True)
     )
-    return Table(_stem(data, dataset, "tags"), f"gIoU by tag on {dataset}", "Tag", columns, rows)
+    return Table(stem_of(data, dataset, "tags"), f"gIoU by tag on {dataset}", "Tag", columns, rows)
 
 
-def _stem(data: ReportData, dataset: str, kind: str) -> str:
+def stem_of(data: ReportData, dataset: str, kind: str) -> str:
+    """Return the file name of a table: its kind, with the dataset where the report has several."""
     return kind if len(data.datasets) == 1 else f"{dataset}-{kind}"
 
 

@@ -87,7 +87,9 @@ def answer_text(model, number, sample):
     return png_answer(disc(120 - 9 * number, 60, 20))
 
 
-def make_run(folder, name="shapes-run", *, shift=0, simulated=False, status="complete", trials=1):
+def make_run(
+    folder, name="shapes-run", *, shift=0, simulated=False, status="complete", trials=1, protocol=None
+):
     """Write a scored run folder; ``shift`` moves the good model's discs, so that runs differ."""
     pictures = folder.parent / f"{folder.name}-pictures"
     pictures.mkdir(parents=True)
@@ -101,7 +103,7 @@ def make_run(folder, name="shapes-run", *, shift=0, simulated=False, status="com
         "name": name,
         "seed": 1,
         "trials": trials,
-        "datasets": [{"name": "shapes", "format": "jsonl", "path": "x"}],
+        "datasets": [{"name": "shapes", "format": "jsonl", "path": "x", "protocol": protocol}],
     }
     config = RunConfig.model_validate(raw | {"models": models})
     write_samples(folder / SAMPLES, samples)

@@ -1,0 +1,59 @@
+"""Numbers as a dataset's own evaluator counts them, and published ones that may stand beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.errors import EvalkitError
+from evalkit.references import Reference, references_for_dataset
+from evalkit.report.data import ReportData
+from evalkit.report.numbers import cell
+from evalkit.report.tables import Column, Row, Table, stem_of
+
+HELD_AGAINST = ("giou", "ciou", "cgf1", "n_acc", "box_accuracy_0.5")
+"""Metrics that published numbers are looked up for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """The named protocol of one dataset and its numbers per model."""
+
+    protocol: str
+    table: Table
+
+
+def evaluator(data: ReportData, dataset: str) -> Evaluator | None:
+    """Return the numbers of a dataset's protocol, None under ``default``."""
+    found = {
+        model.label: result["protocol"]
+        for model in data.models
+        if (result := data.result(dataset, model.label)) is not None and result.get("protocol")
+    }
+    if not found:
+        return None
+    name = str(next(iter(found.values()))["name"])
+    keys = list(dict.fromkeys(key for numbers in found.values() for key in numbers if key != "name"))
+    columns = tuple(Column(key, key.replace("_", " "), f"as {name} computes it") for key in keys)
+    rows = tuple(
+        Row(label, {key: cell(numbers.get(key), "ratio") for key in keys}) for label, numbers in found.items()
+    )
+    table = Table(stem_of(data, dataset, "evaluator"), f"{name} on {dataset}", "Model", columns, rows)
+    return Evaluator(name, table)
+
+
+def published(data: ReportData, dataset: str) -> tuple[Reference, ...]:
+    """Return published numbers on the same dataset, split and ground truth, the highest first per metric."""
+    from evalkit.loaders import resolve_dataset
+
+    config = data.runs[0].folder.config()
+    entry = next((entry for entry in config.datasets if entry.name == dataset), None)
+    if entry is None:
+        return ()
+    try:
+        resolved = resolve_dataset(entry, Path(config.directory))
+    except EvalkitError:
+        return ()  # the card is not on this machine: a report needs the run's folder alone
+    return tuple(
+        reference for metric in HELD_AGAINST for reference in references_for_dataset(resolved, metric)
+    )

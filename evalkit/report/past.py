@@ -1,0 +1,79 @@
+"""Earlier runs of the same config that lie beside this one, from their summaries alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import DataError
+from evalkit.report.data import ReportData
+from evalkit.report.numbers import NOTHING, Cell, cell
+from evalkit.report.tables import Column, Row, Table, stem_of
+from evalkit.store import MANIFEST, SUMMARY, RunFolder
+
+RUNS_SHOWN = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """gIoU of every model in the last runs, oldest first, this one included."""
+
+    table: Table
+
+
+def past_runs(data: ReportData, dataset: str) -> Past | None:
+    """Return the runs of one config over time; None for several runs at once, or without an earlier one.
+
+    Runs count as the same config where the manifest's ``name`` is equal and both or neither are
+    simulated. Copies that were re-scored are left out.
+    """
+    if len(data.runs) > 1:
+        return None
+    own = data.runs[0]
+    found = [(own.manifest, own.summary)]
+    for path in sorted(own.folder.path.resolve().parent.glob(f"*/{MANIFEST}")):
+        other = _read(path.parent)
+        if other is not None and path.parent != own.folder.path.resolve() and _same(other[0], own.manifest):
+            found.append(other)
+    found.sort(key=lambda pair: str(pair[0].get("started_at")))
+    labels = [model.label for model in data.models]
+    rows = [
+        row for manifest, summary in found[-RUNS_SHOWN:] if (row := _row(manifest, summary, dataset, labels))
+    ]
+    if len(rows) < 2:
+        return None
+    columns = tuple(Column(label, label, "gIoU", "up") for label in labels)
+    caption = f"gIoU on {dataset} over time"
+    return Past(Table(stem_of(data, dataset, "history"), caption, "Started", columns, tuple(rows)))
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Return manifest and summary of a neighbouring folder, None where they cannot be read."""
+    if not (path / SUMMARY).is_file():
+        return None
+    try:
+        folder = RunFolder(path)
+        return folder.manifest, folder.summary()
+    except DataError:
+        return None  # a neighbour's damage is not this report's; `evalkit history` names it
+
+
+def _same(other: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    if other.get("ledger") or own.get("ledger"):
+        return False
+    return (other.get("name"), bool(other.get("simulated"))) == (own.get("name"), bool(own.get("simulated")))
+
+
+def _row(
+    manifest: Mapping[str, Any], summary: Mapping[str, Any], dataset: str, labels: list[str]
+) -> Row | None:
+    cells = {label: Cell(NOTHING) for label in labels}
+    for result in summary["results"]:
+        if (result["dataset"], result["slice"]) == (dataset, "all") and result["model"] in cells:
+            cells[result["model"]] = cell(result["giou"], "ratio")
+    if all(found.value is None for found in cells.values()):
+        return None
+    when = str(manifest.get("started_at") or NOTHING)[:16].replace("T", " ")
+    return Row(when, cells, note="" if summary.get("status") == "complete" else "partial")
