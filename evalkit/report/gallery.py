@@ -134,7 +134,7 @@ def zoom_style(drawing: Drawing, label: str) -> str:
 
 
 def _spreads(rows: Any) -> dict[SampleKey, float]:
-    answered = rows[rows["outcome"].isin(SCORED)]
+    answered = rows[rows["outcome"].isin(SCORED) & rows["iou"].notna()]
     groups = answered.groupby(["dataset", "sample_id"], sort=False)["iou"]
     spreads: dict[SampleKey, float] = groups.agg(lambda values: disagreement(list(values))).to_dict()
     return spreads
@@ -143,6 +143,7 @@ def _spreads(rows: Any) -> dict[SampleKey, float]:
 def _changes(data: ReportData) -> dict[tuple[str, str, str], float]:
     """Return IoU minus that of the model of the same name in the first run, per answer."""
     rows = data.scores[(data.scores["trial"] == 0) & data.scores["outcome"].isin(SCORED)]
+    rows = rows[rows["iou"].notna()]  # an answer of boxes alone has none
     by_label = {model.label: model for model in data.models}
     before: dict[tuple[str, str, str], float] = {}
     changes: dict[tuple[str, str, str], float] = {}
