@@ -29,6 +29,10 @@ FEW_CLUSTERS = 10
 """Below this many images, or images that differ from the most common value, a bootstrap has too few
 distinct draws to hold its level (benchmarks/coverage.py): formulas with a design effect take over."""
 
+CLUSTERS_FOR_PIVOTS = 30
+"""Below this many images a studentised bootstrap may say anything: one image that dominates gives draws
+whose error is near zero. Percentiles stay within the data and are taken instead."""
+
 CACHED_CELLS = 60_000_000
 """Draw tables up to this many bytes are kept, so that metrics asked one by one still share them."""
 
@@ -96,9 +100,11 @@ def ratio_estimates(
 
     A slice is the same rows with zeros outside it. ``shares``: per metric, whether it lies in 0..1
     by definition (a rate, an IoU) and not by chance (a latency below one second); where not
-    given, every metric whose numerators all lie between 0 and their denominators. Usually the studentised bootstrap over clusters,
-    whose error in each draw is the linearised one (Cochran 1977, section 6.3). Where fewer than
-    ``FEW_CLUSTERS`` clusters differ from the most common value: the Wilson score interval with a
+    given, every metric whose numerators all lie between 0 and their denominators.
+
+    From ``CLUSTERS_FOR_PIVOTS`` clusters on the studentised bootstrap, whose error in each draw is the
+    linearised one (Cochran 1977, Sampling Techniques, section 6.3); below, percentiles widened
+    for few clusters. Where fewer than ``FEW_CLUSTERS`` clusters differ from the most common value: the Wilson score interval with a
     design effect for shares and other numbers within 0..1, Student's t for the rest. None where
     the denominators of a metric sum to 0.
     """
@@ -125,7 +131,7 @@ def ratio_estimates(
             made.append(None)
         elif kind == "bootstrap" and moments is not None:
             first = 5 * drawn.index(m)
-            made.append(_studentised(sums[m], moments[first : first + 5], most[m]))
+            made.append(_bootstrapped(sums[m], moments[first : first + 5], most[m]))
         else:
             made.append(_few_clusters_ratio(below[m], sums[m], most[m]))
     return made
@@ -164,11 +170,13 @@ def _ratio_error(totals: Floats, n_clusters: int) -> tuple[Floats, Floats]:
     return ratio, error
 
 
-def _studentised(sums: Floats, moments: Floats, most: float) -> Estimate:
-    """Return the studentised estimate of a ratio from its drawn ``moments``, shape (5, draws)."""
+def _bootstrapped(sums: Floats, moments: Floats, most: float) -> Estimate:
+    """Return the bootstrap estimate of a ratio from its drawn ``moments``, shape (5, draws)."""
     n_clusters = int((sums[1] != 0).sum())
     value, error = _ratio_error(_ratio_columns(sums).sum(axis=1), n_clusters)
     drawn, drawn_error = _ratio_error(moments, n_clusters)
+    if n_clusters < CLUSTERS_FOR_PIVOTS:
+        return Percentile(float(value), np.sort(drawn[np.isfinite(drawn)]), n_clusters)
     usable = np.isfinite(drawn) & (drawn_error > 1e-9 * float(error))
     pivots = np.sort((drawn[usable] - value) / drawn_error[usable])
     least = 0.0 if (sums[0] >= 0).all() else -np.inf

@@ -241,10 +241,21 @@ def test_interval_of_a_share_holds_its_value_and_its_range(rows: list[tuple[floa
     assert interval.value - 1e-12 <= interval.high <= 1
 
 
-def test_enough_images_use_the_bootstrap() -> None:
-    """The studentised bootstrap is the rule, formulas the exception."""
-    values, ones, images = clustered(30)
-    assert isinstance(ratio_estimates(values, ones, images, seed=0)[0], Studentised)
+@pytest.mark.parametrize(("n_images", "kind"), [(30, Studentised), (29, Percentile), (9, Wilson)])
+def test_the_number_of_images_decides_the_method(n_images: int, kind: type) -> None:
+    """Studentised from 30 images, percentiles from 10, a formula with a design effect below."""
+    values, ones, images = clustered(n_images)
+    assert isinstance(ratio_estimates(values, ones, images, seed=0)[0], kind)
+
+
+def test_one_dominating_image_leaves_a_usable_interval() -> None:
+    """Where one of twelve images holds most of the area, cIoU's interval does not become 0..1."""
+    generator = np.random.default_rng(1)
+    union = np.append(generator.uniform(1, 3, 11), 40.0)
+    overlap = union * np.append(generator.uniform(0.6, 0.9, 11), 0.2)
+    interval = ratio_interval(overlap, union, np.arange(12), seed=0)
+    assert interval is not None
+    assert 0.1 < interval.low < interval.value < interval.high < 0.95
 
 
 def test_a_latency_below_one_second_is_not_a_share() -> None:
