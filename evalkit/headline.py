@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-COLUMNS = (
-    "model", "dataset", "n", "gIoU", "cIoU", "P@0.5", "format fail", "strict fail", "not run", "p50 s", "tokens", "USD",
-)  # fmt: skip
+MASK_COLUMNS = ("gIoU", "cIoU", "P@0.5")
+BOX_COLUMNS = ("box acc@0.5", "box IoU")
+OTHER_COLUMNS = ("format fail", "strict fail", "not run", "p50 s", "tokens", "USD")
 
 
 def headline_table(summary: Mapping[str, Any]) -> str:
-    """Return the `all` rows of a summary as an aligned text table; simulated runs say so above it."""
-    rows = [_cells(result) for result in summary["results"] if result["slice"] == "all"]
-    widths = [max(len(row[i]) for row in [list(COLUMNS), *rows]) for i in range(len(COLUMNS))]
-    lines = [_line(COLUMNS, widths), _line(["-" * width for width in widths], widths)]
+    """Return the `all` rows of a summary as an aligned text table; simulated runs say so above it.
+
+    Where no answer was scored as a mask (``task: box``), the columns of boxes stand in their place.
+    """
+    results = [result for result in summary["results"] if result["slice"] == "all"]
+    boxes = all(result["giou"] is None for result in results) and any(
+        result["box_iou"] is not None for result in results
+    )
+    columns = ("model", "dataset", "n", *(BOX_COLUMNS if boxes else MASK_COLUMNS), *OTHER_COLUMNS)
+    rows = [_cells(result, boxes=boxes) for result in results]
+    widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]
+    lines = [_line(columns, widths), _line(["-" * width for width in widths], widths)]
     lines += [_line(row, widths) for row in rows]
     if summary["simulated"]:
         lines.insert(0, "SIMULATED ANSWERS: these numbers say nothing about any real model.\n")
@@ -23,17 +31,20 @@ def headline_table(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cells(result: Mapping[str, Any]) -> list[str]:
+def _cells(result: Mapping[str, Any], *, boxes: bool) -> list[str]:
     latency = result["latency_s"] or {}
     tokens = result["tokens"] or {}
     cost = result["cost_usd"]
+    quality = (
+        [result["box_accuracy_0.5"], result["box_iou"]]
+        if boxes
+        else [result["giou"], result["ciou"], result["precision_at"].get("0.5")]
+    )
     return [
         result["model"],
         result["dataset"],
         str(result["n"]),
-        with_interval(result["giou"]),
-        with_interval(result["ciou"]),
-        with_interval(result["precision_at"].get("0.5")),
+        *(with_interval(number) for number in quality),
         with_interval(result["format_failure_rate"]),
         with_interval(result["strict_failure_rate"]),
         str(result["n_not_run"]),
