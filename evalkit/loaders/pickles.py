@@ -11,34 +11,32 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 from typing import Any, NoReturn
 
 from evalkit.errors import DataError
-from evalkit.loaders.files import read_bytes
+from evalkit.loaders.files import collector_paused, read_bytes
 
-NO_ARGUMENT = b"(.012Nadelstu})]\x85\x86\x87\x88\x89\x94"
-FIXED = {b"J": 4, b"K": 1, b"M": 2, b"G": 8, b"h": 1, b"\x80": 1, b"\x95": 8}
-LINE = b"FILSVgp"
+SIMPLE = re.compile(
+    rb"(?:[(012Nadelstu})\]\x85-\x89\x94]"  # instructions without argument
+    rb"|[FILg][^\n]{0,64}\n|[SV][^\n]*\n|p[0-9]{1,6}\n"  # an argument up to the end of the line
+    rb"|[Khq\x80].|M..|J.{4}|G.{8}|\x95.{8})*+",  # an argument of fixed length
+    re.DOTALL,
+)
+"""A run of admitted instructions whose own form limits what they can ask for, matched without going back."""
+
 COUNTED = {b"T": 4, b"U": 1, b"X": 4, b"B": 4, b"C": 1, b"\x8a": 1, b"\x8b": 4, b"\x8c": 1, b"\x8d": 8}
-MEMO = {b"q": 1, b"r": 4, b"j": 4}
+"""Text, bytes and long numbers: the bytes of the length that precedes them."""
 
-ACTION = [0] * 256
-"""Per instruction: 0 = refused, 1 = alone, 2 = a line follows, 10 + n = n bytes, 20 + n = n bytes of length, 30 + n = a memo index of n bytes."""
-for _code in NO_ARGUMENT:
-    ACTION[_code] = 1
-for _code in LINE:
-    ACTION[_code] = 2
-for _base, _group in ((10, FIXED), (20, COUNTED), (30, MEMO)):
-    for _text, _size in _group.items():
-        ACTION[_text[0]] = _base + _size
+NUMBERS = (b"\x8a", b"\x8b")
 
 BROKEN = (pickle.UnpicklingError, ValueError, EOFError, TypeError, LookupError, AttributeError, OverflowError)
 """What the unpickler raises on instructions that do not fit each other."""
 
-STOP = ord(".")
-PUT = ord("p")
+LONG_PUT = re.compile(rb"p([0-9]{7,18})\n")
+
 LONGEST_NUMBER = 64
-"""Digits of a number in text, bytes of a binary one: no annotation file has longer ones."""
+"""Bytes of a binary number: no annotation file has longer ones."""
 
 
 def read_pickle(location: str) -> Any:
@@ -56,7 +54,8 @@ def read_pickle(location: str) -> Any:
 
 def _load(data: bytes, location: str, encoding: str) -> Any:
     try:
-        return _Plain(io.BytesIO(data), encoding=encoding).load()
+        with collector_paused():
+            return _Plain(io.BytesIO(data), encoding=encoding).load()
     except UnicodeDecodeError:
         raise
     except BROKEN as error:
@@ -72,51 +71,34 @@ class _Plain(pickle.Unpickler):
 
 def _scan(data: bytes, location: str) -> None:
     """Raise ``DataError`` at the first instruction that is not plain data, or does not fit the file."""
-    position, size, instructions = 0, len(data), 0
-    action = ACTION
-    find = data.find
+    position, size = 0, len(data)
     while position < size:
-        code = data[position]
-        what = action[code]
-        instructions += 1
-        if what == 1:
-            if code == STOP:
-                return
-            position += 1
-        elif what == 2:
-            end = find(b"\n", position)
-            if end < 0:
-                break
-            if code not in b"SV" and end - position > LONGEST_NUMBER:
-                raise _refused(location, position, f"a number of {end - position - 1} digits")
-            if code == PUT:
-                _check_memo(data[position + 1 : end], instructions, location, position)
-            position = end + 1
-        elif what > 30:
-            index = int.from_bytes(data[position + 1 : position + what - 29], "little")
-            if index > instructions:
-                raise _refused(
-                    location, position, f"a memo index of {index:,} after {instructions:,} instructions"
-                )
-            position += what - 29
-        elif what > 20:
-            width = what - 20
-            length = int.from_bytes(data[position + 1 : position + 1 + width], "little")
-            if code in b"\x8a\x8b" and length > LONGEST_NUMBER:
+        match = SIMPLE.match(data, position)
+        position = match.end() if match else position
+        code = data[position : position + 1]
+        if code == b".":
+            return
+        if code in COUNTED:
+            start = position + 1 + COUNTED[code]
+            length = int.from_bytes(data[position + 1 : start], "little")
+            if code in NUMBERS and length > LONGEST_NUMBER:
                 raise _refused(location, position, f"a number of {length:,} bytes")
-            position += 1 + width + length
-        elif what > 10:
-            position += 1 + what - 10
-        else:
-            raise _refused(location, position, f"the instruction {bytes([code])!r}, which is not plain data")
+            position = start + length
+        elif code in (b"r", b"j"):
+            _check_memo(int.from_bytes(data[position + 1 : position + 5], "little"), location, position)
+            position += 5
+        elif code == b"p" and (found := LONG_PUT.match(data, position)):
+            _check_memo(int(found[1]), location, position)
+            position = found.end()
+        elif code:
+            raise _refused(location, position, f"the instruction {code!r}, which is not plain data")
     raise _damaged(location, f"it ends after {size:,} bytes without being complete")
 
 
-def _check_memo(text: bytes, instructions: int, location: str, position: int) -> None:
-    if not text.isdigit() or int(text) > instructions:
-        raise _refused(
-            location, position, f"a memo index of {text[:20]!r} after {instructions:,} instructions"
-        )
+def _check_memo(index: int, location: str, position: int) -> None:
+    """Refuse an index beyond the number of bytes so far: the unpickler would make that much room."""
+    if index > position:
+        raise _refused(location, position, f"the memo index {index:,}, beyond anything there can be")
 
 
 def _refused(location: str, position: int, found: str) -> DataError:

@@ -209,13 +209,14 @@ def _samples_of(
         targets=count_word(len(targets)),
         source=ref.get("source"),
     )
+    photograph = ImageRef(place(folder, str(image["file_name"])))
     for sentence in ref["sentences"]:
         yield Sample(
             dataset=dataset,
             split=str(ref["split"]),
             sample_id=f"{ref['ref_id']}:{sentence['sent_id']}",
             image_id=str(ref["image_id"]),
-            image=ImageRef(place(folder, str(image["file_name"]))),
+            image=photograph,
             expression=str(sentence.get(text_key) or sentence.get("sent") or sentence.get("raw") or ""),
             truth=truth,
             tags=tags,

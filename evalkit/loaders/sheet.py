@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 4
-CELL_WIDTH_IN, CELL_HEIGHT_IN = 4.0, 3.9
+CELL_WIDTH_IN, CELL_HEIGHT_IN = 4.0, 3.6
 CAPTION_CHARACTERS = 52
-TARGET_COLOURS = ("#ff2d55", "#00e5ff", "#ffd60a", "#30d158", "#bf5af2", "#ff9f0a")
+TARGET_COLOURS = ("#00e5ff", "#ff2d55", "#ffd60a", "#30d158", "#bf5af2", "#ff9f0a")
 """Outlines of the target objects in turn; all stand out on photographs and from each other."""
 
 FALLBACK_FONTS = (
