@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import io
 import json
 import re
@@ -41,12 +40,12 @@ ReadFile = Callable[[str], bytes]
 class Asked:
     """What one request asks.
 
-    ``texts``: its text parts in order. ``image_sha256``: hex digest of the last image, None without
-    one. ``image_sizes_px``: (width, height) of every image. ``generation``: generationConfig in camelCase.
+    ``texts``: its text parts in order. ``image``: the bytes of the last image, None without one.
+    ``image_sizes_px``: (width, height) of every image. ``generation``: generationConfig in camelCase.
     """
 
     texts: tuple[str, ...]
-    image_sha256: str | None
+    image: bytes | None
     image_sizes_px: tuple[tuple[int, int], ...]
     generation: dict[str, Any]
 
@@ -99,7 +98,7 @@ def read_request(request: dict[str, Any], read_file: ReadFile) -> Asked:
     images = [data for part in parts if (data := _image_bytes(part, read_file)) is not None]
     return Asked(
         texts=tuple(part["text"] for part in parts if isinstance(part.get("text"), str)),
-        image_sha256=hashlib.sha256(images[-1]).hexdigest() if images else None,
+        image=images[-1] if images else None,
         image_sizes_px=tuple(image_size_px(data) for data in images),
         generation=request.get("generationConfig") or {},
     )

@@ -52,7 +52,7 @@ class Speaker:
         model, known = known_model(call, "generateContent")
         asked = gemini_wire.read_request(request, self.files.read_uri)
         gemini_wire.check_thinking(model, known, asked.generation)
-        entry = self.index.find(asked.texts, asked.image_sha256)
+        entry = self.index.find(asked.texts, asked.image)
         call.persona = call.persona or known.persona
         call.sample_id = entry.sample.sample_id if entry else None
         question = self._question(call, entry, asked)

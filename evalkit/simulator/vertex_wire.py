@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from typing import Any
 
@@ -49,7 +48,7 @@ def predict(speaker: Speaker, call: Call, request: dict[str, Any]) -> Spoken:
         raise bad_argument(f"A prompt is required in mode {mode}.")
     data = gemini_wire.decode_base64(image.get("bytesBase64Encoded", ""))
     gemini_wire.image_size_px(data)
-    entries = _entries(speaker, mode, prompt, hashlib.sha256(data).hexdigest())
+    entries = _entries(speaker, mode, prompt, data)
     call.sample_id = entries[0].sample.sample_id if len(entries) == 1 else None
     question = "\x1f".join((SEGMENTATION_MODEL, call.persona, mode, *(_name(entry) for entry in entries)))
     happening = speaker.meet_fault(call, question)
@@ -66,10 +65,10 @@ def predict(speaker: Speaker, call: Call, request: dict[str, Any]) -> Spoken:
     return Spoken({"predictions": kept} if kept else {}, happening, speaker.latency(rng))
 
 
-def _entries(speaker: Speaker, mode: str, prompt: str, image_sha256: str) -> list[Entry]:
+def _entries(speaker: Speaker, mode: str, prompt: str, image: bytes) -> list[Entry]:
     if mode in WHOLE_MODES:
-        return speaker.index.of_image(image_sha256)
-    entry = speaker.index.find([prompt], image_sha256)
+        return speaker.index.of_image(image)
+    entry = speaker.index.find([prompt], image)
     return [entry] if entry else []
 
 

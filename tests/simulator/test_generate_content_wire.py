@@ -33,13 +33,28 @@ def test_answers_about_the_sample_of_the_image_and_the_longest_expression(start,
     assert [entry.sample_id for entry in simulator.requests] == [sample.sample_id for sample in samples]
 
 
-def test_finds_reencoded_images_by_the_expression_alone(start, wire, samples):
-    """A reduced image has other bytes; the expression is enough where it is unique."""
-    simulator = start()
+def reduced(data):
+    """Return an image at half its size, as another file."""
     stream = io.BytesIO()
-    Image.open(io.BytesIO(samples[2].image.inline)).resize((80, 60)).save(stream, "PNG")
-    body = wire.ask(simulator.url_for("perfect"), samples[2], image=stream.getvalue())
-    assert wire.labels(body) == ["the disc and the ball"] * 2
+    Image.open(io.BytesIO(data)).resize((80, 60)).save(stream, "JPEG", quality=80)
+    return stream.getvalue()
+
+
+def test_finds_reduced_images_by_the_expression_and_by_their_looks(start, wire, samples):
+    """A reduced image has other bytes; equal expressions are told apart by what the picture shows."""
+    simulator = start()
+    for sample in samples[:3]:
+        wire.ask(simulator.url_for("perfect"), sample, image=reduced(sample.image.inline))
+    assert [entry.sample_id for entry in simulator.requests] == ["left", "other", "both"]
+
+
+def test_expressions_with_outer_blanks_are_found(start, wire):
+    """Prompts may trim what the annotation file did not."""
+    sample = wire.make_sample("blank", " the odd one ", [wire.disc(40, 50, 20)])
+    simulator = start(samples=[sample])
+    trimmed = wire.make_sample("blank", "the odd one", [])
+    wire.ask(simulator.url_for("perfect"), trimmed)
+    assert simulator.requests[0].sample_id == "blank"
 
 
 def test_says_so_in_prose_when_no_sample_is_known(start, wire):
