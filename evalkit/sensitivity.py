@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from evalkit.stats import ratio_interval
-from evalkit.types import DecodeSettings
+from evalkit.stats import ratio_interval, ratio_intervals
+from evalkit.types import DecodeSettings, Interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,11 +92,17 @@ def _numbers(table: pd.DataFrame, reference: pd.DataFrame, seed: int) -> dict[st
     """Return gIoU and its change against the reference, rows paired one to one."""
     ious, ones = table["iou"].to_numpy(dtype=np.float64), np.ones(len(table))
     change = ious - reference["iou"].to_numpy(dtype=np.float64)
-    giou, moved = (ratio_interval(values, ones, table["image_id"], seed=seed) for values in (ious, change))
+    giou = ratio_interval(ious, ones, table["image_id"], seed=seed)
+    moved = Interval(0.0, 0.0, 0.0)  # the same masks on every row: no change, and nothing uncertain
+    if change.any():
+        moved = (
+            ratio_intervals(change[None], ones[None], table["image_id"], seed=seed, shares=[False])[0]
+            or moved
+        )
     return {
         "n": len(table),
         "giou": giou.to_json() if giou else None,
-        "change": moved.to_json() if moved else None,
+        "change": moved.to_json(),
     }
 
 
