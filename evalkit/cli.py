@@ -372,5 +372,51 @@ def history(directory: Path, page: Path | None, as_json: bool) -> None:
     history_command(directory, page=page, as_json=as_json)
 
 
+@main.command()
+@click.argument("image")
+@click.argument("expression")
+@click.option("--config", help="Ask the models of this config; Gemini ids can be named without one.")
+@click.option("--models", help="Names in the config, or Gemini ids, separated by commas.")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG with the overlays; ask.png.")
+def ask(image: str, expression: str, config: str | None, models: str | None, out: Path | None) -> None:
+    """Ask models about one picture: the quickest way to see what a model does today.
+
+    Prints each model's verdict, cost and raw answer; writes the overlays side by side.
+    """
+    from evalkit.ask import ask_command
+
+    chosen = None if models is None else [name.strip() for name in models.split(",")]
+    click.echo(ask_command(image, expression, config_path=config, models=chosen, out=out))
+
+
+@main.command()
+@click.argument("config", required=False)
+def doctor(config: str | None) -> None:
+    """Check what is installed, keys, disk and, with a CONFIG, its endpoints, models and the clock.
+
+    Exit code 2 where something would stop a run.
+    """
+    from evalkit.doctor import doctor as examine
+
+    findings = examine(config)
+    for finding in findings:
+        click.echo(finding.text())
+    if any(finding.level == "problem" for finding in findings):
+        sys.exit(2)
+
+
+@main.command()
+@click.argument("run_path", metavar="RUN")
+@click.option("--to", required=True, help="coco, csv or parquet.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; RUN/export where not given.")
+def export(run_path: str, to: str, out: Path | None) -> None:
+    """Write the rows and masks of RUN for other tools: FiftyOne, supervision, DuckDB, a spreadsheet."""
+    from evalkit.export import export_run
+    from evalkit.store import RunFolder
+
+    for path in export_run(RunFolder(run_path), to, out):
+        click.echo(path)
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.ledger import Key, Ledger
-from evalkit.report.data import ReportData, RunSource, plain_row
+from evalkit.report.data import ReportData, plain_row
 from evalkit.types import Decoded, Response, Sample
 
 if TYPE_CHECKING:
     from evalkit.report.choose import SampleKey
     from evalkit.score import ModelView
+    from evalkit.store import RunFolder
 
 READ_AT_ONCE = 64
 """Samples whose answers are in memory at a time."""
@@ -42,7 +43,10 @@ def drawn_samples(data: ReportData, keys: Sequence[SampleKey]) -> Iterator[Drawn
     rows = _first_rows(data, keys)
     for start in range(0, len(keys), READ_AT_ONCE):
         part = [samples[key] for key in keys[start : start + READ_AT_ONCE] if key in samples]
-        decoded = [_decoded(data, run, index, part) for index, run in enumerate(data.runs)]
+        decoded = [
+            decoded_answers(run.folder, [model.name for model in data.models if model.run == index], part)
+            for index, run in enumerate(data.runs)
+        ]
         for sample in part:
             answers = []
             for model in data.models:
@@ -83,23 +87,22 @@ def _first_rows(data: ReportData, keys: Sequence[SampleKey]) -> dict[tuple[str, 
     }
 
 
-def _decoded(
-    data: ReportData, run: RunSource, index: int, samples: Sequence[Sample]
+def decoded_answers(
+    folder: RunFolder, names: Sequence[str], samples: Sequence[Sample]
 ) -> dict[Key, tuple[Response, Decoded]]:
-    """Return response and verdict of every answered key of these samples in one run."""
+    """Return the stored answer and its verdict of every key that ``names`` answered on these samples."""
     from evalkit.models import read_body
     from evalkit.score import decode_response, model_views
 
-    config = run.folder.config()
-    names = [model.name for model in data.models if model.run == index]
-    views: dict[str, ModelView] = {view.name: view for view in model_views(config, names)}
+    config = folder.config()
+    views: dict[str, ModelView] = {view.name: view for view in model_views(config, list(names))}
     settings = config.decode.settings()
     found = {}
-    with Ledger(run.folder.ledger_path, read_only=True) as ledger:
+    with Ledger(folder.ledger_path, read_only=True) as ledger:
         for dataset in dict.fromkeys(sample.dataset for sample in samples):
             by_id = {sample.sample_id: sample for sample in samples if sample.dataset == dataset}
             for key, state in ledger.states(dataset, list(by_id)).items():
-                if key.model not in views or key.trial != 0 or state.last.status != "answered":
+                if key.model not in views or state.last.status != "answered":
                     continue
                 view = views[key.model]
                 response = read_body(view.provider, state.last.body or "")
