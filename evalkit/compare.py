@@ -2,8 +2,8 @@
 
 Every difference is the second side minus the first. Intervals: bootstrap over images. P-values: swaps
 of whole images for means and ratios, exact McNemar (its clustered form where images have several
-expressions) for shares of answers; adjusted by Holm over all that one table shows (the whole
-datasets are one table, the slices another).
+expressions) for shares of answers; adjusted by Holm over all verdicts, over all other measures shown,
+and over all slices shown.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """All pairs. ``tests``: how many p-values the table of whole datasets was adjusted for."""
+    """All pairs. ``tests``: how many verdicts the p-values of the primary measure were adjusted for."""
 
     pairs: tuple[Pair, ...]
     sides: tuple[Side, ...]
@@ -241,22 +241,31 @@ def _measured(
 
 
 def _adjusted(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
-    """Return the pairs with Holm-adjusted p-values, and the number of tests of the main table."""
-    whole = _adjust_tables([pair.whole for pair in pairs])
-    slices = iter(_adjust_tables([table for pair in pairs for table in pair.slices]))
+    """Return the pairs with adjusted p-values, and the number of verdicts.
+
+    Three families, each by Holm on its own: the verdicts (the primary measure of every pair), the other
+    measures of whole datasets, and the slices. So the question that was asked is not drowned by the
+    dozens of numbers that are shown beside it.
+    """
+    primary = [pair.whole.primary for pair in pairs]
+    verdicts = [found for found in primary if found is not None]
+    asked = {id(found) for found in verdicts}
+    others = [m for pair in pairs for m in pair.whole.measured if id(m) not in asked]
+    in_slices = [m for pair in pairs for table in pair.slices for m in table.measured]
+    p_holm = {
+        id(found): value
+        for family in (verdicts, others, in_slices)
+        for found, value in zip(family, holm([found.p for found in family]), strict=True)
+    }
+
+    def with_p(table: Table) -> Table:
+        return replace(table, measured=tuple(replace(m, p_holm=p_holm[id(m)]) for m in table.measured))
+
     adjusted = [
-        replace(pair, whole=table, slices=tuple(next(slices) for _ in pair.slices))
-        for pair, table in zip(pairs, whole, strict=True)
+        replace(pair, whole=with_p(pair.whole), slices=tuple(with_p(table) for table in pair.slices))
+        for pair in pairs
     ]
-    return adjusted, sum(len(table.measured) for table in whole)
-
-
-def _adjust_tables(tables: Sequence[Table]) -> list[Table]:
-    adjusted = iter(holm([found.p for table in tables for found in table.measured]))
-    return [
-        replace(table, measured=tuple(replace(found, p_holm=next(adjusted)) for found in table.measured))
-        for table in tables
-    ]
+    return adjusted, len(verdicts)
 
 
 def flips_of(left: pd.DataFrame, right: pd.DataFrame, shown: int = FLIPS_SHOWN) -> tuple[dict[str, Any], ...]:

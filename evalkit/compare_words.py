@@ -70,12 +70,12 @@ def _sentence(pair: Pair, found: Measured, code: str, *, tests: int) -> str:
     if code == "no_difference":
         at_most = max(abs(gap.low), abs(gap.high))
         return (
-            f"{pair.b.label} and {pair.a.label}: no difference in {name} larger than {at_most:.3f} "
-            f"({span}) can be claimed from {size}."
+            f"{pair.b.label} and {pair.a.label}: no difference in {name} larger than {at_most:.3f} at this size "
+            f"(seen {span}, on {size})."
         )
     return (
         f"{pair.b.label} is {code} than {pair.a.label} in {name}: {span}, p = {_p(found.p_holm)} after Holm "
-        f"over {tests} tests, on {size}."
+        f"over {tests} {'verdict' if tests == 1 else 'verdicts'}, on {size}."
     )
 
 
@@ -211,7 +211,7 @@ def _power_lines(found: Measured, tests: int, margin: float) -> list[str]:
 
 
 def _rows(table: Table) -> list[str]:
-    header = f"  {'':<26}{'first':>9}{'second':>9}{'difference':>12}{'95 % interval':>20}{'p (Holm)':>10}  wins/ties/losses"
+    header = f"  {'':<26}{'first':>9}{'second':>9}{'difference':>12}{'95 % interval':>22}{'p (Holm)':>10}  wins/ties/losses"
     return [header, *(_row(found) for found in table.measured)]
 
 
@@ -222,7 +222,7 @@ def _row(found: Measured) -> str:
     interval = f"[{gap.low:+.{digits}f}, {gap.high:+.{digits}f}]"
     return (
         f"  {measure_words(found.measure):<26}{found.a.value:>9.{digits}f}{found.b.value:>9.{digits}f}"
-        f"{gap.value:>+12.{digits}f}{interval:>20}{_p(found.p_holm):>10}  {counts}"
+        f"{gap.value:>+12.{digits}f}  {interval:>20}{_p(found.p_holm):>10}  {counts}"
     )
 
 

@@ -98,13 +98,29 @@ def _check_json(check: Check) -> dict[str, Any]:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Return the verdict for a terminal, failures first."""
+    """Return the verdict for a terminal: what failed or is open in full, what passed by rule."""
     lines = [f"gate {HEADLINES[verdict.outcome]} ({_against(verdict)})"]
     if verdict.simulated:
         lines.append("SIMULATED ANSWERS: this says nothing about any real model.")
-    lines += [f"  {_label(check):<13} {check.group}: {message(check)}" for check in _sorted(verdict.checks)]
+    lines += [
+        f"  {_label(check):<13} {check.group}: {message(check)}"
+        for check in _sorted(verdict.checks)
+        if check.status != "pass"
+    ]
+    lines += _passed_lines(verdict.checks)
     lines += [f"  note: {note}" for note in verdict.notes]
     return "\n".join(lines)
+
+
+def _passed_lines(checks: Sequence[Check]) -> list[str]:
+    groups: dict[str, list[Check]] = {}
+    for check in checks:
+        if check.status == "pass":
+            groups.setdefault(check.group, []).append(check)
+    return [
+        f"  pass          {group}: {message(passed[0]) if len(passed) == 1 else f'{len(passed)} checks'}"
+        for group, passed in groups.items()
+    ]
 
 
 def verdict_markdown(verdict: Verdict) -> str:

@@ -11,6 +11,7 @@ from evalkit.compare import compare_runs
 from evalkit.compare_words import comparison_json, comparison_text, verdict
 from evalkit.errors import ConfigError, DataError
 from evalkit.pareto import points_of
+from evalkit.significance import holm
 
 
 def test_a_clear_loss_is_called_worse(make_run, make_answers, good_iou) -> None:
@@ -77,15 +78,15 @@ def test_several_expressions_an_image_use_the_clustered_form(make_run, make_answ
     assert found.p == pytest.approx(2 / 4)
 
 
-def test_p_values_are_adjusted_for_the_whole_table(make_run, make_answers, good_iou) -> None:
-    """No adjusted p-value is below its own, and the smallest is multiplied by the number of tests."""
+def test_p_values_are_adjusted_by_family(make_run, make_answers, good_iou) -> None:
+    """The three verdicts of three models are one family, all other measures another."""
     run = make_run("r", [make_answers(n, good_iou * f) for n, f in (("a", 1), ("b", 0.99), ("c", 0.9))])
     comparison = compare_runs([run])
-    measured = [found for pair in comparison.pairs for found in pair.whole.measured]
-    assert comparison.tests == len(measured)
-    assert all(found.p_holm >= found.p for found in measured)
-    least = min(measured, key=lambda found: found.p)
-    assert least.p_holm == pytest.approx(min(1, least.p * len(measured)))
+    verdicts = [pair.whole.primary for pair in comparison.pairs]
+    others = [m for pair in comparison.pairs for m in pair.whole.measured if m.measure != "giou"]
+    assert comparison.tests == len(verdicts) == 3
+    for family in (verdicts, others):
+        assert [m.p_holm for m in family] == pytest.approx(holm([m.p for m in family]))
 
 
 def test_slices_are_compared_too(make_run, make_answers, good_iou) -> None:
