@@ -242,6 +242,7 @@ def _billing_columns(response: Response, model: ModelView, state: KeyState) -> d
         "cost_usd": cost_usd(model.config, response, asked_on),
         "model_version": response.model_version,
         "finish_reason": response.finish_reason,
+        "simulated": response.simulated,
     }
 
 
@@ -280,10 +281,19 @@ def _refer_to(run: RunFolder, out: Path) -> Path:
 def _update_manifest(target: Path, config: RunConfig, run: RunFolder) -> None:
     manifest = RunFolder(target).manifest
     manifest["config"] = config.model_dump(mode="json")
+    manifest["simulated"] = bool(manifest["simulated"]) or _has_simulated_answers(target)
     manifest["scored_at"] = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     if target != run.path:
         manifest["rescored_from"] = str(manifest["name"])
     write_json(target / MANIFEST, manifest)
+
+
+def _has_simulated_answers(target: Path) -> bool:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    column = pq.read_table(target / SCORES, columns=["simulated"])["simulated"]
+    return bool(pc.any(column).as_py())
 
 
 def scores_schema() -> pa.Schema:
@@ -327,6 +337,7 @@ def scores_schema() -> pa.Schema:
             ("finish_reason", text),
             ("attempts", count),
             ("strict", pa.bool_()),
+            ("simulated", pa.bool_()),
             ("error", text),
             ("image_path", text),
             ("protocol_counts", text),

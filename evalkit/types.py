@@ -146,7 +146,8 @@ class Response:
 
     ``text``: what decoding reads (the non-thought text parts joined; for other providers the
     answer in a wire format of ``decode``), None where there is none. ``finish_reason`` and
-    ``block_reason`` are the API's words, unknown ones included.
+    ``block_reason`` are the API's words, unknown ones included. ``simulated``: the body itself says
+    that the simulator made it, whichever endpoint it was asked through.
     """
 
     body: str
@@ -155,6 +156,11 @@ class Response:
     block_reason: str | None = None
     model_version: str | None = None
     usage: Usage = Usage()
+    simulated: bool = False
+
+
+SIMULATED_ID = "simulated-"
+"""What every ``responseId`` of the simulator begins with, so that its answers can never pass for real ones."""
 
 
 @dataclass(frozen=True, slots=True)

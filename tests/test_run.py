@@ -107,7 +107,38 @@ def test_scores_have_one_row_per_model_and_sample(finished):
     """3 models x 18 samples, with the documented columns in order."""
     scores = pd.read_parquet(finished[0] / "scores.parquet")
     assert len(scores) == 54
-    documented = ["model", "dataset", "split", "sample_id", "image_id", "expression", "tags", "trial", "outcome", "failure", "wire_formats", "repairs", "n_items", "intersection", "union", "iou", "box_iou", "boundary_iou", "gt_area", "pred_area", "no_target", "latency_s", "input_tokens", "output_tokens", "thought_tokens", "cost_usd", "requested_model", "model_version", "finish_reason", "attempts"]
+    documented = [
+        "model",
+        "dataset",
+        "split",
+        "sample_id",
+        "image_id",
+        "expression",
+        "tags",
+        "trial",
+        "outcome",
+        "failure",
+        "wire_formats",
+        "repairs",
+        "n_items",
+        "intersection",
+        "union",
+        "iou",
+        "box_iou",
+        "boundary_iou",
+        "gt_area",
+        "pred_area",
+        "no_target",
+        "latency_s",
+        "input_tokens",
+        "output_tokens",
+        "thought_tokens",
+        "cost_usd",
+        "requested_model",
+        "model_version",
+        "finish_reason",
+        "attempts",
+    ]
     assert set(documented) <= set(scores.columns)
     png = scores[(scores.model == "png") & (scores.outcome == "decoded") & ~scores.no_target]
     assert png.iou.median() > 0.6
@@ -361,6 +392,24 @@ def test_the_key_is_in_no_file_of_the_run(tmp_path, monkeypatch):
     assert evalkit("run", write_config(tmp_path), "--out", tmp_path / "out", "--yes").exit_code == 0
     for path in Path(tmp_path / "out").rglob("*"):
         assert path.is_dir() or key.encode() not in path.read_bytes()
+
+
+def test_a_gemini_entry_pointed_at_the_simulator_is_marked_as_simulated(tmp_path):
+    """The answers themselves say who made them: no config can pass them off as real."""
+    from evalkit.config import load_config
+    from evalkit.prepare import load_run_samples
+    from evalkit.simulator import start_simulator
+
+    config = write_config(tmp_path)
+    with start_simulator(load_run_samples(load_config(config)), seed=1, latency_s=0.001) as simulator:
+        config.write_text(
+            "name: x\ndatasets: [{name: shapes, format: jsonl, path: shapes.jsonl}]\n"
+            f"models: [{{name: a, provider: gemini, model: gemini-2.5-flash, base_url: '{simulator.base_url}'}}]\n"
+        )
+        result = evalkit("run", config, "--out", tmp_path / "out", "--yes")
+    assert result.exit_code == 0, result.output
+    assert "SIMULATED ANSWERS" in result.output
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["simulated"] is True
 
 
 def test_help_is_instant_and_loads_nothing_heavy():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.types import Response, Usage
+from evalkit.types import SIMULATED_ID, Response, Usage
 
 
 def json_object(body: str) -> dict[str, Any] | None:
@@ -43,6 +43,7 @@ def gemini_response(body: str, data: Mapping[str, Any]) -> Response:
         block_reason=_text(feedback.get("blockReason")),
         model_version=_text(data.get("modelVersion")),
         usage=_usage(_mapping(data.get("usageMetadata"))),
+        simulated=(_text(data.get("responseId")) or "").startswith(SIMULATED_ID),
     )
 
 
@@ -80,6 +81,7 @@ def read_vertex_body(body: str) -> Response:
         text=body,
         block_reason=None if masks else reason,
         model_version=_text(data.get("modelVersionId")),
+        simulated=(_text(data.get("modelDisplayName")) or "").startswith(SIMULATED_ID),
     )
 
 

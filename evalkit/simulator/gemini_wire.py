@@ -17,6 +17,7 @@ from evalkit.simulator import catalogue
 from evalkit.simulator.catalogue import KnownModel
 from evalkit.simulator.drafts import Answer
 from evalkit.simulator.wire_errors import bad_argument
+from evalkit.types import SIMULATED_ID
 
 CHARACTERS_PER_TOKEN = 4
 
@@ -194,7 +195,7 @@ def answer_body(
     if thoughts:
         usage["thoughtsTokenCount"] = thoughts
     usage["totalTokenCount"] = usage["promptTokenCount"] + thoughts + usage.get("candidatesTokenCount", 0)
-    identity = base64.urlsafe_b64encode(rng.bytes(16)).decode("ascii").rstrip("=")
+    identity = SIMULATED_ID + base64.urlsafe_b64encode(rng.bytes(16)).decode("ascii").rstrip("=")
     return {**body, "usageMetadata": usage, "modelVersion": model, "responseId": identity}
 
 

@@ -16,6 +16,7 @@ from evalkit.simulator.lookup import Entry
 from evalkit.simulator.personas import PERSONAS, question_rng
 from evalkit.simulator.speaker import Speaker, Spoken
 from evalkit.simulator.wire_errors import bad_argument, unknown_model
+from evalkit.types import SIMULATED_ID
 
 PROMPT_MODES = ("PROMPT", "SEMANTIC")
 
@@ -62,7 +63,8 @@ def predict(speaker: Speaker, call: Call, request: dict[str, Any]) -> Spoken:
     threshold = float(parameters.get("confidenceThreshold") or 0.0)
     kept = [one for one in predictions if one["labels"][0]["score"] >= threshold]
     kept = kept[: int(parameters.get("maxPredictions") or len(kept))]
-    return Spoken({"predictions": kept} if kept else {}, happening, speaker.latency(rng))
+    identity = {"modelDisplayName": f"{SIMULATED_ID}image-segmentation"}
+    return Spoken(({"predictions": kept} if kept else {}) | identity, happening, speaker.latency(rng))
 
 
 def _entries(speaker: Speaker, mode: str, prompt: str, image: bytes) -> list[Entry]:
