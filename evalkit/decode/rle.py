@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.decode.boxes import finite
 from evalkit.decode.codes import Unreadable
 from evalkit.decode.mask_reading import Context, MaskRead
 from evalkit.types import CropMask
+
+Runs = NDArray[np.int64]
+
+_MAX_CHARACTERS: Final = 7
+"""Characters of one run: 35 bits, far more pixels than any image has."""
 
 
 def is_rle(value: Any) -> bool:
@@ -24,74 +29,58 @@ def read_rle(value: dict[str, Any], context: Context) -> MaskRead:
     height_px, width_px = context.height_px, context.width_px
     if not isinstance(size, list) or size != [height_px, width_px]:
         raise Unreadable("wrong_shape")
-    runs = _runs(counts, height_px * width_px)
-    context.budget.spend(_columns_px(runs, height_px))
-    return MaskRead(_crop(runs, height_px, width_px))
+    return MaskRead(_crop(_runs(counts, height_px * width_px), context))
 
 
-def _runs(counts: Any, total_px: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _runs(counts: Any, total_px: int) -> Runs:
     """Return the run lengths, background first, checked to cover the image exactly."""
     if isinstance(counts, str):
         runs = _uncompress(counts)
     elif isinstance(counts, list) and all(finite(run) and run == int(run) for run in counts):
-        runs = [int(run) for run in counts]
+        runs = np.array(counts, dtype=np.int64)
     else:
         raise Unreadable("wrong_shape")
-    if not runs or min(runs) < 0 or max(runs) > total_px or sum(runs) != total_px:
-        raise Unreadable("wrong_shape")
-    return np.asarray(runs, dtype=np.int64)
-
-
-def _uncompress(counts: str) -> Sequence[int]:
-    """Undo COCO's compression (pycocotools common/maskApi.c, ``rleFrString``).
-
-    Five bits a character from ASCII 48, 32 = more follow; from the fourth run on a run is stored
-    as the difference to the one two before.
-    """
-    runs: list[int] = []
-    value, shift = 0, 0
-    for character in counts:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 40:
-            raise Unreadable("wrong_shape")
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        if len(runs) > 2:
-            value += runs[-2]
-        runs.append(value)
-        value, shift = 0, 0
-    if shift:
+    if not runs.size or runs.min() < 0 or runs.max() > total_px or int(runs.sum()) != total_px:
         raise Unreadable("wrong_shape")
     return runs
 
 
-def _columns_px(runs: np.ndarray[Any, np.dtype[np.int64]], height_px: int) -> int:
-    """Return the pixels of the columns that hold foreground."""
+def _uncompress(counts: str) -> Runs:
+    """Undo COCO's compression (pycocotools common/maskApi.c, ``rleFrString``).
+
+    Five bits a character from ASCII 48, 32 = more follow, the last one's 16 = negative; from the
+    fourth run on a run is stored as the difference to the one two before.
+    """
+    codes = np.frombuffer(counts.encode("utf-8", "replace"), dtype=np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(codes & 32 == 0)
+    if not codes.size or codes.min() < 0 or codes.max() > 63 or not ends.size or ends[-1] != codes.size - 1:
+        raise Unreadable("wrong_shape")
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    lengths = ends - starts + 1
+    if lengths.max() > _MAX_CHARACTERS:
+        raise Unreadable("wrong_shape")
+    shifts = 5 * (np.arange(codes.size) - starts.repeat(lengths))
+    runs = np.add.reduceat((codes & 31) << shifts, starts)
+    runs -= np.where(codes[ends] & 16, 1 << (5 * lengths), 0)
+    runs[1::2] = runs[1::2].cumsum()
+    runs[2::2] = runs[2::2].cumsum()
+    return cast("Runs", runs)
+
+
+def _crop(runs: Runs, context: Context) -> CropMask:
+    """Return the columns that hold foreground, cut to its rows too. Raises ``Unreadable`` (mask_empty)."""
+    height_px = context.height_px
     solid = np.flatnonzero(runs[1::2])
-    if solid.size == 0:
+    if not solid.size:
         raise Unreadable("mask_empty")
-    ends = np.cumsum(runs)
-    first = int(ends[2 * solid[0]]) // height_px
-    last = (int(ends[2 * solid[-1] + 1]) - 1) // height_px
-    return (last - first + 1) * height_px
-
-
-def _crop(runs: np.ndarray[Any, np.dtype[np.int64]], height_px: int, width_px: int) -> CropMask:
-    """Return the crop of the columns that hold foreground, cut to its rows too."""
-    solid = np.flatnonzero(runs[1::2])
-    ends = np.cumsum(runs)
-    first = int(ends[2 * solid[0]]) // height_px
-    last = (int(ends[2 * solid[-1] + 1]) - 1) // height_px
-    toggles = np.zeros((last - first + 1) * height_px + 1, dtype=np.int8)
-    offset = first * height_px
-    kept = runs[1::2] > 0
-    np.add.at(toggles, ends[0::2][: kept.size][kept] - offset, 1)
-    np.add.at(toggles, ends[1::2][kept] - offset, -1)
-    columns = np.cumsum(toggles[:-1], dtype=np.int8).astype(bool).reshape(last - first + 1, height_px)
+    begin, end = 2 * int(solid[0]) + 1, 2 * int(solid[-1]) + 2
+    start_px = int(runs[:begin].sum())
+    stop_px = start_px + int(runs[begin:end].sum())
+    x0, x1 = start_px // height_px, -(-stop_px // height_px)
+    context.budget.spend((x1 - x0) * height_px)
+    lengths = np.concatenate(([start_px - x0 * height_px], runs[begin:end], [x1 * height_px - stop_px]))
+    foreground = np.arange(lengths.size) % 2 == 1
+    columns = foreground.repeat(lengths).reshape(x1 - x0, height_px)
     rows = np.flatnonzero(columns.any(axis=0))
     y0, y1 = int(rows[0]), int(rows[-1]) + 1
-    return CropMask(height_px, width_px, first, y0, columns[:, y0:y1].T)
+    return CropMask(height_px, context.width_px, x0, y0, np.ascontiguousarray(columns[:, y0:y1].T))
