@@ -1,0 +1,107 @@
+"""The budget: never passed where that can be promised, counting what is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from evalkit.budget import Budget, Purse
+from evalkit.config import GeminiConfig
+from evalkit.errors import StopModel
+from evalkit.models.base import Question
+from evalkit.prices import Price
+from evalkit.prompts import find_prompt
+from evalkit.types import GroundTruth, ImageRef, Response, Sample, Usage
+
+QUESTION = Question(Sample("d", "v", "s", "i", ImageRef("x"), "it", GroundTruth(10, 10)), "Segment it.", None)
+
+
+def purse(budget: Budget, max_output_tokens: int | None) -> Purse:
+    """Return a purse at 1 USD per million input and 10 per million output tokens."""
+    entry = GeminiConfig.model_validate(
+        {
+            "name": "m",
+            "provider": "gemini",
+            "model": "gemini-x",
+            "generation": {"max_output_tokens": max_output_tokens},
+            "price": {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0},
+        }
+    )
+    return Purse(budget, entry, Price(1.0, 10.0), find_prompt("google-mask"))
+
+
+async def spend(purse: Purse, tokens: list[int], workers: int) -> int:
+    """Answer questions of so many output tokens side by side; return how many were asked."""
+    pending, asked = iter(tokens), 0
+
+    async def work() -> None:
+        nonlocal asked
+        for count in pending:
+            try:
+                reserved = await purse.reserve(QUESTION)
+            except StopModel:
+                return
+            asked += 1
+            await asyncio.sleep(0.001)
+            await purse.settle(reserved, Response("{}", "[]", usage=Usage(1000, count, 0)))
+
+    await asyncio.gather(*(work() for _ in range(workers)))
+    return asked
+
+
+@pytest.mark.parametrize("workers", [1, 16, 64])
+def test_a_budget_is_never_passed_where_answers_are_bounded(workers: int) -> None:
+    """Even when every answer is as long as the settings allow; and nearly all of it is used."""
+    budget = Budget(1.0)
+    asked = asyncio.run(spend(purse(budget, 1000), [1000] * 500, workers))
+    assert budget.spent_usd <= 1.0
+    assert budget.spent_usd >= 0.97
+    assert asked == pytest.approx(1.0 / 0.011, abs=3)
+    assert budget.reserved_usd == 0
+
+
+def test_a_small_budget_goes_by_what_answers_cost_so_far() -> None:
+    """A cent is less than one answer of 65,536 tokens could cost; usual answers are asked all the same."""
+    budget = Budget(0.1)
+    asked = asyncio.run(spend(purse(budget, None), [300] * 500, 8))
+    assert asked > 10
+    assert budget.spent_usd <= 0.1
+
+
+def test_an_answer_without_usage_costs_what_was_set_aside() -> None:
+    """Missing telemetry is not free."""
+
+    async def run() -> Budget:
+        budget = Budget(1.0)
+        hand = purse(budget, 1000)
+        reserved = await hand.reserve(QUESTION)
+        await hand.settle(reserved, Response("{}", None))
+        assert reserved > 0
+        assert budget.spent_usd == pytest.approx(reserved)
+        return budget
+
+    asyncio.run(run())
+
+
+def test_a_failed_request_costs_nothing() -> None:
+    """An error body bills no tokens."""
+
+    async def run() -> None:
+        budget = Budget(1.0)
+        hand = purse(budget, 1000)
+        await hand.settle(await hand.reserve(QUESTION), None)
+        assert (budget.spent_usd, budget.reserved_usd) == (0.0, 0.0)
+
+    asyncio.run(run())
+
+
+def test_the_error_says_how_to_go_on() -> None:
+    """Spent, the limit, and the same command."""
+
+    async def run() -> Any:
+        await Budget(1.0, spent_usd=0.9999).reserve(0.01)
+
+    with pytest.raises(StopModel, match=r"0\.9999 of limits\.budget_usd 1 USD.*same command"):
+        asyncio.run(run())

@@ -1,0 +1,57 @@
+"""Named prompts, prompts of one's own, and what they ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from evalkit.config import PromptConfig
+from evalkit.decode import WIRE_FORMATS
+from evalkit.errors import ConfigError
+from evalkit.prompts import find_prompt, shipped_prompts
+
+GOOGLE = (
+    "Give the segmentation masks for {expression}. Output a JSON list of segmentation masks where each entry "
+    'contains the 2D bounding box in the key "box_2d", the segmentation mask in key "mask", and the text label in '
+    'the key "label". Use descriptive labels.'
+)
+
+
+def test_google_mask_is_the_documented_wording() -> None:
+    """To the letter, with the expression in place."""
+    prompt = find_prompt("google-mask")
+    assert prompt.text == GOOGLE
+    assert prompt.render("the {red} cup").startswith("Give the segmentation masks for the {red} cup. Output")
+    assert prompt.asked.wire_format == "png_data_url"
+    assert prompt.asked.keys == ("box_2d", "mask", "label")
+
+
+def test_polygon_prompts_state_order_and_frame() -> None:
+    """What the decoder assumes is what the text says."""
+    for name in ("polygon", "polygon-boxes-schema"):
+        prompt = find_prompt(name)
+        assert "x before y" in prompt.text
+        assert "0 to 1000 over the full image" in prompt.text
+        assert (prompt.asked.point_order, prompt.asked.frame) == ("xy", "image")
+    assert find_prompt("polygon-boxes-schema").asked.wrapper == "boxes"
+    assert find_prompt("polygon-boxes-schema").response_schema is not None
+    assert find_prompt("box-only").asked.task == "box"
+
+
+def test_every_shipped_prompt_asks_for_a_known_format() -> None:
+    """No code that the decoder does not have."""
+    assert all(prompt.wire_format in WIRE_FORMATS for prompt in shipped_prompts().values())
+
+
+def test_own_prompts_win_and_texts_are_prompts() -> None:
+    """A run's own prompt of a shipped name replaces it; any text with {expression} will do."""
+    own = {"google-mask": PromptConfig(text="Mask {expression}!", wire_format="rle")}
+    assert find_prompt("google-mask", own).render("it") == "Mask it!"
+    inline = find_prompt('Find {expression} as {"a": [1]}')
+    assert inline.render("it") == 'Find it as {"a": [1]}'
+    assert inline.asked.wire_format is None
+
+
+def test_unknown_prompts_name_the_nearest() -> None:
+    """The error lists what there is."""
+    with pytest.raises(ConfigError, match="Did you mean 'google-mask'"):
+        find_prompt("gogle-mask")
