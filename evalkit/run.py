@@ -213,9 +213,7 @@ class Asking:
         try:
             image = await self.images.read(sample) if self.model.needs_image else None
         except DataError as error:
-            now = dt.datetime.now(dt.UTC).timestamp()
-            self.ledger.add(AttemptRow(self._key(sample, trial), 1, "data_error", now, error=str(error)))
-            self.progress.add(self.model.name, "data_error")
+            self._note_data_error(self._key(sample, trial), error)
             return None
         return Question(sample, self.model.prompt_for(sample), image, trial, self.plan.config.seed + trial)
 
@@ -236,8 +234,15 @@ class Asking:
             self._halt(str(stop))
         except SystemFault:
             self.progress.add(self.model.name, "not_run")
+        except DataError as error:
+            self._note_data_error(key, error)
         else:
             self._show(sample, response)
+
+    def _note_data_error(self, key: Key, error: DataError) -> None:
+        now = dt.datetime.now(dt.UTC).timestamp()
+        self.ledger.add(AttemptRow(key, 1, "data_error", now, error=str(error)))
+        self.progress.add(self.model.name, "data_error")
 
     def _halt(self, reason: str) -> None:
         if self.stop is None:

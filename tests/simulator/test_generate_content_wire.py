@@ -192,8 +192,8 @@ def test_thought_summaries_are_marked_parts(start, wire, samples):
     assert wire.items_of(body)
 
 
-def test_only_the_server_header_names_the_simulator(start, wire, samples):
-    """Bodies are what the real service would send; the run marks itself as simulated."""
+def test_the_server_header_and_the_response_id_name_the_simulator(start, wire, samples):
+    """Bodies are what the real service would send, but for an id that can never pass for a real one."""
     simulator = start()
 
     async def once():
@@ -202,6 +202,7 @@ def test_only_the_server_header_names_the_simulator(start, wire, samples):
 
     body, headers = asyncio.run(once())
     assert {name.lower(): value for name, value in headers.items()}["server"] == "evalkit-simulator"
+    assert body.pop("responseId").startswith("simulated-")
     assert "simul" not in json.dumps(body).lower()
 
 
