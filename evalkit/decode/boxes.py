@@ -64,26 +64,33 @@ def read_box(value: Any, height_px: int, width_px: int, settings: DecodeSettings
         raise Unreadable("box_missing")
     corners, repairs = _four_numbers(value)
     y0, x0, y1, x1 = corners
-    scale_y, scale_x = height_px / NORM, width_px / NORM
-    in_pixels = False
-    if max(corners) > NORM + _SLACK and min(corners) >= 0:
-        if max(y0, y1) <= height_px and max(x0, x1) <= width_px:
-            in_pixels = True
-        elif max(y0, y1) <= width_px and max(x0, x1) <= height_px:
-            in_pixels = True
-            y0, x0, y1, x1 = x0, y0, x1, y1
-            repairs.append("order_swapped")
+    in_pixels = _are_pixels(corners, height_px, width_px)
+    if in_pixels and (max(y0, y1) > height_px or max(x0, x1) > width_px):
+        y0, x0, y1, x1 = x0, y0, x1, y1
+        repairs.append("order_swapped")
     if in_pixels:
         repairs.append("pixel_box")
-        y0, x0, y1, x1 = y0 / scale_y, x0 / scale_x, y1 / scale_y, x1 / scale_x
     elif min(corners) < -_FAR or max(corners) > NORM + _FAR:
         raise Unreadable("box_invalid")
     if y0 > y1 or x0 > x1:
         repairs.append("corners_sorted")
         y0, y1, x0, x1 = min(y0, y1), max(y0, y1), min(x0, x1), max(x0, x1)
-    if not in_pixels and (min(y0, x0) < 0 or max(y1, x1) > NORM):
+    if in_pixels:
+        return _box_of_px((y0, x0, y1, x1), height_px, width_px, settings, tuple(repairs))
+    if min(y0, x0) < 0 or max(y1, x1) > NORM:
         repairs.append("box_clamped")
-    return _in_pixels((y0, x0, y1, x1), height_px, width_px, settings, tuple(repairs), in_pixels=in_pixels)
+    norm: Box = (y0, x0, y1, x1)
+    place_px = pixel_box(norm, height_px, width_px, settings)
+    return ItemBox(norm, place_px, _visible(norm, place_px, height_px, width_px), tuple(repairs))
+
+
+def _are_pixels(corners: Box, height_px: int, width_px: int) -> bool:
+    """Return True for corners that 0..1000 cannot hold and the image's pixels can, in either order."""
+    y0, x0, y1, x1 = corners
+    if max(corners) <= NORM + _SLACK or min(corners) < 0:
+        return False
+    tall, wide = max(y0, y1), max(x0, x1)
+    return (tall <= height_px and wide <= width_px) or (tall <= width_px and wide <= height_px)
 
 
 def read_box_px(value: Any, height_px: int, width_px: int) -> ItemBox:
@@ -91,8 +98,33 @@ def read_box_px(value: Any, height_px: int, width_px: int) -> ItemBox:
     if value is None:
         raise Unreadable("box_missing")
     (x0, y0, x1, y1), repairs = _four_numbers(value)
-    norm = (y0 * NORM / height_px, x0 * NORM / width_px, y1 * NORM / height_px, x1 * NORM / width_px)
-    return _in_pixels(norm, height_px, width_px, DecodeSettings(box_rounding="round"), tuple(repairs))
+    rounded = DecodeSettings(box_rounding="round")
+    return _box_of_px((y0, x0, y1, x1), height_px, width_px, rounded, tuple(repairs))
+
+
+def _box_of_px(
+    px_yxyx: Box, height_px: int, width_px: int, settings: DecodeSettings, repairs: tuple[str, ...]
+) -> ItemBox:
+    """Return a box given in pixels; whole pixels stay what they are."""
+    y0, x0, y1, x1 = px_yxyx
+    norm: Box = (y0 * NORM / height_px, x0 * NORM / width_px, y1 * NORM / height_px, x1 * NORM / width_px)
+    near, far = _ROUNDINGS[settings.box_rounding]
+    place_px = (near(x0), near(y0), far(x1), far(y1))
+    return ItemBox(norm, place_px, _visible(norm, place_px, height_px, width_px), repairs, in_pixels=True)
+
+
+def _visible(norm_yxyx: Box, place_px: BoxPx, height_px: int, width_px: int) -> BoxPx:
+    """Return the part of a box on the image. Raises ``Unreadable`` (box_invalid) where it has no area."""
+    y0, x0, y1, x1 = norm_yxyx
+    visible = (
+        max(place_px[0], 0),
+        max(place_px[1], 0),
+        min(place_px[2], width_px),
+        min(place_px[3], height_px),
+    )
+    if y0 >= y1 or x0 >= x1 or visible[0] >= visible[2] or visible[1] >= visible[3]:
+        raise Unreadable("box_invalid")
+    return visible
 
 
 def _four_numbers(value: Any) -> tuple[Box, list[str]]:
@@ -112,24 +144,6 @@ def _four_numbers(value: Any) -> tuple[Box, list[str]]:
     if not all(finite(v) for v in value):
         raise Unreadable("box_invalid")
     return (value[0], value[1], value[2], value[3]), repairs
-
-
-def _in_pixels(
-    norm_yxyx: Box,
-    height_px: int,
-    width_px: int,
-    settings: DecodeSettings,
-    repairs: tuple[str, ...],
-    *,
-    in_pixels: bool = False,
-) -> ItemBox:
-    """Round to whole pixels as the settings say and cut to the image; no area = ``Unreadable``."""
-    y0, x0, y1, x1 = norm_yxyx
-    place = pixel_box(norm_yxyx, height_px, width_px, settings)
-    visible = (max(place[0], 0), max(place[1], 0), min(place[2], width_px), min(place[3], height_px))
-    if y0 >= y1 or x0 >= x1 or visible[0] >= visible[2] or visible[1] >= visible[3]:
-        raise Unreadable("box_invalid")
-    return ItemBox(norm_yxyx, place, visible, repairs, in_pixels)
 
 
 def pixel_box(norm_yxyx: Box, height_px: int, width_px: int, settings: DecodeSettings) -> BoxPx:
