@@ -17,13 +17,15 @@ from evalkit.config import GateRule
 from evalkit.gate_checks import Check
 from evalkit.measures import answered_rows, codes_of
 from evalkit.models.known import was_routed
-from evalkit.significance import mcnemar_clustered
-from evalkit.stats import cluster_codes, paired_differences
+from evalkit.significance import mcnemar, mix_test
+from evalkit.stats import paired_differences
 from evalkit.types import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+    from evalkit.estimates import Estimate
 
 DRIFT_ALLOWED = 0.05
 """A wire format's share of the answers may change by this much, unless the config says otherwise."""
@@ -76,44 +78,47 @@ def routing_check(rows: pd.DataFrame, rule: GateRule, *, allowed: bool) -> Check
 
 
 def format_drift_check(before: pd.DataFrame, after: pd.DataFrame, rule: GateRule, *, seed: int) -> Check:
-    """Return the check that no wire format's share changed by more than ``rule.max``.
+    """Return the check that the mix of wire formats is the baseline's, but for ``rule.max`` of the answers.
 
-    ``before`` and ``after`` are aligned rows. Every format (or mix within one answer, or none)
-    is tested in both directions, Bonferroni over them.
+    ``before`` and ``after`` are aligned rows. The size is the total variation distance of the two mixes (a
+    mix within one answer, or no format, is a kind of its own). Broken: the distance is above
+    ``rule.max`` and the mixes differ beyond chance (``significance.mix_test``). Kept: every kind's change
+    is within ``rule.max`` with confidence.
     """
     old, new = _mixes(before), _mixes(after)
     kinds = sorted(set(old) | set(new))
     ones = np.ones(len(after))
     shares = [(_is(old, kind), _is(new, kind)) for kind in kinds]
+    distance = sum(abs(float((b - a).mean())) for a, b in shares) / 2
+    allowed = _allowed(rule)
+    p_broken = 1.0
+    if distance > allowed:
+        mixes = (np.stack([pair[side] for pair in shares], axis=1) == 1 for side in (0, 1))
+        p_broken = mix_test(*mixes, seed=seed)
     estimates = paired_differences(
         [(a, ones) for a, _ in shares],
         [(b, ones) for _, b in shares],
         after["image_id"].to_numpy(dtype=str),
         seed=seed,
     )
-    allowed = _allowed(rule)
-    beyond, within = [1.0], [0.0]
-    for estimate in estimates:
-        above, below = (1.0, 0.0) if estimate is None else _outside(estimate, allowed)
-        beyond.append(min(above, below))
-        within.append(max(1 - above, 1 - below))
-    p_broken = 1.0 if allowed >= 1 else min(1.0, min(beyond) * 2 * max(1, len(kinds)))
-    distance = sum(abs(float((b - a).mean())) for a, b in shares) / 2
-    check = _tested(rule, after, distance, p_broken=p_broken, p_kept=0.0 if allowed >= 1 else max(within))
+    p_kept = 0.0 if allowed >= 1 else max(_not_within(estimate, allowed) for estimate in estimates)
     changes = [f"{kind} {a.mean():.1%} -> {b.mean():.1%}" for kind, (a, b) in zip(kinds, shares, strict=True)]
+    check = _tested(rule, after, distance, p_broken=p_broken, p_kept=p_kept)
     return replace(check, detail=", ".join(changes))
 
 
-def _outside(estimate: Any, allowed: float) -> tuple[float, float]:
-    """Return the one-sided p-values of "rose by at most" and "fell by at most" ``allowed``."""
-    return estimate.confidence_below(allowed), 1 - estimate.confidence_below(-allowed)
+def _not_within(estimate: Estimate | None, allowed: float) -> float:
+    """Return the p-value of "changed by ``allowed`` or more, one way or the other"."""
+    if estimate is None:
+        return 1.0
+    return max(1 - estimate.confidence_below(allowed), estimate.confidence_below(-allowed))
 
 
 def new_failures_check(known: set[str], after: pd.DataFrame, rule: GateRule, *, seed: int) -> Check:
     """Return the check that no failure code appeared which the baseline never had.
 
     ``known``: the codes of all answers of the baseline. With ``rule.max`` 0 the evidence is the
-    clustered McNemar test of the code's appearance (a code seen once is inconclusive, not a
+    exact McNemar test of the code's appearance (a code seen once is inconclusive, not a
     failure); a higher ``max`` asks that its share is above that.
     """
     found = Counter(code for codes in codes_of(after, "failures") for code in codes if code not in known)
@@ -121,8 +126,7 @@ def new_failures_check(known: set[str], after: pd.DataFrame, rule: GateRule, *, 
     if not found:
         check = _tested(rule, after, share, p_broken=1.0, p_kept=0.0)
         return replace(check, detail="no new code")
-    codes, _ = cluster_codes(after["image_id"].to_numpy(dtype=str))
-    p_values = [_appearance(code, after, codes, _allowed(rule), seed) for code in found]
+    p_values = [_appearance(code, after, _allowed(rule), seed) for code in found]
     p_broken = min(1.0, min(p_values) * len(p_values))
     within = 0.0 if share <= _allowed(rule) else 1.0
     check = _tested(rule, after, share, p_broken=p_broken, p_kept=within)
@@ -130,14 +134,15 @@ def new_failures_check(known: set[str], after: pd.DataFrame, rule: GateRule, *, 
     return replace(check, detail=f"new: {told}")
 
 
-def _appearance(code: str, after: pd.DataFrame, codes: NDArray[np.intp], allowed: float, seed: int) -> float:
+def _appearance(code: str, after: pd.DataFrame, allowed: float, seed: int) -> float:
     """Return the one-sided p-value that a code which the baseline never had is no more than chance."""
     appeared = np.array([code in found for found in codes_of(after, "failures")], dtype=np.float64)
     if allowed == 0:
-        return mcnemar_clustered(appeared, codes) / 2
+        return mcnemar(0, int(appeared.sum())) / 2
     ones = np.ones(len(after))
-    zeros = (np.zeros(len(after)), ones)
-    estimate = paired_differences([zeros], [(appeared, ones)], codes, seed=seed)[0]
+    never = (np.zeros(len(after)), ones)
+    images = after["image_id"].to_numpy(dtype=str)
+    estimate = paired_differences([never], [(appeared, ones)], images, seed=seed)[0]
     return 1.0 if estimate is None else estimate.confidence_below(allowed)
 
 

@@ -66,6 +66,28 @@ def _random_swaps(n_changed: int, swaps: int, seed: int) -> Iterator[Floats]:
         yield generator.integers(0, 2, size=size, dtype=np.int8).astype(np.float64)
 
 
+def mix_test(before: NDArray[np.bool_], after: NDArray[np.bool_], *, seed: int, swaps: int = SWAPS) -> float:
+    """Return the p-value of "the mix of kinds is the same" for the same questions asked twice.
+
+    ``before``, ``after``: which kind each answer was, one-hot, shape (questions, kinds). The statistic is the
+    total variation distance of the two mixes; two answers of one question are swapped independently of
+    those of any other, images included: given the questions, calls are independent. So a small p
+    speaks of these questions, not of a population of images. 1.0 where no answer changed its kind.
+    """
+    changes = after.astype(np.float64) - before
+    changes = changes[(changes != 0).any(axis=1)]
+    if len(changes) == 0:
+        return 1.0
+    observed = np.abs(changes.sum(axis=0)).sum()
+    exact = len(changes) <= EXACT_UP_TO
+    patterns = _all_swaps(len(changes)) if exact else _random_swaps(len(changes), swaps, seed)
+    as_extreme = sum(
+        int((np.abs((1 - 2 * swapped) @ changes).sum(axis=1) >= observed - 1e-9).sum())
+        for swapped in patterns
+    )
+    return as_extreme / 2 ** len(changes) if exact else (as_extreme + 1) / (swaps + 1)
+
+
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the exact two-sided McNemar p-value of two discordant counts (McNemar 1947).
 

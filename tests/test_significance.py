@@ -11,7 +11,7 @@ from scipy import stats as scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from evalkit.significance import holm, mcnemar, mcnemar_clustered, swap_test
+from evalkit.significance import holm, mcnemar, mcnemar_clustered, mix_test, swap_test
 
 
 def sums_of(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -97,3 +97,23 @@ def test_clustering_weakens_the_evidence() -> None:
 def test_holm_is_statsmodels(p_values: list[float]) -> None:
     """Adjusted p-values equal statsmodels' Holm."""
     assert_allclose(holm(p_values), multipletests(p_values, method="holm")[1], atol=1e-12)
+
+
+def test_mix_test_of_two_kinds_is_mcnemar() -> None:
+    """With two kinds the distance of the mixes is the difference of discordant counts."""
+    before = np.zeros((40, 2), dtype=bool)
+    after = np.zeros((40, 2), dtype=bool)
+    before[:, 0] = True
+    after[:, 0] = True
+    after[:9] = [False, True]
+    before[9:11] = [False, True]
+    assert mix_test(before, after, seed=0) == pytest.approx(mcnemar(2, 9))
+
+
+def test_mix_test_sees_a_replaced_format_and_no_shuffled_one() -> None:
+    """Another format in every answer is beyond chance; the same formats on other questions are not."""
+    kinds = np.eye(3, dtype=bool)
+    before = kinds[np.arange(60) % 3]
+    assert mix_test(before, np.roll(before, 1, axis=0), seed=0) > 0.5
+    assert mix_test(before, np.repeat(kinds[[0]], 60, axis=0), seed=0) < 0.001
+    assert mix_test(before, before, seed=0) == 1.0
