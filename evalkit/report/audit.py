@@ -54,7 +54,7 @@ def find_suspects(data: ReportData) -> list[Suspect]:
 def _candidates(data: ReportData) -> list[SampleKey]:
     """Return samples that every model that read them answered far from the truth."""
     rows = data.scores[(data.scores["trial"] == 0) & data.scores["outcome"].isin(("decoded", "no_target"))]
-    groups = rows.groupby(["dataset", "sample_id"], sort=False)["iou"].agg(["max", "count"])
+    groups = rows.groupby(["dataset", "sample_id"], sort=False)["quality"].agg(["max", "count"])
     far = groups[(groups["max"] < FAR_FROM_TRUTH) & (groups["count"] >= 2)]
     return list(far.sort_values("max", kind="stable").index[:CANDIDATES])
 
@@ -73,7 +73,7 @@ def judge(drawn: DrawnSample, requested: dict[str, str]) -> Suspect | None:
     if len(answers) < 2:
         return None
     key = (sample.dataset, sample.sample_id)
-    best = max(float(answer.row["iou"] or 0.0) for answer in answers)
+    best = max(float(answer.row["quality"] or 0.0) for answer in answers)
     labels = tuple(answer.label for answer in answers)
     refusing = [answer.decoded is not None and answer.decoded.outcome == "no_target" for answer in answers]
     if all(refusing):

@@ -67,7 +67,8 @@ def choose_samples(data: ReportData, first: Sequence[SampleKey] = (), limit: int
 def _queues(rows: pd.DataFrame, keys: list[SampleKey], seed: int) -> dict[str, list[SampleKey]]:
     """Return one ordered list of samples per reason, the most telling first."""
     answered = rows[rows["outcome"].isin(SCORED)]
-    groups = answered.groupby(["dataset", "sample_id"], sort=False)["iou"]
+    known = answered[answered["quality"].notna()]
+    groups = known.groupby(["dataset", "sample_id"], sort=False)["quality"]
     spread = groups.agg(lambda values: disagreement(list(values)))
     mean = groups.mean()
     shuffled = np.random.default_rng(seed).permutation(len(keys))

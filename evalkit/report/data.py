@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError
@@ -43,6 +43,19 @@ OUTCOME_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """What models are ranked by: its ``key`` in the summary, its name, and the column of a row's value."""
+
+    key: str
+    name: str
+    column: str
+
+
+MASKS = Measure("giou", "gIoU", "iou")
+BOXES = Measure("box_iou", "mean box IoU", "box_iou")
+
+
+@dataclass(frozen=True, slots=True)
 class RunSource:
     """One run folder with what was read of it: ``name`` is unique among the runs of the page."""
 
@@ -73,7 +86,10 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything the page shows. ``scores`` has one row per answer, ``model`` holding the label."""
+    """Everything the page shows. ``scores`` has one row per answer, ``model`` holding the label.
+
+    Its column ``quality`` is the row's IoU under the dataset's ``measure``.
+    """
 
     title: str
     runs: tuple[RunSource, ...]
@@ -103,6 +119,12 @@ class ReportData:
             if (entry["dataset"], entry["model"], entry["slice"]) == (dataset, label, part):
                 return entry
         return None
+
+    def measure(self, dataset: str) -> Measure:
+        """Return what models are ranked by on a dataset: gIoU, or the mean box IoU where no mask was asked."""
+        masks = any(entry["dataset"] == dataset and entry.get("giou") for entry in self.results)
+        boxes = any(entry["dataset"] == dataset and entry.get("box_iou") for entry in self.results)
+        return BOXES if boxes and not masks else MASKS
 
     def slices(self, dataset: str) -> list[str]:
         """Return the slices of a dataset other than ``all``, in the summary's order."""
@@ -143,7 +165,19 @@ def load_report(folders: Sequence[RunFolder]) -> ReportData:
     scores = pd.concat(frames, ignore_index=True)
     datasets = tuple(dict.fromkeys(scores["dataset"]))
     title = " and ".join(run.name for run in runs)
-    return ReportData(title, tuple(runs), tuple(models), datasets, scores, tuple(results))
+    data = ReportData(title, tuple(runs), tuple(models), datasets, scores, tuple(results))
+    return replace(data, scores=_with_quality(data))
+
+
+def _with_quality(data: ReportData) -> pd.DataFrame:
+    """Return the scores with the value that each row is ranked by, missing where there is none."""
+    import pandas as pd
+
+    quality = pd.Series(float("nan"), index=data.scores.index)
+    for dataset in data.datasets:
+        rows = data.rows(dataset)
+        quality[rows.index] = pd.to_numeric(rows[data.measure(dataset).column])
+    return data.scores.assign(quality=quality)
 
 
 def _named_runs(folders: Sequence[RunFolder]) -> list[RunSource]:

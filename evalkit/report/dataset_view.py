@@ -64,7 +64,7 @@ def dataset_view(
         n_images=rows["image_id"].nunique(),
         verdict=verdict(data, dataset, changes),
         headline=headline,
-        span=_span(headline),
+        span=_span(headline, data.measure(dataset).key),
         outcomes=outcomes,
         outcome_legend=legend(outcomes),
         formats=formats,
@@ -80,9 +80,9 @@ def dataset_view(
     )
 
 
-def _span(headline: Table) -> tuple[float, float]:
-    """Return the range of the gIoU intervals with a little room, so that whiskers can be compared."""
-    cells = [row.cells["giou"] for row in headline.rows]
+def _span(headline: Table, key: str) -> tuple[float, float]:
+    """Return the range of the intervals with a little room, so that whiskers can be compared."""
+    cells = [row.cells[key] for row in headline.rows]
     ends = [end for cell in cells for end in (cell.low, cell.high) if end is not None]
     if not ends:
         return 0.0, 1.0

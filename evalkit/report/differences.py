@@ -27,7 +27,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Mean IoU of ``better`` minus that of ``other`` over ``n`` common samples of ``n_images`` images.
+    """Mean quality of ``better`` minus that of ``other`` over ``n`` common samples of ``n_images`` images.
 
     ``p_value``: two-sided, by swapping whole images; 1 where the interval holds 0, which no adjustment
     could make real.
@@ -42,12 +42,12 @@ class Difference:
 
 
 def iou_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean IoU over trials per sample (rows; index sample_id) and model (columns).
+    """Return the mean quality over trials per sample (rows; index sample_id) and model (columns).
 
     ``image_id`` stands in a column of that name. Samples that no model answered are left out.
     """
     answered = rows[rows["outcome"].isin(SCORED)]
-    table = answered.pivot_table(index="sample_id", columns="model", values="iou", aggfunc="mean")
+    table = answered.pivot_table(index="sample_id", columns="model", values="quality", aggfunc="mean")
     table["image_id"] = answered.groupby("sample_id")["image_id"].first()
     return table
 
@@ -71,15 +71,15 @@ def difference(table: pd.DataFrame, better: str, other: str, *, seed: int) -> Di
     return Difference(better, other, interval, p_value, len(common), common["image_id"].nunique())
 
 
-def ranked(giou: Mapping[str, float | None]) -> list[str]:
-    """Return the models that have a gIoU, the best first."""
-    known = {label: value for label, value in giou.items() if value is not None}
+def ranked(values: Mapping[str, float | None]) -> list[str]:
+    """Return the models that have a value, the best first."""
+    known = {label: value for label, value in values.items() if value is not None}
     return sorted(known, key=lambda label: -known[label])
 
 
-def leads(table: pd.DataFrame, giou: Mapping[str, float | None], *, seed: int) -> list[Difference | None]:
+def leads(table: pd.DataFrame, values: Mapping[str, float | None], *, seed: int) -> list[Difference | None]:
     """Return the differences of the best model from every other one, in the order of rank."""
-    order = ranked(giou)
+    order = ranked(values)
     return [difference(table, order[0], other, seed=seed) for other in order[1:]]
 
 

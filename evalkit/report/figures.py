@@ -182,7 +182,7 @@ def iou_figure(data: ReportData, dataset: str) -> Figure | None:
         failed = ~rows["outcome"].isin(("decoded", "no_target"))
         share = np.full(len(rows), 1 / len(rows))
         axes.hist(
-            rows["iou"][~failed],
+            rows["quality"][~failed],
             bins=np.linspace(0, 1, 21).tolist(),
             weights=share[~failed],
             color=model.colour,
@@ -224,7 +224,7 @@ def precision_figure(data: ReportData, dataset: str) -> Figure | None:
 def precision_curve(data: ReportData, dataset: str, label: str) -> tuple[Any, Any] | None:
     """Return (thresholds, shares) over 0..1 in steps of 0.01 of the answered rows with a target."""
     rows = _answered(data, dataset, label)
-    iou = np.sort(rows["iou"][~rows["no_target"].astype(bool)].to_numpy(dtype=float))
+    iou = np.sort(rows["quality"][~rows["no_target"].astype(bool)].to_numpy(dtype=float))
     if iou.size == 0:
         return None
     thresholds = np.round(np.linspace(0, 1, 101), 2)
@@ -238,11 +238,12 @@ def scatter_figure(data: ReportData, dataset: str, measure: Any, x_label: str) -
     ``measure``: result -> number or None. None where fewer than two models have both.
     """
     points = []
+    measure_of = data.measure(dataset)
     for number, model in enumerate(data.models):
         result = data.result(dataset, model.label)
         if result is None:
             continue
-        value, low, high = triple(result["giou"])
+        value, low, high = triple(result[measure_of.key])
         x = measure(result)
         if value is not None and x is not None and x > 0:
             points.append((x, value, low, high, model, MARKERS[number % len(MARKERS)]))
@@ -256,7 +257,7 @@ def scatter_figure(data: ReportData, dataset: str, measure: Any, x_label: str) -
     front = pareto_front([(x, value) for x, value, *_ in points])
     axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     _price_axis(axes, [x for x, *_ in points])
-    axes.set(xlabel=x_label, ylabel="gIoU")
+    axes.set(xlabel=x_label, ylabel=measure_of.name)
     axes.grid(axis="y")
     axes.margins(x=0.12, y=0.12)
     _label_points(figure, axes, [(x, value, model.label) for x, value, _, _, model, _ in points])
@@ -339,7 +340,7 @@ def _median_latency(result: Mapping[str, Any]) -> float | None:
 
 def _answered(data: ReportData, dataset: str, label: str) -> Any:
     rows = data.rows(dataset, label)
-    return rows[rows["outcome"].isin(SCORED) & rows["iou"].notna()]
+    return rows[rows["outcome"].isin(SCORED) & rows["quality"].notna()]
 
 
 def _blank(width_in: float, height_in: float) -> tuple[Figure, Axes]:

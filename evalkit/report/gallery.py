@@ -102,7 +102,7 @@ def _answer_columns(
     columns: dict[str, list[Any]] = {
         name: [] for name in ("s", "m", "o", "f", "w", "v", "k", "c", "l", "e", "z")
     }
-    fields = ("dataset", "sample_id", "model", "outcome", "failure", "wire_formats", "iou", "strict")
+    fields = ("dataset", "sample_id", "model", "outcome", "failure", "wire_formats", "quality", "strict")
     for dataset, sample_id, label, outcome, failure, formats, iou, strict in zip(
         *(rows[field] for field in fields), strict=True
     ):
@@ -134,8 +134,8 @@ def zoom_style(drawing: Drawing, label: str) -> str:
 
 
 def _spreads(rows: Any) -> dict[SampleKey, float]:
-    answered = rows[rows["outcome"].isin(SCORED) & rows["iou"].notna()]
-    groups = answered.groupby(["dataset", "sample_id"], sort=False)["iou"]
+    answered = rows[rows["outcome"].isin(SCORED) & rows["quality"].notna()]
+    groups = answered.groupby(["dataset", "sample_id"], sort=False)["quality"]
     spreads: dict[SampleKey, float] = groups.agg(lambda values: disagreement(list(values))).to_dict()
     return spreads
 
@@ -143,12 +143,12 @@ def _spreads(rows: Any) -> dict[SampleKey, float]:
 def _changes(data: ReportData) -> dict[tuple[str, str, str], float]:
     """Return IoU minus that of the model of the same name in the first run, per answer."""
     rows = data.scores[(data.scores["trial"] == 0) & data.scores["outcome"].isin(SCORED)]
-    rows = rows[rows["iou"].notna()]  # an answer of boxes alone has none
+    rows = rows[rows["quality"].notna()]
     by_label = {model.label: model for model in data.models}
     before: dict[tuple[str, str, str], float] = {}
     changes: dict[tuple[str, str, str], float] = {}
     for dataset, sample_id, label, iou in zip(
-        rows["dataset"], rows["sample_id"], rows["model"], rows["iou"], strict=True
+        rows["dataset"], rows["sample_id"], rows["model"], rows["quality"], strict=True
     ):
         model = by_label[label]
         if model.run == 0:

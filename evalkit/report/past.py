@@ -40,12 +40,13 @@ def past_runs(data: ReportData, dataset: str) -> Past | None:
     found.sort(key=lambda pair: str(pair[0].get("started_at")))
     labels = [model.label for model in data.models]
     rows = [
-        row for manifest, summary in found[-RUNS_SHOWN:] if (row := _row(manifest, summary, dataset, labels))
+        row for manifest, summary in found[-RUNS_SHOWN:] if (row := _row(manifest, summary, data, dataset))
     ]
     if len(rows) < 2:
         return None
-    columns = tuple(Column(label, label, "gIoU", "up") for label in labels)
-    caption = f"gIoU on {dataset} over time"
+    measure = data.measure(dataset).name
+    columns = tuple(Column(label, label, measure, "up") for label in labels)
+    caption = f"{measure} on {dataset} over time"
     return Past(Table(stem_of(data, dataset, "history"), caption, "Started", columns, tuple(rows)))
 
 
@@ -67,12 +68,13 @@ def _same(other: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
 
 
 def _row(
-    manifest: Mapping[str, Any], summary: Mapping[str, Any], dataset: str, labels: list[str]
+    manifest: Mapping[str, Any], summary: Mapping[str, Any], data: ReportData, dataset: str
 ) -> Row | None:
-    cells = {label: Cell(NOTHING) for label in labels}
+    key = data.measure(dataset).key
+    cells = {model.label: Cell(NOTHING) for model in data.models}
     for result in summary["results"]:
         if (result["dataset"], result["slice"]) == (dataset, "all") and result["model"] in cells:
-            cells[result["model"]] = cell(result["giou"], "ratio")
+            cells[result["model"]] = cell(result[key], "ratio")
     if all(found.value is None for found in cells.values()):
         return None
     when = str(manifest.get("started_at") or NOTHING)[:16].replace("T", " ")

@@ -31,9 +31,9 @@ def repeats(data: ReportData, dataset: str) -> list[Repeat]:
         if rows.empty or rows["trial"].max() == 0:
             continue
         answered = rows[rows["outcome"].isin(SCORED)]
-        per_trial = answered.groupby("trial")["iou"].mean()
+        per_trial = answered.groupby("trial")["quality"].mean()
         by_sample = answered.groupby("sample_id")
-        deviations = by_sample["iou"].std().dropna()
+        deviations = by_sample["quality"].std().dropna()
         changed = by_sample["outcome"].nunique().gt(1).mean() if len(answered) else None
         lines.append(
             Repeat(

@@ -119,7 +119,7 @@ def _answer_view(
         outcome=str(row["outcome"]),
         verdict=OUTCOME_WORDS.get(str(row["outcome"]), str(row["outcome"])),
         strict=bool(row.get("strict")),
-        iou=_ratio(row.get("iou")),
+        iou=_ratio(row.get("quality")),
         failure=failure,
         failure_words=FAILURE_WORDS.get(str(failure), ""),
         error=row.get("error"),
@@ -169,7 +169,7 @@ def _repeats(data: ReportData, answer: Answer) -> str:
     row = answer.row
     rows = data.rows(row["dataset"], answer.label)
     own = rows[rows["sample_id"] == row["sample_id"]].sort_values("trial")
-    return " ".join(NOTHING if iou != iou else f"{iou:.3f}" for iou in own["iou"])  # noqa: PLR0124  NaN
+    return " ".join(NOTHING if iou != iou else f"{iou:.3f}" for iou in own["quality"])  # noqa: PLR0124  NaN
 
 
 def _tokens(row: Mapping[str, Any]) -> str:

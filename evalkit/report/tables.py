@@ -52,6 +52,7 @@ class Table:
 HEADLINE = (
     Column("n", "n", "answered samples, of all samples"),
     Column("giou", "gIoU", "mean IoU over expressions; unreadable counts 0", "up"),
+    Column("box_iou", "Box IoU", "mean IoU of the returned box", "up"),
     Column("ciou", "cIoU", "sum of intersections over sum of unions", "up"),
     Column("p50", "P@0.5", "share of targeted expressions with IoU at least 0.5", "up"),
     Column("format", "Format failures", "answers without one usable mask, after repairs", "down"),
@@ -73,7 +74,7 @@ def headline_table(data: ReportData, dataset: str) -> Table:
         result = data.result(dataset, model.label)
         if result is not None:
             rows.append(Row(model.label, _headline_cells(result)))
-    rows.sort(key=lambda row: -(row.cells["giou"].value or -1.0))
+    rows.sort(key=lambda row: -(row.cells[data.measure(dataset).key].value or -1.0))
     columns = tuple(
         column for column in HEADLINE if any(row.cells[column.key].text != NOTHING for row in rows)
     )
@@ -87,6 +88,7 @@ def _headline_cells(result: Mapping[str, Any]) -> dict[str, Cell]:
     return {
         "n": Cell(f"{answered:,}", "" if answered == total else f"of {total:,}", answered),
         "giou": cell(result["giou"], "ratio"),
+        "box_iou": cell(None if result["giou"] else result.get("box_iou"), "ratio"),
         "ciou": cell(result["ciou"], "ratio"),
         "p50": cell((result.get("precision_at") or {}).get("0.5"), "ratio"),
         "format": cell(result["format_failure_rate"], "percent"),
@@ -120,24 +122,25 @@ def _tokens_out(tokens: Mapping[str, Any]) -> Cell:
 
 
 def tag_table(data: ReportData, dataset: str) -> Table | None:
-    """Return gIoU per tag value and model, the best marked only where its lead is real; None without tags."""
+    """Return gIoU (box IoU without masks) per tag value and model, the best marked only where its lead is real; None without tags."""
     slices = data.slices(dataset)
     if not slices:
         return None
-    columns = tuple(Column(model.label, model.label, "gIoU", "up") for model in data.models)
+    key, measure = data.measure(dataset).key, data.measure(dataset).name
+    columns = tuple(Column(model.label, model.label, measure, "up") for model in data.models)
     rows_all = data.rows(dataset)
     tags_by_text = {text: tags_of(text) for text in rows_all["tags"].unique()}
     families, drafts = [], []
     for name in slices:
         results = {model.label: data.result(dataset, model.label, name) for model in data.models}
         known = {label: result for label, result in results.items() if result is not None}
-        giou = {label: triple(result["giou"])[0] for label, result in known.items()}
+        giou = {label: triple(result[key])[0] for label, result in known.items()}
         tag, _, value = name.partition("=")
         texts = [text for text, tags in tags_by_text.items() if tags.get(tag) == value]
         part = rows_all[rows_all["tags"].isin(texts)]
         has_pair = sum(found is not None for found in giou.values()) > 1
         families.append(leads(iou_table(part), giou, seed=data.seed) if has_pair else [])
-        cells = {column.key: cell((known.get(column.key) or {}).get("giou"), "ratio") for column in columns}
+        cells = {column.key: cell((known.get(column.key) or {}).get(key), "ratio") for column in columns}
         n = max((int(result["n"]) for result in known.values()), default=0)
         drafts.append((value, cells, tag, f"{n:,}"))
     winners = real_winners(families)
@@ -145,7 +148,7 @@ def tag_table(data: ReportData, dataset: str) -> Table | None:
         Row(value, cells, frozenset() if winner is None else frozenset({winner}), tag, note)
         for (value, cells, tag, note), winner in zip(drafts, winners, strict=True)
     )
-    return Table(stem_of(data, dataset, "tags"), f"gIoU by tag on {dataset}", "Tag", columns, rows)
+    return Table(stem_of(data, dataset, "tags"), f"{measure} by tag on {dataset}", "Tag", columns, rows)
 
 
 def stem_of(data: ReportData, dataset: str, kind: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.report.changes import Change
-from evalkit.report.data import ReportData
+from evalkit.report.data import MASKS, ReportData
 from evalkit.report.differences import Difference, certain, iou_table, leads, ranked, real_winners
 from evalkit.report.numbers import signed, spell, triple
 
@@ -72,27 +72,35 @@ def verdict(data: ReportData, dataset: str, changes: Sequence[Change] = ()) -> V
     """
     results = {model.label: data.result(dataset, model.label) for model in data.models}
     known = {label: result for label, result in results.items() if result is not None}
-    giou = {label: triple(result["giou"])[0] for label, result in known.items()}
+    measure = data.measure(dataset)
+    values = {label: triple(result[measure.key])[0] for label, result in known.items()}
     details = tuple(filter(None, (_unreadable(known), _not_run(known))))
     own = [change for change in changes if change.dataset == dataset]
     if own:
         sentences = tuple(change.sentence for change in own)
         return Verdict(dataset, _change_headline(own, data.runs[0].name), (*sentences, *details), clear=True)
-    order = ranked(giou)
+    order = ranked(values)
     if not order:
         return Verdict(dataset, "No model has a score yet.", details, clear=False)
     if len(order) == 1:
         only = order[0]
-        _, low, high = triple(known[only]["giou"])
+        _, low, high = triple(known[only][measure.key])
         span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-        headline = f"{only} reaches gIoU {spell(giou[only] or 0.0, 'ratio')}{span}."
+        headline = f"{only} reaches {measure.name} {spell(values[only] or 0.0, 'ratio')}{span}."
         return Verdict(dataset, headline, details, clear=False)
-    gaps = leads(iou_table(data.rows(dataset)), giou, seed=data.seed)
+    gaps = leads(iou_table(data.rows(dataset)), values, seed=data.seed)
     if real_winners([gaps]) == [order[0]]:
-        return Verdict(dataset, f"{order[0]} segments best.", (_lead(giou, gaps[0]), *details), clear=True)
+        return Verdict(
+            dataset,
+            f"{order[0]} {'segments' if measure is MASKS else 'localises'} best.",
+            (_lead(measure.name, values, gaps[0]), *details),
+            clear=True,
+        )
     level = [gap for gap in gaps if gap is not None and not certain(gap, gaps)]
     headline = f"No clear winner: {order[0]} leads, but within chance."
-    return Verdict(dataset, headline, (_no_lead(order[0], giou, level), *details), clear=False)
+    return Verdict(
+        dataset, headline, (_no_lead(measure.name, order[0], values, level), *details), clear=False
+    )
 
 
 def _change_headline(changes: Sequence[Change], first: str) -> str:
@@ -104,24 +112,22 @@ def _change_headline(changes: Sequence[Change], first: str) -> str:
     return f"{', '.join(parts)} since {first}."
 
 
-def _lead(giou: Mapping[str, float | None], gap: Difference | None) -> str:
+def _lead(name: str, values: Mapping[str, float | None], gap: Difference | None) -> str:
     if gap is None:
         return ""
     interval = gap.interval
     return (
-        f"Its gIoU is {giou[gap.better]:.3f}: {interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f}) "
+        f"Its {name} is {values[gap.better]:.3f}: {interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f}) "
         f"above {gap.other}, the next, on {gap.n:,} common samples of {gap.n_images:,} images."
     )
 
 
-def _no_lead(leader: str, giou: Mapping[str, float | None], level: list[Difference]) -> str:
+def _no_lead(name: str, leader: str, values: Mapping[str, float | None], level: list[Difference]) -> str:
     if not level:
-        return (
-            f"Its gIoU is {giou[leader]:.3f}; it shares too few answered samples with the others to compare."
-        )
+        return f"Its {name} is {values[leader]:.3f}; it shares too few answered samples with the others to compare."
     first = level[0]
     return (
-        f"Its gIoU is {giou[leader]:.3f}. {_and([gap.other for gap in level])} cannot be told from it: the "
+        f"Its {name} is {values[leader]:.3f}. {_and([gap.other for gap in level])} cannot be told from it: the "
         f"difference from {first.other} is {signed(first.interval.value)} ({signed(first.interval.low)} to "
         f"{signed(first.interval.high)}) on {first.n:,} common samples of {first.n_images:,} images."
     )

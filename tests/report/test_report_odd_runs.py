@@ -1,0 +1,116 @@
+"""Runs that are not as one would like: nothing answered, boxes only, one model, no tags, odd names."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from evalkit.errors import DataError
+from evalkit.report import build_report
+from evalkit.score import score_run
+from evalkit.store import RunFolder, write_json
+
+COUNTED = ["iou", "intersection", "union", "boundary_iou", "box_iou", "pred_area", "latency_s", "cost_usd"]
+
+
+def changed(run_folder, target, edit):
+    """Return a copy of a run whose score rows and summary were edited: ``edit(scores)`` returns the rows."""
+    from evalkit.summary import summarise
+
+    shutil.copytree(run_folder, target, ignore=shutil.ignore_patterns("report"))
+    scores = edit(pd.read_parquet(target / "scores.parquet"))
+    scores.to_parquet(target / "scores.parquet")
+    summary = json.loads((target / "summary.json").read_text())
+    summary["results"] = summarise(scores, seed=1, protocols={}, slices=None)
+    write_json(target / "summary.json", summary)
+    return target
+
+
+def text_of(page):
+    """Return the first page's text."""
+    return page.read_text(encoding="utf-8")
+
+
+def test_nothing_was_answered(run_folder, tmp_path):
+    """A run whose every sample was lost still has a page, which says so."""
+
+    def lose(scores):
+        scores["outcome"], scores["failure"], scores["error"] = "not_run", None, "429 quota"
+        scores[COUNTED] = float("nan")
+        scores["model_version"] = None
+        return scores
+
+    page = build_report([changed(run_folder, tmp_path / "lost", lose)])
+    assert "No model has a score yet." in text_of(page)
+    assert "429 quota" in text_of(page)
+    assert "Not run, and outside every mean: good 16, poor 16." in text_of(page)
+
+
+def test_boxes_without_masks(run_folder, tmp_path):
+    """Under the box task there is no mask IoU; nothing is made up in its place."""
+
+    def boxes(scores):
+        scores[["iou", "intersection", "union", "boundary_iou"]] = float("nan")
+        return scores
+
+    page = build_report([changed(run_folder, tmp_path / "boxes", boxes)])
+    assert "good localises best." in text_of(page)
+    assert "Its mean box IoU is" in text_of(page)
+    assert "NaN" not in text_of(page) + (page.parent / "gallery-data.js").read_text()
+
+
+def test_one_model(run_folder, tmp_path):
+    """With one model the verdict is its number, and nobody is called best."""
+    page = build_report(
+        [changed(run_folder, tmp_path / "one", lambda scores: scores[scores["model"] == "good"])]
+    )
+    assert "good reaches gIoU" in text_of(page)
+    assert "segments best" not in text_of(page)
+
+
+def test_no_tags(run_folder, tmp_path):
+    """Without tags the table of tags is left out."""
+    page = build_report([changed(run_folder, tmp_path / "plain", lambda scores: scores.assign(tags="{}"))])
+    assert 'id="tags"' not in text_of(page)
+
+
+def test_a_run_of_a_name_twice(run_folder, tmp_path):
+    """Two folders of one config are told apart by their folders' names."""
+    copies = [shutil.copytree(run_folder, tmp_path / name) for name in ("monday", "tuesday")]
+    page = build_report(copies, tmp_path / "both")
+    assert "No model changed by more than chance since monday." in text_of(page)
+    assert "good @ tuesday" in text_of(page)
+
+
+def test_rescored_copy(run_folder, tmp_path):
+    """A re-scored copy reads the answers of the run it refers to; its settings differ and the page says so."""
+    from evalkit.config import DecodeConfig
+
+    copy = score_run(RunFolder(run_folder), decode=DecodeConfig(threshold=10), out=tmp_path / "copy")
+    page = build_report([run_folder, copy.path], tmp_path / "both")
+    assert "made with different settings" in text_of(page)
+    assert "decode.threshold: 127 against 10" in text_of(page)
+
+
+def test_unscored_runs_are_refused(run_folder, tmp_path):
+    """Without scores there is nothing to report; the error says what to do."""
+    copy = shutil.copytree(run_folder, tmp_path / "unscored")
+    (copy / "scores.parquet").unlink()
+    with pytest.raises(DataError, match="evalkit score"):
+        build_report([copy])
+    assert not list(copy.glob(".report*"))
+
+
+def test_nothing_is_left_where_building_fails(run_folder, tmp_path):
+    """A damaged picture folder or ledger leaves the old report as it was."""
+    copy = shutil.copytree(run_folder, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
+    page = build_report([copy])
+    before = page.read_bytes()
+    (copy / "responses.sqlite").write_bytes(b"no database")
+    for extra in copy.glob("responses.sqlite-*"):
+        extra.unlink()
+    with pytest.raises(DataError):
+        build_report([copy])
+    assert page.read_bytes() == before
+    assert not list(copy.glob(".report*"))
