@@ -27,15 +27,14 @@ def is_url(location: str) -> bool:
 
 def place(directory: Path | str, location: str) -> str:
     """Return ``location`` as it is where absolute or a URL, else inside ``directory``."""
-    if is_url(location):
-        return location
-    return join(str(directory), str(Path(location).expanduser()) if location.startswith("~") else location)
+    local = str(Path(location).expanduser()) if location.startswith("~") else location
+    return local if is_url(local) or Path(local).is_absolute() else join(str(directory), local)
 
 
 def join(folder: str, *parts: str) -> str:
     """Return a location inside ``folder``; an absolute last part stands for itself."""
     if is_url(folder):
-        return "/".join([folder.rstrip("/"), *parts])
+        return "/".join([folder.rstrip("/"), *(part for part in parts if part != ".")])
     return os.path.normpath(os.path.join(folder, *parts))  # noqa: PTH118  (pathlib is 20 times slower here)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evalkit.config import DatasetConfig
 from evalkit.errors import DataError
-from evalkit.loaders.coco import (
+from evalkit.loaders.class_names import (
     ClassNameFile,
     class_sample,
     group_annotations,

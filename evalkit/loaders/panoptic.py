@@ -15,7 +15,7 @@ import numpy as np
 
 from evalkit.config import DatasetConfig
 from evalkit.errors import DataError
-from evalkit.loaders.coco import ClassNameFile, class_sample, image_folder, index_by_id
+from evalkit.loaders.class_names import ClassNameFile, class_sample, image_folder, index_by_id
 from evalkit.loaders.files import check_options, is_file, join, place
 from evalkit.loaders.regions import mask_region
 from evalkit.types import Sample

@@ -17,19 +17,7 @@ import numpy as np
 from evalkit.config import DatasetConfig
 from evalkit.errors import DataError
 from evalkit.images import SizePx
-from evalkit.loaders.files import (
-    check_options,
-    decode_text,
-    is_file,
-    join,
-    names_in,
-    place,
-    read_bytes,
-    root_of,
-    tags_of,
-    unknown_split,
-    what_is_in,
-)
+from evalkit.loaders import files
 from evalkit.loaders.fill_poly import fill_polygon
 from evalkit.loaders.regions import mask_region
 from evalkit.loaders.sizes import image_sizes
@@ -41,31 +29,31 @@ TARGET, IGNORED = 1, 255
 
 def load_reasonseg(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     """Yield the samples of one split, by file name; tags: ``query`` (short or long) and ``split``."""
-    check_options(dataset)
-    root = place(directory, root_of(dataset, "reason_seg/ReasonSeg/val/*.json and so on"))
-    bases = [join(root, "reason_seg", "ReasonSeg"), join(root, "ReasonSeg"), root]
-    base = next((b for b in bases if any(s in SPLITS for s in names_in(b) or [])), None)
+    files.check_options(dataset)
+    root = files.place(directory, files.root_of(dataset, "reason_seg/ReasonSeg/val/*.json and so on"))
+    bases = [files.join(root, "reason_seg", "ReasonSeg"), files.join(root, "ReasonSeg"), root]
+    base = next((b for b in bases if any(s in SPLITS for s in files.names_in(b) or [])), None)
     if base is None:
         raise DataError(
             f"dataset '{dataset.name}': looked for train/, val/ or test/ in {', '.join(bases)}, but "
-            f"{what_is_in(root)}. Set `root:` to the folder that holds reason_seg/"
+            f"{files.what_is_in(root)}. Set `root:` to the folder that holds reason_seg/"
         )
-    found = [split for split in SPLITS if names_in(join(base, split)) is not None]
+    found = [split for split in SPLITS if files.names_in(files.join(base, split)) is not None]
     wanted = found if (dataset.split or "all") == "all" else [dataset.split or ""]
     if not set(wanted) <= set(found):
-        raise unknown_split(dataset, found, base)
+        raise files.unknown_split(dataset, found, base)
     for split in wanted:
-        folder = join(base, split)
-        images = folder if dataset.images is None else place(directory, dataset.images)
-        names = [name for name in names_in(folder) or [] if name.endswith(".json")]
+        folder = files.join(base, split)
+        images = folder if dataset.images is None else files.place(directory, dataset.images)
+        names = [name for name in files.names_in(folder) or [] if name.endswith(".json")]
         if not names:
             raise DataError(f"{folder} has no annotation (*.json): the download is incomplete")
         for name in names:
-            yield from _read_file(join(folder, name), images, split, dataset.name)
+            yield from _read_file(files.join(folder, name), images, split, dataset.name)
 
 
 def _read_file(path: str, images: str, split: str, dataset: str) -> Iterator[Sample]:
-    text = decode_text(read_bytes(path), path, ("utf-8", "cp1252"))
+    text = files.decode_text(files.read_bytes(path), path, ("utf-8", "cp1252"))
     try:
         record = json.loads(text)
     except json.JSONDecodeError as error:
@@ -75,7 +63,7 @@ def _read_file(path: str, images: str, split: str, dataset: str) -> Iterator[Sam
     if not isinstance(record, dict) or not record.get("text") or not isinstance(record.get("shapes"), list):
         raise DataError(f"{path}: has no 'text' and 'shapes': this is not a ReasonSeg annotation")
     stem = path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".json")
-    image = join(images, f"{stem}.jpg")
+    image = files.join(images, f"{stem}.jpg")
     truth = _read_truth(record, _size_of(record, image, path), path)
     asked = record["text"] if split == "train" else record["text"][:1]
     for index, expression in enumerate(asked):
@@ -87,13 +75,13 @@ def _read_file(path: str, images: str, split: str, dataset: str) -> Iterator[Sam
             image=ImageRef(image),
             expression=str(expression).strip(),
             truth=truth,
-            tags=tags_of(split=split, query="long" if record.get("is_sentence") else "short"),
+            tags=files.tags_of(split=split, query="long" if record.get("is_sentence") else "short"),
         )
 
 
 def _size_of(record: Mapping[str, Any], image: str, path: str) -> SizePx:
     """Return (width, height) of the photograph as LISA reads it: EXIF orientation applied."""
-    if is_file(image):
+    if files.is_file(image):
         return image_sizes(image)[0]
     if record.get("imageWidth") and record.get("imageHeight"):
         return int(record["imageWidth"]), int(record["imageHeight"])

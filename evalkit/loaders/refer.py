@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit.config import DatasetConfig
 from evalkit.errors import ConfigError, DataError
-from evalkit.loaders.coco import index_by_id
+from evalkit.loaders.class_names import index_by_id
 from evalkit.loaders.files import (
     check_options,
     count_word,

@@ -15,18 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config import DatasetConfig
-from evalkit.errors import ConfigError, DataError
-from evalkit.loaders.coco import index_by_id
-from evalkit.loaders.files import (
-    check_options,
-    count_word,
-    first_folder,
-    join,
-    names_in,
-    place,
-    read_json,
-    tags_of,
-)
+from evalkit.errors import DataError
+from evalkit.loaders import files
+from evalkit.loaders.class_names import index_by_id
 from evalkit.loaders.regions import hull_of, read_segmentation
 from evalkit.types import GroundTruth, ImageRef, Sample
 
@@ -38,28 +29,24 @@ def load_saco(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
 
     ``root:`` holds the files of one or more subsets, or ``path:`` names one annotator's file alone.
     """
-    check_options(dataset)
+    files.check_options(dataset)
     folder, groups = _find_groups(dataset, directory)
-    default_images = first_folder([join(folder, "images"), folder])
-    images = default_images if dataset.images is None else place(directory, dataset.images)
+    default_images = files.first_folder([files.join(folder, "images"), folder])
+    images = default_images if dataset.images is None else files.place(directory, dataset.images)
     for subset, paths in groups.items():
         yield from _read_subset(dataset.name, subset, paths, images)
 
 
 def _find_groups(dataset: DatasetConfig, directory: Path) -> tuple[str, dict[str, list[str]]]:
     if dataset.path is not None:
-        path = place(directory, dataset.path)
+        path = files.place(directory, dataset.path)
         return path.rpartition("/")[0], {_subset_of(path.rpartition("/")[2]): [path]}
-    if dataset.root is None:
-        raise ConfigError(
-            f"dataset '{dataset.name}' (format saco) needs `root:`, the folder that holds "
-            "gold_*_merged_{a,b,c}_release_test.json, or `path:`, one annotator's file"
-        )
-    folder = place(directory, dataset.root)
+    layout = "gold_*_merged_{a,b,c}_release_test.json (or give `path:`, one annotator's file)"
+    folder = files.place(directory, files.root_of(dataset, layout))
     groups: dict[str, list[str]] = defaultdict(list)
-    for name in names_in(folder) or []:
+    for name in files.names_in(folder) or []:
         if ANNOTATOR.match(name):
-            groups[_subset_of(name)].append(join(folder, name))
+            groups[_subset_of(name)].append(files.join(folder, name))
     found = dict(groups)
     if dataset.split not in (None, "all"):
         groups = {name: paths for name, paths in groups.items() if name == dataset.split}
@@ -98,17 +85,17 @@ def _read_subset(dataset: str, subset: str, paths: list[str], images: str) -> It
             split=subset,
             sample_id=str(pair_id),
             image_id=str(pair["file_name"]),
-            image=ImageRef(place(images, str(pair["file_name"]))),
+            image=ImageRef(files.place(images, str(pair["file_name"]))),
             expression=str(pair["text_input"]),
             truth=replace(truth, alternatives=others),
-            tags=tags_of(
-                subset=subset, targets=count_word(len(truth.instances)), exhaustive=truth.exhaustive
+            tags=files.tags_of(
+                subset=subset, targets=files.count_word(len(truth.instances)), exhaustive=truth.exhaustive
             ),
         )
 
 
 def _read_annotator(path: str) -> dict[Any, tuple[Mapping[str, Any], GroundTruth]]:
-    content = read_json(path)
+    content = files.read_json(path)
     pairs = index_by_id(content, "images", path)
     grouped: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for annotation in content.get("annotations", []):

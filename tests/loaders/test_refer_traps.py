@@ -162,3 +162,18 @@ def test_files_of_another_layout_are_refused(refs, complaint, load, make, tmp_pa
     make.refer(tmp_path, refs)
     with pytest.raises(DataError, match=complaint):
         load("refcoco", root=".")
+
+
+def test_a_root_may_be_an_fsspec_url(load, make, tmp_path):
+    """Annotations and photographs are found below any fsspec URL (here: memory)."""
+    import fsspec
+
+    make.refer(tmp_path, [make.ref(1, 1, "cat")])
+    memory = fsspec.filesystem("memory")
+    for name in ("refs(unc).p", "instances.json"):
+        memory.pipe(f"/field/refcoco/{name}", (tmp_path / "refcoco" / name).read_bytes())
+    memory.pipe("/field/images/train2014/COCO_train2014_000000000007.jpg", b"x")
+    (sample,) = load("refcoco", root="memory://field", split="val")
+    assert sample.image.path == "memory://field/images/train2014/COCO_train2014_000000000007.jpg"
+    with pytest.raises(DataError, match="there is no folder memory://elsewhere"):
+        load("refcoco", root="memory://elsewhere", split="val")
