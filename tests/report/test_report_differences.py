@@ -18,7 +18,7 @@ def rows_of(model, ious):
             "model": model,
             "sample_id": [str(n) for n in range(len(ious))],
             "image_id": [str(n) for n in range(len(ious))],
-            "iou": ious,
+            "quality": ious,
             "outcome": "decoded",
         }
     )
@@ -32,7 +32,7 @@ def test_a_steady_lead_is_real_and_noise_is_not():
     steady = pd.concat([rows_of("a", base + 0.1), rows_of("b", base)])
     level = pd.concat([rows_of("a", base + noise), rows_of("b", base + noise[::-1])])
     for rows, winner in ((steady, "a"), (level, None)):
-        giou = rows.groupby("model")["iou"].mean().to_dict()
+        giou = rows.groupby("model")["quality"].mean().to_dict()
         assert real_winners([leads(iou_table(rows), giou, seed=0)]) == [winner]
 
 
@@ -68,7 +68,7 @@ def drawn(truth_hw, *answers):
             decoded = Decoded("no_target", None, strict=True)
         else:
             decoded = Decoded("decoded", None, strict=True, mask=crop_of(mask_hw))
-        made.append(Answer(label, {"iou": 0.1}, None, decoded))
+        made.append(Answer(label, {"quality": 0.1}, None, decoded))
     return DrawnSample(sample, tuple(made))
 
 
