@@ -168,3 +168,9 @@ def page(run_folder):
 def both_page(run_folder, later_folder, tmp_path_factory):
     """Return the path of the first page that compares both runs."""
     return build_report([run_folder, later_folder], tmp_path_factory.mktemp("both") / "out")
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Leave the figures out, which take most of a small report's time; other tests draw them."""
+    monkeypatch.setattr("evalkit.report.dataset_view.draw_figures", lambda *_: {})

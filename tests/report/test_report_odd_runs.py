@@ -69,12 +69,14 @@ def test_one_model(run_folder, tmp_path):
     assert "segments best" not in text_of(page)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_no_tags(run_folder, tmp_path):
     """Without tags the table of tags is left out."""
     page = build_report([changed(run_folder, tmp_path / "plain", lambda scores: scores.assign(tags="{}"))])
     assert 'id="tags"' not in text_of(page)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_run_of_a_name_twice(run_folder, tmp_path):
     """Two folders of one config are told apart by their folders' names."""
     copies = [shutil.copytree(run_folder, tmp_path / name) for name in ("monday", "tuesday")]
@@ -83,6 +85,7 @@ def test_a_run_of_a_name_twice(run_folder, tmp_path):
     assert "good @ tuesday" in text_of(page)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_rescored_copy(run_folder, tmp_path):
     """A re-scored copy reads the answers of the run it refers to; its settings differ and the page says so."""
     from evalkit.config import DecodeConfig
@@ -102,6 +105,7 @@ def test_unscored_runs_are_refused(run_folder, tmp_path):
     assert not list(copy.glob(".report*"))
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_nothing_is_left_where_building_fails(run_folder, tmp_path):
     """A damaged picture folder or ledger leaves the old report as it was."""
     copy = shutil.copytree(run_folder, tmp_path / "run", ignore=shutil.ignore_patterns("report"))

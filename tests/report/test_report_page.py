@@ -237,6 +237,7 @@ def test_a_large_run_draws_a_part_and_says_so(run_folder):
     assert choose_samples(data, limit=7) == chosen
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_command_writes_the_report(run_folder, tmp_path):
     """`evalkit report RUN --out DIR` prints where the page is."""
     done = CliRunner().invoke(main, ["report", str(run_folder), "--out", str(tmp_path / "out")])
