@@ -103,7 +103,11 @@ class Pace:
         finally:
             self.in_flight -= 1
             async with self._freed:
-                self._freed.notify_all()
+                if self.stop_reason is not None:
+                    self._freed.notify_all()
+                else:
+                    # Only as many as there are places: waking every waiter each time is quadratic.
+                    self._freed.notify(max(1, int(self.window) - self.in_flight))
 
     async def wait(self, delay_s: float) -> None:
         """Wait ``delay_s`` seconds; raises ``StopModel`` at once where the model is stopped."""

@@ -24,7 +24,7 @@ from evalkit.manifest import finished_manifest, new_manifest, resumed_manifest
 from evalkit.models import limits_of, open_models
 from evalkit.models.base import Model, Question
 from evalkit.models.batch import GeminiBatch
-from evalkit.models.known import was_routed
+from evalkit.models.known import thinking_asked_off, was_routed
 from evalkit.pace import Attempt, Pace, ask_with_retries
 from evalkit.prepare import RunPlan
 from evalkit.prices import cost_usd
@@ -154,6 +154,7 @@ class Asking:
         self.limits = limits_of(entry)
         self.pace = Pace(self.limits)
         self.routed_to: set[str] = set()
+        self.thinking_told = False
         self.images = Photographs(plan.config.image.max_side)
         self.stop: Stopped | None = None
 
@@ -256,6 +257,18 @@ class Asking:
         today = dt.datetime.now(dt.UTC).date()
         self.progress.add(self.model.name, kind, cost_usd(self.entry, response, today))
         self._tell_routing(response)
+        self._tell_thinking(response)
+
+    def _tell_thinking(self, response: Response) -> None:
+        """Say once that thinking was asked off and is billed all the same."""
+        thoughts = response.usage.thought_tokens or 0
+        generation = getattr(self.entry, "generation", None)
+        if thoughts and not self.thinking_told and generation is not None and thinking_asked_off(generation):
+            self.thinking_told = True
+            self.progress.note(
+                f"{self.model.name}: thinking was asked off (thinking_budget: 0), yet {thoughts} thinking tokens were "
+                "billed for an answer"
+            )
 
     def _tell_routing(self, response: Response) -> None:
         """Say once that another model answers than the one that was asked."""
