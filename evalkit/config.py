@@ -294,7 +294,7 @@ class RunConfig(Section):
         """Return a digest of everything that changes what is asked: two runs may share a folder only if it is equal."""
         asked = self.model_dump(mode="json", exclude={"decode", "score", "limits", "gate", "dask"})
         for model in asked["models"]:
-            for key in ("limits", "price", "allow_routing", "base_url"):
+            for key in ("limits", "price", "allow_routing", "base_url", "batch", "files_api_above_mb", "workers"):
                 model.pop(key, None)
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
