@@ -87,6 +87,8 @@ def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, cont
         return _Verdict(None, "mask_empty" if value == [] else "wrong_shape")
     if wire_format not in _NEEDS_NO_BOX and (failure := _box_in_the_way(raw, box_failure)):
         return _Verdict(wire_format, failure)
+    if context.budget.spent:
+        return _Verdict(wire_format, "too_large")
     try:
         read = reader(value, context)
     except Unreadable as error:

@@ -21,6 +21,7 @@ _WORD: Final = re.compile(r'[^\s"{}\[\],:]++')
 _TOKENS: Final = re.compile(r"(?=[^\s\"{}\[\],]{0,40}?(?:<start_of_mask|<seg_))[^\"{}\[\],]*+")
 _COORDINATES: Final = re.compile(r"\[[\d.,eE+\-\[\]\s]*+")
 _FLAT: Final = re.compile(r"\[[\d.,eE+\-\s]*+\]")
+_ROW: Final = re.compile(r'\[[^\[\]{}"]*+\]')
 _OPENING: Final = re.compile(r'\{\s*+"')
 _SKIP_GARBAGE: Final = re.compile(r'[^"{}\[\],]*+')
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
@@ -200,6 +201,8 @@ class LooseReader:
             value, length = _DECODER.raw_decode(run.group())
         except (ValueError, RecursionError):
             self._garbled_until = max(self._garbled_until, run.end())
+            if run.end() == len(self.text) and run.group().count("[") > run.group().count("]"):
+                return Damaged(cut=True, tail=self._tail(position)), run.end()
             return None
         return value, position + length
 
@@ -223,7 +226,7 @@ class LooseReader:
             if mark == ":":
                 position = self._lost_object(items, position)
                 continue
-            value, after = self._value(position, depth + 1)
+            value, after = self._row(position) or self._value(position, depth + 1)
             if isinstance(value, Damaged):
                 if value.cut:
                     return Damaged(cut=True, tail=self._tail(start)), after
@@ -234,6 +237,16 @@ class LooseReader:
                 continue
             items.append(value)
             position, comma = after, False
+
+    def _row(self, position: int) -> tuple[Any, int] | None:
+        """Read a closed row such as ``[12, 34]`` inside an array; a garbled one is ``Damaged`` as a whole."""
+        row = _ROW.match(self.text, position)
+        if row is None or row.group()[:-1].rstrip().endswith(","):
+            return None
+        try:
+            return _DECODER.decode(row.group()), row.end()
+        except ValueError:
+            return Damaged(), row.end()
 
     def _tail(self, start: int) -> str:
         """Return the end of the text, from ``start`` on at most: enough to see a loop."""

@@ -21,9 +21,15 @@ class PixelBudget:
 
     def spend(self, pixels: int) -> None:
         """Take ``pixels`` and one mask's cost off. Raises ``Unreadable`` (too_large) when none are left."""
-        if pixels + MASK_COST_PX > self.left_px:
+        self.left_px -= MASK_COST_PX  # paid by masks that do not fit too, so that trying ends
+        if pixels > self.left_px:
             raise Unreadable("too_large")
-        self.left_px -= pixels + MASK_COST_PX
+        self.left_px -= pixels
+
+    @property
+    def spent(self) -> bool:
+        """True where not even the smallest mask fits any more."""
+        return self.left_px < MASK_COST_PX
 
 
 @dataclass(frozen=True, slots=True)

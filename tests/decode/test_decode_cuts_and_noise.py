@@ -203,3 +203,10 @@ def test_an_answer_of_tens_of_thousands_of_masks_is_bounded():
     got = decode(json.dumps(items))
     codes = {one.failure for one in got.items}
     assert (got.outcome, codes) == ("decoded", {None, "too_large"})
+
+
+def test_commas_left_over_in_rows_cost_no_point():
+    """Every row ends in a comma: passed over and listed."""
+    rows = ",".join(f"[{x}, {y},]" for x, y in SQUARE)
+    got = decode(f'[{{"box_2d": {BOX}, "mask": [{rows}]}}]')
+    assert (got.outcome, got.repairs, got.items[0].repairs) == ("decoded", ("trailing_comma",), ())
