@@ -128,9 +128,8 @@ def _caption(sample: Sample) -> str:
 
 
 def _missing_glyphs(caught: list[warnings.WarningMessage]) -> list[str]:
-    missing = sorted(
-        {str(w.message).split(" missing from")[0] for w in caught if "missing from" in str(w.message)}
-    )
+    """Return a note on letters without a font; warnings about anything else go on as warnings."""
+    missing = sorted({_letter_name(w) for w in caught if "missing from" in str(w.message)})
     for warning in caught:
         if "missing from" not in str(warning.message):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
@@ -139,3 +138,9 @@ def _missing_glyphs(caught: list[warnings.WarningMessage]) -> list[str]:
     shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
     advice = "install for example fonts-noto-cjk or fonts-noto-core"
     return [f"{len(missing)} letters have no installed font and appear as boxes ({shown}); {advice}"]
+
+
+def _letter_name(warning: warnings.WarningMessage) -> str:
+    """Return the Unicode name out of Matplotlib's warning about a glyph, for example hiragana letter a."""
+    words = str(warning.message).split(" missing from")[0]
+    return words.split("{")[1].split("}")[0].lower() if "{" in words else words

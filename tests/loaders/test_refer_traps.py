@@ -76,17 +76,19 @@ def test_refzom_zero_rows_and_raw_text(load, make, tmp_path):
     assert len(many.truth.instances) == 2
 
 
-@pytest.mark.parametrize("form", ["list of rle", "rle dict", "rle bytes in a list", "crowd counts"])
+@pytest.mark.parametrize("form", ["list of rle", "rle dict", "overlapping list of rle", "crowd counts"])
 def test_run_lengths_in_every_form(form, load, make, tmp_path):
     """RefCLEF's list of run lengths and crowd annotations give the same mask as their pixels."""
     mask = np.zeros((40, 60), dtype=bool)
     mask[4:9, 7:30] = True
     rle = rle_encode(mask).to_json()
+    left, right = mask.copy(), mask.copy()
+    left[:, 20:], right[:, :15] = False, False
     runs = [int(n) for n in np.diff(np.flatnonzero(np.diff(np.r_[2, mask.T.ravel().astype(int), 2])))]
     forms = {
         "list of rle": [rle],
         "rle dict": rle,
-        "rle bytes in a list": [rle, rle],
+        "overlapping list of rle": [rle_encode(left).to_json(), rle_encode(right).to_json()],
         "crowd counts": {"size": [40, 60], "counts": runs},
     }
     content = make.coco()
