@@ -41,7 +41,7 @@ from evalkit.store import MANIFEST, RunFolder
 if TYPE_CHECKING:
     import pandas as pd
 
-BUILT_IN_SHARE = 0.1
+BUILT_IN_SHARE = 0.05
 """Part of the false alarms allowed that goes to format drift and new failures: those that matter are
 unmistakable (a whole format replaced), and the config's own rules keep nearly all of their power."""
 
