@@ -292,7 +292,10 @@ def baseline_list(reports: Path, as_json: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the report; RUN/report where not given."
 )
-def report(run_paths: tuple[str, ...], out: Path | None) -> None:
+@click.option(
+    "--conventions", is_flag=True, help="Also measure what decoding conventions and wire formats cost; slower."
+)
+def report(run_paths: tuple[str, ...], out: Path | None, conventions: bool) -> None:
     """Rebuild the HTML report of RUN from its scores and stored answers; calls nothing.
 
     Several runs make one report that compares them, beside the first one; the first is what the
@@ -300,7 +303,7 @@ def report(run_paths: tuple[str, ...], out: Path | None) -> None:
     """
     from evalkit.report import build_report
 
-    click.echo(f"report: {build_report(run_paths, out)}")
+    click.echo(f"report: {build_report(run_paths, out, conventions=conventions)}")
 
 
 @main.group()

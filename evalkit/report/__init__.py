@@ -14,15 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def build_report(run_paths: Sequence[str | Path], out: str | Path | None = None) -> Path:
+def build_report(
+    run_paths: Sequence[str | Path], out: str | Path | None = None, *, conventions: bool = False
+) -> Path:
     """Write the report of one run, or one that compares several; return the path of its first page.
 
     One run: ``RUN/report/index.html``. Several: the folder ``report-<names>`` beside the first run.
-    ``out`` names another folder. Raises ``DataError`` where a path is not a scored run, or where
+    ``out`` names another folder. ``conventions``: also measure what decoding conventions and wire
+    formats cost, which decodes every stored answer again under each. Raises ``DataError`` where a path is not a scored run, or where
     ``out`` holds something else than a report.
     """
     from evalkit.report.page import write_report
     from evalkit.store import RunFolder
 
     folders = [RunFolder(path) for path in run_paths]
-    return write_report(folders, None if out is None else Path(out))
+    return write_report(folders, None if out is None else Path(out), conventions=conventions)

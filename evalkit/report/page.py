@@ -14,6 +14,7 @@ from evalkit.report.answers import DrawnSample, drawn_samples
 from evalkit.report.audit import Suspect, find_suspects
 from evalkit.report.changes import Change, find_changes
 from evalkit.report.choose import Chosen, SampleKey, choose_samples
+from evalkit.report.conventions import ceiling_tables, sensitivity_tables
 from evalkit.report.data import ReportData, load_report
 from evalkit.report.dataset_view import DatasetView, dataset_view, run_view
 from evalkit.report.gallery import as_script, excerpt, first_cards, gallery_data, safe_json
@@ -41,7 +42,7 @@ class Gallery:
     excerpts: Mapping[tuple[str, str, str], str]
 
 
-def write_report(folders: Sequence[RunFolder], out: Path | None) -> Path:
+def write_report(folders: Sequence[RunFolder], out: Path | None, *, conventions: bool = False) -> Path:
     """Write the report of these runs and return the path of its ``index.html``."""
     data = load_report(folders)
     target = out or _default_folder(data)
@@ -50,7 +51,7 @@ def write_report(folders: Sequence[RunFolder], out: Path | None) -> Path:
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     try:
-        _write_all(data, stage)
+        _write_all(data, stage, conventions=conventions)
         if target.exists():
             shutil.rmtree(target)
         stage.rename(target)
@@ -74,14 +75,17 @@ def _refuse_other_folder(target: Path) -> None:
         )
 
 
-def _write_all(data: ReportData, folder: Path) -> None:
+def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
     suspects = find_suspects(data)
     chosen = choose_samples(data, first=[suspect.key for suspect in suspects])
     environment = _environment(data)
     gallery = _write_samples(data, chosen, environment, folder)
     changes = find_changes(data)
     views = [dataset_view(data, name, folder / "figures", changes) for name in data.datasets]
-    write_tables([table for view in views for table in view.tables], folder / "tables")
+    measured = [sensitivity_tables(data), ceiling_tables(data)] if conventions else []
+    costs = {name: [tables[name] for tables in measured] for name in data.datasets}
+    shown = [table for view in views for table in [*view.tables, *costs[view.name]]]
+    write_tables(shown, folder / "tables")
     columns = gallery_data(data, chosen, gallery.drawings, gallery.excerpts)
     (folder / "gallery-data.js").write_text(as_script("EVALKIT_GALLERY", columns), encoding="utf-8")
     for name in STATIC:
@@ -89,6 +93,7 @@ def _write_all(data: ReportData, folder: Path) -> None:
     page = environment.get_template("index.html").render(
         **_index_context(data, views, chosen, suspects, gallery),
         differing=differing(changes),
+        costs=costs,
         cards=first_cards(columns),
     )
     (folder / "index.html").write_text(page, encoding="utf-8")

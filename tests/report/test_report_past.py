@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from evalkit.report import build_report
 from evalkit.report.data import load_report
 from evalkit.report.evaluators import evaluator
 from evalkit.report.figures import pareto_front
@@ -69,3 +70,15 @@ def test_pareto_front_keeps_what_nothing_beats():
     """A point stays where no cheaper or equal one is better."""
     points = [(1, 0.3), (2, 0.7), (3, 0.6), (2, 0.65), (5, 0.9), (6, 0.9)]
     assert pareto_front(points) == [(1, 0.3), (2, 0.7), (5, 0.9)]
+
+
+def test_conventions_and_ceilings_on_request(run_folder, tmp_path, monkeypatch):
+    """With `conventions` both tables are there: run lengths carry everything, and no change is none."""
+    monkeypatch.setattr("evalkit.report.dataset_view.draw_figures", lambda *_: {})
+    page = build_report([run_folder], tmp_path / "out", conventions=True)
+    ceilings = (page.parent / "tables/ceilings.csv").read_text().splitlines()
+    assert ceilings[1].startswith("rle,12.0,1.0,")
+    header, *lines = (page.parent / "tables/conventions.csv").read_text().splitlines()
+    assert header.startswith("convention,good,good_low,good_high,poor")
+    assert "first item" in {line.split(",")[0] for line in lines}
+    assert "Change of gIoU under other decoding conventions" in page.read_text()
