@@ -109,7 +109,8 @@ def test_storm_of_429s_is_followed_within_15_percent(
     first, last = 30.0, max(endpoint.answered_at) - 10.0
     served = [at for at in endpoint.answered_at if first <= at < last]
     assert len(served) / (last - first) >= 0.85 * capacity_per_s
-    assert endpoint.refused <= 0.35 * len(endpoint.sent_at)
+    # Each worker may be refused twice until the quota is known; later one request in ten at most.
+    assert endpoint.refused <= 2 * 96 + 0.1 * len(endpoint.sent_at)
 
 
 def test_window_opens_slowly_and_holds_its_limit(run_jumping: Callable[[Any], Any]) -> None:
