@@ -74,8 +74,9 @@ def bare(text: str) -> str:
 
 
 def signed(value: float) -> str:
-    """Return a difference with its sign and a true minus, as in +0.031."""
-    return f"{value:+.3f}".replace("-", "\u2212")
+    """Return a difference with its sign and a true minus, as in +0.031; 0.000 has none."""
+    text = f"{value:+.3f}".replace("-", "\u2212")
+    return "0.000" if text[1:] == "0.000" else text
 
 
 def usd(value: float) -> str:

@@ -46,6 +46,7 @@ def test_cell_with_an_interval():
 
 
 def test_signs_and_units():
-    """A rise has a plus; a unit can be taken off."""
+    """A rise has a plus, nothing has none; a unit can be taken off."""
     assert signed(0.0312) == "+0.031"
+    assert signed(-0.0001) == "0.000"
     assert bare("3.4\u00a0%") == "3.4"
