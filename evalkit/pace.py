@@ -14,6 +14,7 @@ every attempt must be a row of the ledger before the next wait begins.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -43,6 +44,9 @@ LEAST_RATE_PER_S = 0.1
 
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 60.0
+MOST_REFUSALS = 30
+"""429s in a row for one question before it is given up: with our own backoff that is about half an hour."""
+
 RATE_LIMITED_FACTOR = 4
 """A 429 that names no delay is waited for longer: 2, 4, 8, 16, 32 s outlast a per-minute quota."""
 
@@ -193,11 +197,13 @@ async def ask_with_retries(
 ) -> Response:
     """Ask until there is an answer, at the model's pace; ``record`` gets every request that was sent.
 
-    Waits the longer of what the server asked for and our own growing, jittered backoff. Raises the
-    last fault when ``limits.max_attempts`` are used up, ``GiveUp`` and ``StopModel`` at once. ``purse``
-    sets money aside before each request and stops the model where there is none left.
+    Waits as long as the server asks for, else a growing, jittered backoff. Raises the last fault when
+    ``limits.max_attempts`` have failed (a 429 is no failure of the question: ``MOST_REFUSALS`` of
+    them may come), ``GiveUp`` and ``StopModel`` at once. ``purse`` sets money aside before each
+    request and stops the model where there is none left.
     """
-    for number in range(1, pace.limits.max_attempts + 1):
+    failures = refusals = 0
+    for number in itertools.count(1):
         async with pace.slot():
             reserved_usd = await _set_aside(purse, question, pace)
             attempt, fault = await _attempt(model, question, number)
@@ -213,10 +219,23 @@ async def ask_with_retries(
             raise fault or AssertionError("an attempt has a response or a fault")
         if fault.rate_limited:
             pace.rate_limited()
-        if number == pace.limits.max_attempts:
+            refusals += 1
+        else:
+            failures += 1
+        if failures >= pace.limits.max_attempts or refusals >= MOST_REFUSALS:
             raise fault
-        await pace.wait(max(fault.delay_s or 0.0, backoff_s(number, rate_limited=fault.rate_limited)))
-    raise AssertionError("max_attempts is at least 1")
+        await pace.wait(_delay_s(fault, refusals if fault.rate_limited else failures))
+    raise AssertionError("the loop ends by returning or raising")
+
+
+def _delay_s(fault: RetryLater, times: int) -> float:
+    """Return how long to wait after a fault that came ``times`` times in a row.
+
+    Never less than the server asked for; where it named a delay, our own backoff is halved, as the
+    server knows better, but a question that is refused again and again still steps back by itself.
+    """
+    own_s = backoff_s(times, rate_limited=fault.rate_limited)
+    return own_s if fault.delay_s is None else max(fault.delay_s, own_s / 2)
 
 
 async def _set_aside(purse: Purse | None, question: Question, pace: Pace) -> float:
