@@ -165,6 +165,8 @@ def comparison_text(comparison: Comparison, margin: float) -> str:
     lines: list[str] = []
     if any(bool(side.manifest.get("simulated")) for side in comparison.sides):
         lines += ["SIMULATED ANSWERS: these numbers say nothing about any real model.", ""]
+    partial = dict.fromkeys(s.path for s in comparison.sides if s.manifest.get("status") != "complete")
+    lines += [f"{path} is not complete: only what both sides answered is compared." for path in partial]
     for pair in comparison.pairs:
         lines += [*_pair_lines(pair, comparison.tests, margin), ""]
     for dataset, points in pareto(comparison.sides).items():

@@ -32,7 +32,8 @@ svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px
 <h1>History</h1>
 {% if simulated %}<p class="banner">Simulated answers: these numbers say nothing about any real model.</p>{% endif %}
 <p>{{ n_runs }} runs. A vertical line marks a shift: searched in every complete run, on the samples that all of them
-answered; in a month in which nothing changes, {{ "%.0f"|format(level * 100) }} % of the models show one by chance.</p>
+answered; in a month in which nothing changes, {{ "%.0f"|format(level * 100) }} % of the
+models show one by chance (more if the page is looked at every night).</p>
 {% for one in series %}{% set name = quality[loop.index0] %}
 <h2>{{ one.model }} on {{ one.dataset }} <small>({{ one.config }})</small></h2>
 {% for change in one.changes %}<p class="shift">{{ change.words() }}</p>{% endfor %}

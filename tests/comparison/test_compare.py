@@ -203,3 +203,9 @@ def test_pareto_names_who_dominates() -> None:
     assert points["silly"].dominated_on_latency == ()
     assert points["unpriced"].dominated_on_cost == ()
     assert points["cheap"].dominated_on_latency == ("dear",)
+
+
+def test_a_partial_run_is_said(make_run, make_answers, good_iou) -> None:
+    """A comparison of an incomplete run says so before anything else."""
+    run = make_run("r", [make_answers("a", good_iou), make_answers("b", good_iou)], status="partial")
+    assert "is not complete" in comparison_text(compare_runs([run]), 0.02).splitlines()[0]
