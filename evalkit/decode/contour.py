@@ -28,6 +28,8 @@ MARGIN: Final = 0.1
 of one answer agree to about 1 % of the image, which moves the fit by up to 0.07)."""
 CLEAR_FIT: Final = 0.5
 """A reading that the prompt did not ask for must fit the box at least this well."""
+PIXEL_FIT: Final = 0.8
+"""Points that could be 0..1000 count as pixels only where the box says so this plainly."""
 SAME_MASK: Final = 0.9
 """Two masks of at least this IoU count as the same: a wrong choice costs less than the margin."""
 _MAX_DROPPED: Final = 0.25
@@ -55,6 +57,9 @@ class Reading:
 
     order: Literal["xy", "yx"]
     frame: Frame
+
+
+_PIXELS: Final = (Reading("xy", "pixel"), Reading("yx", "pixel"))
 
 
 def make_contour(rows: Sequence[Sequence[Any]], *, dropped: int = 0, named: bool = False) -> Contour:
@@ -113,7 +118,8 @@ def read_contour(contour: Contour, context: Context) -> MaskRead:
         chosen = max(fits, key=lambda reading: fits[reading])
     else:
         raise Unreadable("polygon_ambiguous")
-    rivals = [r for r in fits if r is not chosen and fits[r] > fits[chosen] - MARGIN]
+    # Pixels are a way out where 0..1000 fails, never a doubt about an answer that fits without them.
+    rivals = [r for r in fits if r not in (chosen, *_PIXELS) and fits[r] > fits[chosen] - MARGIN]
     return _finish(contour, chosen, Reading(asked.order, context.asked.frame), context, rivals)
 
 
@@ -126,7 +132,7 @@ def _readings(contour: Contour, asked_order: Literal["xy", "yx"], context: Conte
         frames = ["pixel", "image"] if box.in_pixels else ["pixel"]
         if not box.in_pixels and not any(_fits_image(contour, order, context) for order in orders):
             frames = ["image"]
-    elif max(_fit(contour, Reading(order, frame), context) for order in orders for frame in frames) < 0.5:
+    elif max(_fit(contour, Reading(order, "pixel"), context) for order in orders) >= PIXEL_FIT:
         frames.append("pixel")
     # Inside the box no evidence on the order can exist, so that the asked one is the only reading.
     return [

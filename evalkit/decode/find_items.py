@@ -108,6 +108,12 @@ def find_items(text: str, keys: ItemKeys) -> Found:
     if text[0] in _JSON_FIRST:
         whole = _read_strict(text, 0)
         if whole is not None and whole[1] == len(text):
+            inner = whole[0].strip() if isinstance(whole[0], str) else ""
+            if inner.startswith(("[", "{")):
+                # JSON written into a JSON string: every level doubles its escapes, so this ends.
+                found = find_items(inner, keys)
+                found.repaired("wrapper")
+                return found
             _walk(whole[0], keys, found)
             return found
     parts = _fenced_parts(text, found)

@@ -38,6 +38,8 @@ def read_base64(text: str) -> tuple[bytes, list[str]]:
     except ValueError:
         pass
     packed = "".join(text.split())
+    if packed != text.strip():
+        repairs.append("raw_newline")
     missing = -len(packed.rstrip("=")) % 4
     if missing < 3 and len(packed) % 4:
         packed = packed.rstrip("=") + "=" * missing

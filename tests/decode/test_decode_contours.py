@@ -243,3 +243,17 @@ def test_a_point_that_cannot_be_read_is_dropped_and_listed():
         decode([[200, 100], [800, None], [800, 500], ["x", 500], [200, 300], [None, 1]]).outcome
         == "format_failure"
     )
+
+
+def test_an_image_of_nearly_a_thousand_pixels_raises_no_doubt():
+    """There pixels and thousandths almost agree: the documented reading stands."""
+    ring = [[800, 700], [900, 700], [900, 850], [850, 760], [800, 850]]
+    for side in (900, 950, 980, 1000, 1020):
+        got = decode(ring, [702, 797, 849, 903], height=side, width=side)
+        assert (got.outcome, got.items[0].repairs) == ("decoded", ())
+
+
+def test_a_contour_much_smaller_than_its_box_is_no_pixel_contour():
+    """A box of the whole image says little about where the contour lies."""
+    points = [{"x": 655, "y": 277}, {"x": 700, "y": 300}, {"x": 600, "y": 400}]
+    assert decode(points, [0, 0, 1000, 1000]).items[0].repairs == ()
