@@ -22,6 +22,7 @@ from evalkit.metrics import Truth, count_row
 from evalkit.models import asked_format, read_body, requested_model
 from evalkit.protocols import PROTOCOLS, find_protocol
 from evalkit.store import MANIFEST, SCORES, SUMMARY, RunFolder, write_json
+from evalkit.trials import agreements
 from evalkit.types import AskedFormat, Decoded, DecodeSettings, Response, Sample
 
 if TYPE_CHECKING:
@@ -160,15 +161,19 @@ def score_chunk(job: ScoreJob) -> pa.Table:
 def _sample_rows(sample: Sample, states: Mapping[Key, KeyState], job: ScoreJob) -> Iterator[dict[str, Any]]:
     truth = Truth(sample.truth)
     for model in job.models:
-        for trial in range(job.trials):
-            state = states.get(Key(model.name, sample.dataset, sample.sample_id, trial))
-            yield score_row(sample, truth, model, trial=trial, state=state, job=job)
+        keys = [Key(model.name, sample.dataset, sample.sample_id, trial) for trial in range(job.trials)]
+        scored = [
+            score_row(sample, truth, model, trial=key.trial, state=states.get(key), job=job) for key in keys
+        ]
+        agreeing = agreements([decoded for _, decoded in scored]) if job.trials > 1 else [None]
+        for (row, _), agreement in zip(scored, agreeing, strict=True):
+            yield row | {"trial_agreement": agreement}
 
 
 def score_row(
     sample: Sample, truth: Truth, model: ModelView, *, trial: int, state: KeyState | None, job: ScoreJob
-) -> dict[str, Any]:
-    """Return one row of scores.parquet."""
+) -> tuple[dict[str, Any], Decoded | None]:
+    """Return one row of scores.parquet, and the verdict it rests on (None where nothing was answered)."""
     row: dict[str, Any] = {
         "model": model.name,
         "dataset": sample.dataset,
@@ -187,18 +192,14 @@ def score_row(
     if state is None or state.last.status != "answered":
         is_data_error = state is not None and state.last.status == "data_error"
         error = NOT_ASKED if state is None else state.last.error
-        return row | {"outcome": "data_error" if is_data_error else "not_run", "error": error}
+        return row | {"outcome": "data_error" if is_data_error else "not_run", "error": error}, None
     response = read_body(model.provider, state.last.body or "")
     decoded = decode_response(response, sample, model.asked, job.settings)
     protocol = PROTOCOLS[job.protocols[sample.dataset]]
     counts = protocol.count(decoded, sample, truth)
-    return (
-        row
-        | _verdict_columns(decoded)
-        | _billing_columns(response, model, state)
-        | count_row(decoded, truth, boundary=job.boundary)
-        | {"protocol_counts": None if counts is None else json.dumps(counts)}
-    )
+    row |= _verdict_columns(decoded) | _billing_columns(response, model, state)
+    row |= count_row(decoded, truth, boundary=job.boundary)
+    return row | {"protocol_counts": None if counts is None else json.dumps(counts)}, decoded
 
 
 def decode_response(
@@ -250,16 +251,18 @@ def summary_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
     """Return summary.json's content for a scored run."""
     from evalkit import __version__
     from evalkit.summary import summarise
+    from evalkit.who_answered import routed_answers, unasked_thinking
 
     manifest = run.manifest
-    results = summarise(
-        run.scores(), seed=config.seed, protocols=protocols_of(config), slices=config.score.slices
-    )
+    scores = run.scores()
+    results = summarise(scores, seed=config.seed, protocols=protocols_of(config), slices=config.score.slices)
     return {
         "evalkit": __version__,
         "run": manifest["name"],
         "status": manifest["status"],
         "simulated": manifest["simulated"],
+        "routed": routed_answers(scores),
+        "unasked_thinking": unasked_thinking(scores, config),
         "results": results,
     }
 
@@ -341,5 +344,6 @@ def scores_schema() -> pa.Schema:
             ("error", text),
             ("image_path", text),
             ("protocol_counts", text),
+            ("trial_agreement", number),
         ]
     )

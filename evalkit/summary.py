@@ -15,6 +15,7 @@ import numpy as np
 
 from evalkit.protocols import find_protocol
 from evalkit.stats import ratio_intervals
+from evalkit.trials import spread_of_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,6 +107,7 @@ def row_ratios(rows: pd.DataFrame) -> Ratios:
         **_target_ratios(rows, outcome, answered),
         "box_accuracy_0.5": _mean(_numbers(rows, "box_iou"), answered, at_least=0.5),
         "box_iou": _mean(_numbers(rows, "box_iou"), answered),
+        "trial_agreement": _mean(_numbers(rows, "trial_agreement"), answered),
         "format_failure_rate": _share(outcome == "format_failure", answered),
         "blocked_rate": _share(outcome == "blocked", answered),
         "strict_failure_rate": _share(~strict, answered),
@@ -205,7 +207,15 @@ def _record(rows: pd.DataFrame, measured: Mapping[str, Interval | None]) -> dict
         "latency_s": _latency(rows, values["latency_s"]),
         "tokens": _tokens(rows, values),
         "cost_usd": _total(rows, "cost_usd"),
+        "model_versions": _counts(rows["model_version"].dropna()) if "model_version" in rows else {},
+        "trials": _trials(rows, values["trial_agreement"]),
     }
+
+
+def _trials(rows: pd.DataFrame, agreement: dict[str, float] | None) -> dict[str, Any] | None:
+    """Return how repeated questions vary, None where each was asked once."""
+    spread = spread_of_trials(rows[rows["outcome"].isin(ANSWERED)])
+    return None if spread is None else {**spread, "agreement": agreement}
 
 
 def _protocol_record(rows: pd.DataFrame, protocol: str) -> dict[str, Any]:

@@ -1,0 +1,43 @@
+"""Which model answered: routing and unasked thinking, counted from the rows."""
+
+import pandas as pd
+
+from evalkit.config import RunConfig
+from evalkit.who_answered import routed_answers, unasked_thinking
+
+
+def rows(**columns):
+    return pd.DataFrame({"model": ["a", "a", "b"]} | columns)
+
+
+def test_routed_answers_are_counted_by_version():
+    """Another family answering is listed; a dated version of the same model is not."""
+    scores = rows(
+        requested_model=["gemini-2.5-flash", "gemini-2.5-flash", "gemini-2.5-flash"],
+        model_version=["gemini-3.5-flash-lite", "gemini-2.5-flash-001", None],
+    )
+    assert routed_answers(scores) == [
+        {
+            "model": "a",
+            "requested_model": "gemini-2.5-flash",
+            "model_version": "gemini-3.5-flash-lite",
+            "n": 1,
+        }
+    ]
+
+
+def test_thinking_that_was_asked_off_and_billed_is_listed():
+    """Only models asked with a budget of 0 can be surprised by thinking."""
+    models = [
+        {
+            "name": "a",
+            "provider": "gemini",
+            "model": "gemini-2.5-flash",
+            "generation": {"thinking_budget": 0},
+        },
+        {"name": "b", "provider": "gemini", "model": "gemini-3.6-flash"},
+    ]
+    config = RunConfig.model_validate({"name": "x", "datasets": [{"name": "everyday"}], "models": models})
+    scores = rows(thought_tokens=[None, 40, 99])
+    assert unasked_thinking(scores, config) == [{"model": "a", "n": 1, "thought_tokens": 40}]
+    assert unasked_thinking(rows(thought_tokens=[0, None, 99]), config) == []
