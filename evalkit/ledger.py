@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-from evalkit.errors import DataError
+from evalkit.errors import DataError, RunIncomplete
 
 SCHEMA_VERSION = 1
 
@@ -86,7 +86,8 @@ class Ledger:
         if read_only and not path.is_file():
             raise DataError(f"{path} does not exist: this folder holds no answers. Give the folder of a run.")
         self.path = path
-        location = f"file:{path.as_posix()}?mode=ro" if read_only else f"file:{path.as_posix()}"
+        # as_uri escapes the characters that mean something in a URI: `#` and `?` may stand in a folder's name.
+        location = path.absolute().as_uri() + ("?mode=ro" if read_only else "")
         self.connection = sqlite3.connect(location, uri=True, isolation_level=None)
         try:
             self._prepare(read_only=read_only)
@@ -125,24 +126,29 @@ class Ledger:
         self.connection.execute("COMMIT")
 
     def add(self, row: AttemptRow) -> None:
-        """Store one attempt durably; a second answer for a key is refused by the file itself."""
-        body, size = _packed(row.body)
-        self.connection.execute(
-            "INSERT INTO attempts (model, dataset, sample_id, trial, attempt, status, started_at, latency_s,"
-            " http_status, error, image_sha256, body, body_bytes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                *row.key,
-                row.attempt,
-                row.status,
-                row.started_at,
-                row.latency_s,
-                row.http_status,
-                row.error,
-                row.image_sha256,
-                body,
-                size,
-            ),
-        )
+        """Store one attempt durably; a second answer for a key is refused by the file itself.
+
+        Raises ``RunIncomplete`` where the disk does not take it: asking on would pay for answers that are lost.
+        """
+        self.add_all([row])
+
+    def add_all(self, rows: Sequence[AttemptRow]) -> None:
+        """Store attempts durably in one commit: all of them or, where that raises, none."""
+        if not rows:
+            return
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            self.connection.executemany(INSERT, [_values_of(row) for row in rows])
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            if not isinstance(error, sqlite3.OperationalError):
+                raise
+            raise RunIncomplete(
+                f"{self.path} could not take another answer: {error}. What was stored before is safe. Make room, "
+                "then give the same command: it asks only what is missing"
+            ) from error
 
     def answered_keys(self) -> set[Key]:
         """Return the keys that need not be asked again."""
@@ -200,6 +206,11 @@ class Ledger:
         self.close()
 
 
+INSERT = (
+    "INSERT INTO attempts (model, dataset, sample_id, trial, attempt, status, started_at, latency_s,"
+    " http_status, error, image_sha256, body, body_bytes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+
 SELECT = (
     "SELECT model, dataset, sample_id, trial, attempt, status, started_at, latency_s, http_status, error,"
     " image_sha256, body, body_bytes FROM attempts"
@@ -210,6 +221,12 @@ def _state(key: Key, rows: Sequence[AttemptRow]) -> KeyState:
     answered = [row for row in rows if row.status == "answered"]
     sent = sum(row.status != "data_error" for row in rows)
     return KeyState(key, answered[0] if answered else rows[-1], sent)
+
+
+def _values_of(row: AttemptRow) -> tuple[object, ...]:
+    body, size = _packed(row.body)
+    measured = (row.started_at, row.latency_s, row.http_status, row.error, row.image_sha256)
+    return (*row.key, row.attempt, row.status, *measured, body, size)
 
 
 def _packed(body: str | None) -> tuple[bytes | None, int | None]:

@@ -20,6 +20,7 @@ from evalkit.budget import Purse, open_purses
 from evalkit.errors import DataError, RunIncomplete, StopModel, SystemFault
 from evalkit.images import ImageBytes, read_image, reduce_image
 from evalkit.ledger import AttemptRow, Key, Ledger
+from evalkit.ledger_writer import LedgerWriter
 from evalkit.manifest import finished_manifest, new_manifest, resumed_manifest
 from evalkit.models import limits_of, open_models
 from evalkit.models.base import Model, Question
@@ -63,12 +64,20 @@ def run(plan: RunPlan, progress: Progress, *, engine: Engine = "local") -> RunRe
 
     try:
         stopped = asyncio.run(ask_all(plan, progress))
+        folder = RunFolder(plan.out)
+        write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
+        score_run(folder, engine=engine, progress=progress)
+        return RunResult(folder, tuple(stopped), build_report([plan.out]))
     except KeyboardInterrupt:
         raise RunIncomplete(_interrupted(plan)) from None
-    folder = RunFolder(plan.out)
-    write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
-    score_run(folder, engine=engine, progress=progress)
-    return RunResult(folder, tuple(stopped), build_report([plan.out]))
+    except ExceptionGroup as group:
+        raise _first_error(group) from group
+
+
+def _first_error(group: ExceptionGroup[Exception]) -> Exception:
+    """Return what went wrong first: what one model's task raised ends the tasks of all."""
+    error = group.exceptions[0]
+    return _first_error(error) if isinstance(error, ExceptionGroup) else error
 
 
 def _interrupted(plan: RunPlan) -> str:
@@ -114,20 +123,23 @@ async def ask_all(plan: RunPlan, progress: Progress) -> list[Stopped]:
         with Ledger(plan.out / LEDGER) as ledger:
             answered = ledger.answered_keys()
             purses = open_purses(plan.model_configs, plan.config, ledger)
+        with LedgerWriter(plan.out / LEDGER) as writer:
             asking = [
                 Asking(
                     model,
                     entry,
                     plan,
-                    ledger=ledger,
+                    writer=writer,
                     progress=progress,
                     view=views[model.name],
                     purse=purses.get(model.name),
                 )
                 for model, entry in zip(models, plan.model_configs, strict=True)
             ]
-            stopped = await asyncio.gather(*(each.all(answered) for each in asking))
-    return [stop for stop in stopped if stop is not None]
+            # A task group ends every other task before the ledger closes, where one of them fails.
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(each.all(answered)) for each in asking]
+    return [stop for stop in (task.result() for task in tasks) if stop is not None]
 
 
 class Asking:
@@ -139,7 +151,7 @@ class Asking:
         entry: Any,
         plan: RunPlan,
         *,
-        ledger: Ledger,
+        writer: LedgerWriter,
         progress: Progress,
         view: ModelView,
         purse: Purse | None = None,
@@ -147,7 +159,7 @@ class Asking:
         self.model = model
         self.entry = entry
         self.plan = plan
-        self.ledger = ledger
+        self.writer = writer
         self.progress = progress
         self.view = view
         self.purse = purse
@@ -195,7 +207,8 @@ class Asking:
 
         def record(sample: Sample, trial: int, image_sha256: str | None, attempt: Attempt) -> None:
             key = self._key(sample, trial)
-            self.ledger.add(_row(key, attempt, image_sha256))
+            self.writer.add(_row(key, attempt, image_sha256))
+            self.writer.settle()  # the job's own state must not run ahead of the ledger
             if attempt.response is not None:
                 settled.add(key)
                 self._show(sample, attempt.response)
@@ -227,7 +240,7 @@ class Asking:
         image_sha256 = None if question.image is None else question.image.sha256
 
         def record(attempt: Attempt) -> None:
-            self.ledger.add(_row(key, attempt, image_sha256))
+            self.writer.add(_row(key, attempt, image_sha256))
 
         try:
             response = await ask_with_retries(self.model, question, self.pace, record, purse=self.purse)
@@ -238,11 +251,12 @@ class Asking:
         except DataError as error:
             self._note_data_error(key, error)
         else:
+            await self.writer.settled()
             self._show(sample, response)
 
     def _note_data_error(self, key: Key, error: DataError) -> None:
         now = dt.datetime.now(dt.UTC).timestamp()
-        self.ledger.add(AttemptRow(key, 1, "data_error", now, error=str(error)))
+        self.writer.add(AttemptRow(key, 1, "data_error", now, error=str(error)))
         self.progress.add(self.model.name, "data_error")
 
     def _halt(self, reason: str) -> None:
