@@ -11,7 +11,7 @@ import asyncio
 import datetime as dt
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,12 +58,20 @@ class RunResult:
     report: Path
 
 
-def run(plan: RunPlan, progress: Progress, *, engine: Engine = "local") -> RunResult:
-    """Ask, score and report. Raises ``RunIncomplete`` when interrupted; all answers are stored then."""
+Complete = Callable[[Coroutine[Any, Any, list[Stopped]]], list[Stopped]]
+
+
+def run(
+    plan: RunPlan, progress: Progress, *, engine: Engine = "local", complete: Complete = asyncio.run
+) -> RunResult:
+    """Ask, score and report. Raises ``RunIncomplete`` when interrupted; all answers are stored then.
+
+    ``complete`` runs the asking to its end: a notebook, whose own event loop is already running, has another.
+    """
     from evalkit.report import build_report
 
     try:
-        stopped = asyncio.run(ask_all(plan, progress))
+        stopped = complete(ask_all(plan, progress))
         folder = RunFolder(plan.out)
         write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
         score_run(folder, engine=engine, progress=progress)
