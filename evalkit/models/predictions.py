@@ -72,12 +72,12 @@ class PredictionsModel:
         return (coco_entries if self._is_coco else json_lines)(self._file, self.path)
 
     def _file_line(self, index: _SampleIndex, where: str, place: Any, line: dict[str, Any]) -> None:
-        key = index.key_of(line, where)
-        if key is None:
+        keys = index.keys_of(line, where)
+        if not keys:
             self.unknown_ids.append(str(line.get("sample_id", line.get("image_id"))))
-            return
-        check_prediction(line, index.sizes_px[key], where)
-        self._found.setdefault(key, []).append(place)
+        for key in keys:
+            check_prediction(line, index.sizes_px[key], where)
+            self._found.setdefault(key, []).append(place)
 
     def _tell(self, index: _SampleIndex) -> None:
         if index.sizes_px and not self._found and self.unknown_ids:
@@ -133,26 +133,32 @@ class _SampleIndex:
 
     def __init__(self, samples: Iterable[Sample]) -> None:
         self.sizes_px: dict[SampleKey, tuple[int, int]] = {}
+        self.questions: dict[SampleKey, tuple[str, str]] = {}
         self.by_sample_id: dict[str, set[SampleKey]] = {}
         self.by_image_id: dict[str, set[SampleKey]] = {}
         for sample in samples:
             key = (sample.dataset, sample.sample_id)
             self.sizes_px[key] = (sample.truth.height_px, sample.truth.width_px)
+            self.questions[key] = (sample.image_id, sample.expression)
             self.by_sample_id.setdefault(sample.sample_id, set()).add(key)
             self.by_image_id.setdefault(sample.image_id, set()).add(key)
 
-    def key_of(self, line: Mapping[str, Any], where: str) -> SampleKey | None:
-        """Return the sample meant, None where the run has none. Raises ``DataError`` where two could be meant."""
+    def keys_of(self, line: Mapping[str, Any], where: str) -> set[SampleKey]:
+        """Return the sample meant, none where the run has none.
+
+        Several where a config lists one dataset under several names, to score it by several protocols.
+        Raises ``DataError`` where samples of different questions could be meant.
+        """
         keys = self._candidates(line, where)
         if "dataset" in line:
             keys = {key for key in keys if key[0] == line["dataset"]}
-        if len(keys) > 1:
-            datasets = " and ".join(sorted({dataset for dataset, _ in keys}))
+        datasets = sorted({dataset for dataset, _ in keys})
+        if len(datasets) < len(keys) or len({self.questions[key] for key in keys}) > 1:
             raise DataError(
-                f"{where}: the id means {len(keys)} samples of this run (in {datasets}): name the sample "
-                'with "sample_id" and, where datasets share ids, its "dataset"'
+                f"{where}: the id means {len(keys)} samples of this run (in {' and '.join(datasets)}): name the "
+                'sample with "sample_id" and, where datasets share ids, its "dataset"'
             )
-        return next(iter(keys), None)
+        return keys
 
     def _candidates(self, line: Mapping[str, Any], where: str) -> set[SampleKey]:
         if "sample_id" in line:

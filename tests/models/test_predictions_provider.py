@@ -159,8 +159,15 @@ def test_datasets_that_share_ids_are_told_apart(tmp_path):
     samples = [sample("1", dataset="d"), sample("1", dataset="e")]
     lines = [{"sample_id": "1", "dataset": "e", "mask": mask(0, 2)}]
     assert model_of(tmp_path, lines, samples).missing == [("d", "1")]
+    other_image = sample("1", "8", dataset="e")
     with pytest.raises(DataError, match="d and e"):
-        model_of(tmp_path, [{"sample_id": "1", "mask": mask(0, 2)}], samples)
+        model_of(tmp_path, [{"sample_id": "1", "mask": mask(0, 2)}], [samples[0], other_image])
+
+
+def test_a_dataset_listed_twice_needs_one_line_a_sample(tmp_path):
+    """Two names for one dataset, to score it by two protocols, share its predictions."""
+    samples = [sample("1", dataset="d"), sample("1", dataset="e")]
+    assert model_of(tmp_path, [{"sample_id": "1", "mask": mask(0, 2)}], samples).missing == []
 
 
 @pytest.mark.parametrize(
