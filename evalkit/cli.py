@@ -24,6 +24,16 @@ class Group(click.Group):
                 raise
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"error: {error}. Check that it may be written and that the disk has room", err=True)
+            ctx.exit(2)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("stopped before it was done", err=True)
+            ctx.exit(3)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -293,7 +303,9 @@ def baseline_list(reports: Path, as_json: bool) -> None:
     "--out", type=click.Path(path_type=Path), help="Folder of the report; RUN/report where not given."
 )
 @click.option(
-    "--conventions", is_flag=True, help="Also measure what decoding conventions and wire formats cost; slower."
+    "--conventions",
+    is_flag=True,
+    help="Also measure what decoding conventions and wire formats cost; slower.",
 )
 def report(run_paths: tuple[str, ...], out: Path | None, conventions: bool) -> None:
     """Rebuild the HTML report of RUN from its scores and stored answers; calls nothing.
@@ -411,7 +423,9 @@ def doctor(config: str | None) -> None:
 @main.command()
 @click.argument("run_path", metavar="RUN")
 @click.option("--to", required=True, help="coco, csv or parquet.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; RUN/export where not given.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder to write to; RUN/export where not given."
+)
 def export(run_path: str, to: str, out: Path | None) -> None:
     """Write the rows and masks of RUN for other tools: FiftyOne, supervision, DuckDB, a spreadsheet."""
     from evalkit.export import export_run

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,7 +48,7 @@ def run_command(
         click.echo("dry run: nothing was called, nothing was written")
         return
     _confirm(cost.billed_usd, config, yes=yes)
-    with run_lock(prepared.out) as note, Progress() as progress:
+    with _terminated_as_interrupted(), run_lock(prepared.out) as note, Progress() as progress:
         if note:
             click.echo(note, err=True)
         # Another process may have begun or ended this very run while this one was being prepared.
@@ -59,6 +62,21 @@ def run_command(
             f"the run is incomplete{': ' + reasons if reasons else ': too many samples were not run'}. "
             f"Every answer so far is in {result.folder.path}; the same command asks only what is missing"
         )
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """End on SIGTERM, which schedulers send, as on Ctrl-C: workers ended, the way on told, exit code 3."""
+
+    def interrupt(_number: int, frame: FrameType | None) -> None:
+        current = signal.getsignal(signal.SIGINT)
+        (current if callable(current) else signal.default_int_handler)(signal.SIGINT, frame)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _confirm(usd: float | None, config: RunConfig, *, yes: bool) -> None:

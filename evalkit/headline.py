@@ -24,11 +24,22 @@ def headline_table(summary: Mapping[str, Any]) -> str:
     widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]
     lines = [_line(columns, widths), _line(["-" * width for width in widths], widths)]
     lines += [_line(row, widths) for row in rows]
+    lines += _data_errors(results)
     if summary["simulated"]:
         lines.insert(0, "SIMULATED ANSWERS: these numbers say nothing about any real model.\n")
     if summary["status"] != "complete":
         lines.append("\nThe run is PARTIAL: some samples were not run. The same command resumes it.")
     return "\n".join(lines)
+
+
+def _data_errors(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for every row with samples that could not be asked for a fault of the data."""
+    return [
+        f"{result['model']} on {result['dataset']}: {result['n_data_error']} of {result['n']} samples are in no mean, "
+        "their data is missing or damaged (outcome data_error)"
+        for result in results
+        if result["n_data_error"]
+    ]
 
 
 def _cells(result: Mapping[str, Any], *, boxes: bool) -> list[str]:

@@ -26,6 +26,9 @@ SENT_AS_IS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "H
 
 EXIF_ORIENTATION = 0x0112
 
+LAST_BYTES = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+"""How a whole file ends (PNG specification 11.2.5; JPEG, ITU-T T.81 B.1.1.3). Zeros may follow."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageBytes:
@@ -53,6 +56,7 @@ def read_image(ref: ImageRef, truth_size_px: SizePx | None = None) -> ImageBytes
             f"{ref.sha256[:12]}...; its masks may not fit. Restore the file, or annotate anew"
         )
     image = open_image(data, ref.path)
+    _require_whole(image, data, ref.path)
     orientation = int(image.getexif().get(EXIF_ORIENTATION, 1))
     if orientation == 1 and image.format in SENT_AS_IS:
         sent = ImageBytes(data, SENT_AS_IS[image.format], image.width, image.height, sha256)
@@ -86,13 +90,13 @@ def read_bytes(ref: ImageRef) -> bytes:
 
 
 def image_exists(ref: ImageRef) -> bool:
-    """Tell whether the photograph is there, without reading it."""
+    """Tell whether the photograph is there and not empty, without reading it."""
     import fsspec
 
     if ref.inline is not None:
         return True
     filesystem, path = fsspec.core.url_to_fs(ref.path)
-    return bool(filesystem.isfile(path))
+    return bool(filesystem.isfile(path)) and filesystem.size(path) != 0
 
 
 def open_image(data: bytes, name: str) -> Image:
@@ -105,6 +109,23 @@ def open_image(data: bytes, name: str) -> Image:
         return Image.open(io.BytesIO(data))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"image {name} cannot be read as an image ({len(data)} bytes): {error}") from error
+
+
+def load_image(data: bytes, name: str) -> Image:
+    """Return a decoded Pillow image. Raises ``DataError`` where any of it is damaged or missing."""
+    image = open_image(data, name)
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"image {name} is damaged or incomplete ({len(data)} bytes): {error}") from error
+    return image
+
+
+def _require_whole(image: Image, data: bytes, name: str) -> None:
+    """Decode what may be half a download; a file that ends as its format does is taken as whole."""
+    last = LAST_BYTES.get(image.format or "")
+    if last is None or not data.rstrip(b"\0").endswith(last):
+        load_image(data, name)
 
 
 def reduce_image(image: ImageBytes, max_side_px: int) -> ImageBytes:

@@ -93,7 +93,7 @@ class Ledger:
             self._prepare(read_only=read_only)
         except sqlite3.DatabaseError as error:
             self.connection.close()
-            raise DataError(f"{path} is not a ledger that can be read: {error}") from error
+            raise DataError(f"{path} cannot be opened as a ledger: {error}") from error
 
     def _prepare(self, *, read_only: bool) -> None:
         execute = self.connection.execute

@@ -64,7 +64,8 @@ def load_run_samples(config: RunConfig, limit: int | None = None) -> list[Sample
         size = None if entry.sample is None else entry.sample.size
         chosen = select_whole_images(load_samples(entry, directory), size, config.seed)
         if not chosen:
-            raise DataError(f"dataset '{entry.name}' has no samples in split '{entry.split}': nothing to ask")
+            where = f" in split '{entry.split}'" if entry.split else ""
+            raise DataError(f"dataset '{entry.name}' has no samples{where}: nothing to ask")
         samples += chosen[:limit]
     return samples
 

@@ -55,8 +55,12 @@ def read_yaml(path: str | Path, environment: Mapping[str, str] | None = None) ->
     """Parse a YAML file. Raises ``ConfigError`` where it is missing or is not YAML."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file. Give the path of a YAML file.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({str(error.strerror).lower()}). Give the path of a YAML file."
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
@@ -171,6 +175,10 @@ def note_pydantic_errors(source: YamlSource, error: ValidationError, model: type
                 path[:-1],
                 f"'{item['loc'][-1]}' is missing from {'.'.join(map(str, path[:-1])) or 'the file'}: add it",
             )
+        elif kind == "union_tag_invalid":
+            key, given = item["ctx"]["discriminator"].strip("'"), item["ctx"]["tag"]
+            known = [name.strip(" '") for name in item["ctx"]["expected_tags"].split(",")]
+            source.add((*path, key), f"{name}: there is no {key} '{given}'.{nearest(given, known)}")
         elif kind == "value_error":
             source.add(path, f"{name}: {item['msg'].removeprefix('Value error, ')}")
         else:

@@ -108,3 +108,30 @@ def test_inline_bytes_need_no_file(tmp_path):
     ref = ImageRef("row 1", inline=(tmp_path / "a.png").read_bytes())
     assert image_exists(ref)
     assert read_image(ref).width_px == 6
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_half_a_download_is_a_data_error(tmp_path, suffix, orientation):
+    """A file whose header is fine and whose pixels end early is never sent."""
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    noise.save(path, exif=exif)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(DataError, match=r"a\.\w+ (is damaged or incomplete|cannot be read as an image)"):
+        read_image(ImageRef(str(path)))
+
+
+def test_zeros_after_the_end_do_no_harm(tmp_path):
+    """Files padded to a block size are whole."""
+    ref = save(tmp_path / "a.png", photo())
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes() + bytes(100))
+    assert (read_image(ref).width_px, read_image(ref).height_px) == (6, 4)
+
+
+def test_an_empty_file_is_no_image(tmp_path):
+    """A file without bytes counts as missing before anything is asked."""
+    (tmp_path / "a.png").touch()
+    assert not image_exists(ImageRef(str(tmp_path / "a.png")))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.errors import DataError
+from evalkit.errors import DataError, RunIncomplete
 from evalkit.ledger import AttemptRow, Key, Ledger
 
 KEY = Key("m", "d", "s", 0)
@@ -44,6 +44,31 @@ def test_any_text_is_a_body(tmp_path_factory, body):
     with Ledger(tmp_path_factory.mktemp("l") / "l.sqlite") as ledger:
         ledger.add(answer(body=body))
         assert next(ledger.rows()).body == body
+
+
+@pytest.mark.parametrize("name", ["night #3", "why?", "100 %", "50%41", "ü 漢"])
+def test_the_ledger_lies_where_it_was_asked_for(tmp_path, name):
+    """Characters that mean something in a URI are plain characters in a folder's name."""
+    folder = tmp_path / name
+    folder.mkdir()
+    with Ledger(folder / "l.sqlite") as ledger:
+        ledger.add(answer())
+    assert (folder / "l.sqlite").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with Ledger(folder / "l.sqlite", read_only=True) as ledger:
+        assert ledger.count() == 1
+
+
+def test_a_full_disk_is_said_and_what_was_stored_stays(tmp_path):
+    """An answer that the disk does not take ends the run; the ones before it are whole."""
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        ledger.add(answer())
+        pages = ledger.connection.execute("PRAGMA page_count").fetchone()[0]
+        ledger.connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(RunIncomplete, match=r"could not take another answer: .*full.*same command"):
+            ledger.add(answer(KEY._replace(sample_id="big"), body=os.urandom(50_000).hex()))
+    with Ledger(tmp_path / "l.sqlite", read_only=True) as ledger:
+        assert ledger.answered_keys() == {KEY}
 
 
 def test_a_second_answer_for_a_key_is_refused(tmp_path):
@@ -114,7 +139,7 @@ def test_reading_a_folder_without_answers_is_a_data_error(tmp_path):
 def test_a_file_that_is_no_database_is_a_data_error(tmp_path):
     """A damaged ledger is a clear error."""
     (tmp_path / "l.sqlite").write_bytes(b"not a database at all" * 100)
-    with pytest.raises(DataError, match="not a ledger"):
+    with pytest.raises(DataError, match="cannot be opened as a ledger"):
         Ledger(tmp_path / "l.sqlite", read_only=True)
 
 

@@ -54,6 +54,12 @@ def test_invalid_yaml_names_its_line():
         data("a: [1, 2\nb: 3")
 
 
+def test_a_folder_is_not_taken_for_a_missing_file(tmp_path):
+    """A config that is a folder is said to be one."""
+    with pytest.raises(ConfigError, match=r"cannot be read \(is a directory\)"):
+        read_yaml(tmp_path)
+
+
 def test_missing_file_is_a_config_error(tmp_path):
     """A file that is not there is said in one sentence."""
     with pytest.raises(ConfigError, match="there is no such file"):

@@ -126,7 +126,8 @@ def decode_text(data: bytes, location: str, encodings: Sequence[str]) -> str:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise DataError(f"{location}: is text in none of the encodings {', '.join(encodings)}")
+    names = " or ".join(encoding.removesuffix("-sig").upper() for encoding in encodings)
+    raise DataError(f"{location}: is not {names} text. Save the file in that encoding")
 
 
 def read_lines(location: str) -> Iterator[tuple[int, str]]:
@@ -170,6 +171,26 @@ def root_of(dataset: DatasetConfig, layout: str) -> str:
             f"dataset '{dataset.name}' (format {dataset.format}) needs `root:`, the folder that holds {layout}"
         )
     return dataset.root
+
+
+def given_file(dataset: DatasetConfig, directory: Path) -> tuple[str, str] | None:
+    """Return (folder, file name) of the dataset's ``path:``, or None where it has none.
+
+    Raises ``DataError`` where there is no such file.
+    """
+    if dataset.path is None:
+        return None
+    folder, _, name = place(directory, dataset.path).replace("\\", "/").rpartition("/")
+    need_file([folder], [name], f"dataset '{dataset.name}'", "Check `path:`")
+    return folder, name
+
+
+def choose_splits(dataset: DatasetConfig, found: Sequence[str], where: str) -> list[str]:
+    """Return the asked split, or every one ``found`` for ``all``. Raises ``ConfigError`` where it is not there."""
+    wanted = list(found) if (dataset.split or "all") == "all" else [dataset.split or ""]
+    if not wanted or not set(wanted) <= set(found):
+        raise unknown_split(dataset, found, where)
+    return wanted
 
 
 def path_of(dataset: DatasetConfig, what: str) -> str:

@@ -38,7 +38,7 @@ def _read_mask(mask: Any, height_px: int, width_px: int, folder: str, where: str
         location = join(folder, mask)
         if not is_file(location):
             raise DataError(f"{where}: the mask {location} does not exist (paths are relative to the file)")
-        _same_size(image_sizes(location)[1], (width_px, height_px), f"the mask {location}", where)
+        _same_size(_sizes(location, where)[1], (width_px, height_px), f"the mask {location}", where)
         return MaskFile(location)
     if isinstance(mask, dict):
         size = mask.get("size", [height_px, width_px])
@@ -53,27 +53,44 @@ def _size_of(record: Mapping[str, Any], image: str, folder: str, where: str) -> 
     declared = (record["width"], record["height"]) if "width" in record and "height" in record else None
     if declared and min(declared) < 1:
         raise DataError(f"{where}: width and height must be at least 1 pixel, got {declared}")
-    masked = _mask_size(record.get("mask"), folder)
+    masked = _mask_size(record.get("mask"), folder, where)
+    known = declared or masked
+    if known is not None and not _is_image(image):
+        return known
     if not is_file(image):
-        if declared or masked:
-            return declared or masked or (0, 0)
         raise DataError(
             f"{where}: the image {image} does not exist, and the line says no size: check `images:` and the "
             'path, or add "width" and "height" where only the annotations are here'
         )
-    shown, stored = image_sizes(image)
-    size = declared or masked or shown
+    shown, stored = _sizes(image, where)
+    size = known or shown
     if size not in (shown, stored):
         what = "'width' and 'height'" if declared else "the mask"
         _same_size(size, shown, what, where, image)
     return size
 
 
-def _mask_size(mask: Any, folder: str) -> SizePx | None:
+def _is_image(location: str) -> bool:
+    """Tell whether a photograph can be read; one that cannot is its sample's data error, when it is asked."""
+    try:
+        image_sizes(location)
+    except DataError:
+        return False
+    return True
+
+
+def _sizes(location: str, where: str) -> tuple[SizePx, SizePx]:
+    try:
+        return image_sizes(location)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _mask_size(mask: Any, folder: str, where: str) -> SizePx | None:
     if isinstance(mask, dict) and isinstance(mask.get("instances"), list) and mask["instances"]:
         mask = mask["instances"][0]
     if isinstance(mask, str) and is_file(join(folder, mask)):
-        return image_sizes(join(folder, mask))[1]
+        return _sizes(join(folder, mask), where)[1]
     if isinstance(mask, dict) and isinstance(mask.get("size"), list) and len(mask["size"]) == 2:
         return mask["size"][1], mask["size"][0]
     return None

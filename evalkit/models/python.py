@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import io
 import json
 import sys
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from evalkit.errors import ConfigError, GiveUp, RetryLater, nearest
+from evalkit.images import load_image
 from evalkit.masks import box_of, rle_encode
 from evalkit.models.base import Question
 from evalkit.models.bodies import read_text_body
@@ -171,9 +171,7 @@ def call(job: Job) -> tuple[str, str | None]:
 
 def answer_of(name: str, data: bytes, expression: str, size_hw: tuple[int, int]) -> str:
     """Return the function's answer as text in a wire format of ``evalkit.decode``."""
-    from PIL import Image
-
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    image = load_image(data, "of the question").convert("RGB")
     return answer_text(find_function(name)(image, expression), size_hw)
 
 

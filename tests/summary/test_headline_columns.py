@@ -10,6 +10,7 @@ def summary_of(**numbers):
         "dataset": "d",
         "slice": "all",
         "n": 3,
+        "n_data_error": 0,
         "n_not_run": 0,
         "giou": None,
         "ciou": None,
