@@ -62,14 +62,15 @@ def load_samples(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     """
     resolved = resolve_dataset(dataset, directory)
     loader = LOADERS[resolved.format or ""]
-    return _without_repeats(loader(resolved, directory), resolved.name)
+    return _without_repeats(_in_its_layout(loader(resolved, directory), resolved), resolved.name)
 
 
 def resolve_dataset(dataset: DatasetConfig, directory: Path) -> DatasetConfig:
     """Return the entry with what its card adds, and every location absolute.
 
     A card is found by the entry's name where it has no ``format``; what the entry says goes before the
-    card. An inline entry without ``split`` takes the default split of the card named like its format.
+    card. An inline entry with a ``root`` but no ``split`` takes the default split of the card named like
+    its format; a ``path`` without one is read whole.
     """
     if dataset.format is not None:
         if dataset.format not in LOADERS:
@@ -77,7 +78,8 @@ def resolve_dataset(dataset: DatasetConfig, directory: Path) -> DatasetConfig:
                 f"dataset '{dataset.name}': there is no format '{dataset.format}'.{nearest(dataset.format, LOADERS)}"
             )
         card = find_card(dataset.format) if dataset.format in card_files() else None
-        changes: dict[str, object] = {"split": dataset.split or (card.default_split if card else None)}
+        default_split = card.default_split if card and dataset.path is None else None
+        changes: dict[str, object] = {"split": dataset.split or default_split}
     else:
         card = _card_of(dataset)
         changes = _from_card(dataset, card)
@@ -129,6 +131,21 @@ def _from_card(dataset: DatasetConfig, card: Card) -> dict[str, object]:
         changes["root"] = None if card.root is None else place(card.directory, card.root)
         changes["path"] = None if card.path is None else place(card.directory, card.path)
     return changes
+
+
+def _in_its_layout(samples: Iterator[Sample], dataset: DatasetConfig) -> Iterator[Sample]:
+    """Yield the samples; a record that lacks what its layout wants raises ``DataError`` instead of ``KeyError``."""
+    last = "the beginning"
+    try:
+        for sample in samples:
+            yield sample
+            last = f"sample '{sample.sample_id}'"
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        lacks = f"has no {error}" if isinstance(error, KeyError) else f"does not fit ({error})"
+        raise DataError(
+            f"dataset '{dataset.name}' at {dataset.path or dataset.root}: a record after {last} {lacks}: this is not "
+            f"the layout of format {dataset.format}, the file is damaged, or of another release"
+        ) from error
 
 
 def _without_repeats(samples: Iterator[Sample], dataset: str) -> Iterator[Sample]:

@@ -16,6 +16,7 @@ from evalkit.config import DatasetConfig
 from evalkit.errors import DataError
 from evalkit.loaders.files import (
     check_options,
+    given_file,
     is_file,
     join,
     names_in,
@@ -33,14 +34,27 @@ from evalkit.types import GroundTruth, ImageRef, MaskFile, Sample
 def load_converseg(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     """Yield the items of ``split`` (``human_annotated``, ``sam_seeded``: the name of a .jsonl file).
 
-    ``split: all``, or none, reads items.json where there is one, else every .jsonl file of the folder.
+    ``split: all`` reads items.json where there is one, else every .jsonl file of the folder; ``path:``
+    names one file of either kind.
     """
     check_options(dataset)
-    root = place(directory, root_of(dataset, "items.json or human_annotated.jsonl and sam_seeded.jsonl"))
+    given = given_file(dataset, directory)
+    if given is None:
+        root = place(directory, root_of(dataset, "items.json or human_annotated.jsonl and sam_seeded.jsonl"))
+        root = next((base for base in (root, join(root, "converseg")) if _is_here(base)), root)
+        files = _find_files(dataset, root)
+    else:
+        root, name = given
+        split = "all" if name.endswith(".json") else name.removesuffix(".jsonl")
+        files = [(split, join(root, name))]
     images = root if dataset.images is None else place(directory, dataset.images)
-    for split, path in _find_files(dataset, root):
+    for split, path in files:
         for where, item in _read_items(path):
             yield _sample_of(item, root, images, dataset.name, split, where=where)
+
+
+def _is_here(folder: str) -> bool:
+    return any(name == "items.json" or name.endswith(".jsonl") for name in names_in(folder) or [])
 
 
 def _find_files(dataset: DatasetConfig, root: str) -> list[tuple[str, str]]:

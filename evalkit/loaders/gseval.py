@@ -26,8 +26,9 @@ def load_gseval(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     if dataset.path is not None:
         path = place(directory, dataset.path)
     elif dataset.root is not None:
+        root = place(directory, dataset.root)
         path = need_file(
-            [place(directory, dataset.root)],
+            [root, join(root, "gseval")],
             ["GroundingSuite-Eval.jsonl"],
             f"dataset '{dataset.name}'",
             "Set `root:` to its folder or `path:` to the file",

@@ -17,7 +17,9 @@ from evalkit.errors import DataError
 from evalkit.loaders.class_names import index_by_id
 from evalkit.loaders.files import (
     check_options,
+    choose_splits,
     count_word,
+    given_file,
     join,
     names_in,
     need_file,
@@ -25,7 +27,6 @@ from evalkit.loaders.files import (
     read_json,
     root_of,
     tags_of,
-    unknown_split,
 )
 from evalkit.loaders.regions import hull_of, mask_region
 from evalkit.types import GroundTruth, ImageRef, Rle, Sample
@@ -39,7 +40,12 @@ def load_phrasecut(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     The files named val leave out miniv, whose photographs the published val row includes.
     """
     check_options(dataset)
-    root = place(directory, root_of(dataset, "VGPhraseCut_v0/refer_val.json and image_data_split3000.json"))
+    given = given_file(dataset, directory)
+    root = (
+        place(directory, root_of(dataset, "VGPhraseCut_v0/refer_val.json and image_data_split3000.json"))
+        if given is None
+        else given[0]
+    )
     listing = need_file(
         [join(root, folder) for folder in FOLDERS],
         ["image_data_split3000.json"],
@@ -49,12 +55,11 @@ def load_phrasecut(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     base = listing.rpartition("/")[0]
     found = [
         name.removeprefix("refer_").removesuffix(".json")
-        for name in names_in(base) or []
+        for name in (names_in(base) or [] if given is None else [given[1]])
         if name.startswith("refer_") and name.endswith(".json") and not name.startswith("refer_input_")
     ]
-    wanted = {"all": found, "val_miniv": ["val", "miniv"]}.get(dataset.split or "all", [dataset.split or ""])
-    if not wanted or not set(wanted) <= set(found):
-        raise unknown_split(dataset, found, base)
+    both = dataset.split == "val_miniv" and {"val", "miniv"} <= set(found)
+    wanted = ["val", "miniv"] if both else choose_splits(dataset, found, base)
     sizes = index_by_id(
         {"images": [{**r, "id": r["image_id"]} for r in read_json(listing)]}, "images", listing
     )

@@ -13,15 +13,16 @@ from evalkit.config import DatasetConfig
 from evalkit.errors import DataError
 from evalkit.loaders.files import (
     check_options,
+    choose_splits,
     count_word,
     first_folder,
+    given_file,
     join,
     names_in,
     place,
     read_json,
     root_of,
     tags_of,
-    unknown_split,
 )
 from evalkit.loaders.regions import hull_of, read_segmentation, xywh_to_xyxy
 from evalkit.types import GroundTruth, ImageRef, Sample
@@ -33,18 +34,20 @@ FileName = Callable[[Mapping[str, Any]], str]
 def load_questions(
     prefix: str, folders: tuple[str, ...], file_name: FileName, dataset: DatasetConfig, directory: Path
 ) -> Iterator[Sample]:
-    """Yield a sample per question of ``PREFIX_SPLIT.json``, looked for in ``folders`` below the root."""
+    """Yield a sample per question of ``PREFIX_SPLIT.json``: ``path:``, or in one of ``folders`` below the root."""
     check_options(dataset)
-    root = place(directory, root_of(dataset, f"{prefix}_val.json"))
-    base = next((join(root, f) for f in folders if _splits_in(join(root, f), prefix)), root)
-    found = _splits_in(base, prefix)
-    wanted = found if (dataset.split or "all") == "all" else [dataset.split or ""]
-    if not wanted or not set(wanted) <= set(found):
-        raise unknown_split(dataset, found, f"{base} ({prefix}_SPLIT.json)")
+    given = given_file(dataset, directory)
+    if given is None:
+        root = place(directory, root_of(dataset, f"{prefix}_val.json"))
+        base = next((join(root, f) for f in folders if _splits_in(join(root, f), prefix)), root)
+        files = {split: join(base, f"{prefix}_{split}.json") for split in _splits_in(base, prefix)}
+    else:
+        root = base = given[0]
+        files = {given[1].removesuffix(".json").removeprefix(f"{prefix}_"): join(*given)}
     default = first_folder([join(root, "images"), join(root, "coco"), root])
     images = default if dataset.images is None else place(directory, dataset.images)
-    for split in wanted:
-        path = join(base, f"{prefix}_{split}.json")
+    for split in choose_splits(dataset, list(files), f"{base} ({prefix}_SPLIT.json)"):
+        path = files[split]
         records = read_json(path)
         if not isinstance(records, list):
             raise DataError(

@@ -13,7 +13,9 @@ from evalkit.config import DatasetConfig
 from evalkit.errors import DataError
 from evalkit.loaders.files import (
     check_options,
+    choose_splits,
     first_folder,
+    given_file,
     is_file,
     join,
     names_in,
@@ -21,7 +23,6 @@ from evalkit.loaders.files import (
     read_json,
     root_of,
     tags_of,
-    unknown_split,
 )
 from evalkit.loaders.refer import TRAIN2014
 from evalkit.loaders.regions import xywh_to_xyxy
@@ -34,17 +35,19 @@ FOLDERS = ("RefCOCOm", "Refcocom", "refcocom", ".")
 def load_refcocom(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     """Yield one sample per sentence of a split (val, testA, testB)."""
     check_options(dataset)
-    root = place(directory, root_of(dataset, "RefCOCOm/annotations/val.json and RefCOCOm/masks/"))
-    bases = [join(root, folder) for folder in FOLDERS]
-    annotations = first_folder([join(base, "annotations") for base in bases])
-    found = [name.removesuffix(".json") for name in names_in(annotations) or [] if name.endswith(".json")]
-    wanted = found if (dataset.split or "all") == "all" else [dataset.split or ""]
-    if not wanted or not set(wanted) <= set(found):
-        raise unknown_split(dataset, found, annotations)
-    masks = first_folder([join(base, "masks") for base in bases])
-    default = first_folder([join(root, name) for name in TRAIN2014])
+    given = given_file(dataset, directory)
+    if given is None:
+        root = place(directory, root_of(dataset, "RefCOCOm/annotations/val.json and RefCOCOm/masks/"))
+        annotations = first_folder([join(root, folder, "annotations") for folder in FOLDERS])
+        names = [name for name in names_in(annotations) or [] if name.endswith(".json")]
+    else:
+        annotations, names = given[0], [given[1]]
+        root = join(annotations, "..")
+    found = [name.removesuffix(".json") for name in names]
+    masks = join(annotations, "..", "masks")
+    default = first_folder([join(base, name) for base in (root, join(root, "..")) for name in TRAIN2014])
     images = default if dataset.images is None else place(directory, dataset.images)
-    for split in wanted:
+    for split in choose_splits(dataset, found, annotations):
         for record in read_json(join(annotations, f"{split}.json")):
             mask = join(masks, f"{record['segment_id']}.png")
             if not is_file(mask):

@@ -19,6 +19,7 @@ from evalkit.loaders.files import (
     check_options,
     count_word,
     first_folder,
+    given_file,
     join,
     need_file,
     place,
@@ -80,12 +81,15 @@ def load_refer(layout: ReferLayout, dataset: DatasetConfig, directory: Path) -> 
 
 
 def find_refs(layout: ReferLayout, dataset: DatasetConfig, directory: Path) -> tuple[str, str]:
-    """Return the refs file and the root, which may also name the dataset's own folder inside it."""
+    """Return the refs file (``path:`` or below ``root:``) and the root, which may be the dataset's own folder."""
     partition = dataset.partition or layout.partition
     names = tuple(name.format(partition) for name in layout.refs_names)
-    root = place(
-        directory, root_of(dataset, f"{layout.folder}/{names[0]} and {layout.folder}/instances.json")
-    )
+    given = given_file(dataset, directory)
+    if given is None:
+        what = f"{layout.folder}/{names[0]} and {layout.folder}/instances.json"
+        root = place(directory, root_of(dataset, what))
+    else:
+        root, names = given[0], (given[1],)
     folders = [join(root, layout.folder), root]
     path = need_file(
         folders,
@@ -135,7 +139,7 @@ def _fault_of(ref: Any) -> str | None:
     if not isinstance(ref, dict):
         return f"is a {type(ref).__name__}, not a mapping"
     for key, kinds in REF_KEYS.items():
-        if not isinstance(ref.get(key), kinds):
+        if not isinstance(ref.get(key), kinds) and not (key == "ann_id" and _says_no_target(ref)):
             return f"has no '{key}' of the right type"
     for sentence in ref["sentences"]:
         if not isinstance(sentence, dict) or not isinstance(sentence.get("sent_id"), int | str):
@@ -223,6 +227,10 @@ def _samples_of(
         )
 
 
+def _says_no_target(ref: Mapping[str, Any]) -> bool:
+    """Tell whether a ref bears gRefCOCO's or Ref-ZOM's mark that nothing fits; then its ``ann_id`` may be anything."""
+    return bool(ref.get("no_target")) or ref.get("source") == "zero"
+
+
 def _is_empty(ref: Mapping[str, Any]) -> bool:
-    """Tell whether a ref says that nothing fits: gRefCOCO's mark, Ref-ZOM's source, or no annotation."""
-    return bool(ref.get("no_target")) or ref.get("source") == "zero" or ref["ann_id"] in ([], [-1], -1)
+    return _says_no_target(ref) or ref["ann_id"] in ([], [-1], -1)

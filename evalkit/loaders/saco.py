@@ -42,7 +42,8 @@ def _find_groups(dataset: DatasetConfig, directory: Path) -> tuple[str, dict[str
         path = files.place(directory, dataset.path)
         return path.rpartition("/")[0], {_subset_of(path.rpartition("/")[2]): [path]}
     layout = "gold_*_merged_{a,b,c}_release_test.json (or give `path:`, one annotator's file)"
-    folder = files.place(directory, files.root_of(dataset, layout))
+    root = files.place(directory, files.root_of(dataset, layout))
+    folder = next((f for f in (root, files.join(root, "saco_gold")) if _is_here(f)), root)
     groups: dict[str, list[str]] = defaultdict(list)
     for name in files.names_in(folder) or []:
         if ANNOTATOR.match(name):
@@ -63,6 +64,10 @@ def _find_groups(dataset: DatasetConfig, directory: Path) -> tuple[str, dict[str
                 "others, or give one file as `path:` to use a single annotator on purpose"
             )
     return folder, dict(groups)
+
+
+def _is_here(folder: str) -> bool:
+    return any(ANNOTATOR.match(name) for name in files.names_in(folder) or [])
 
 
 def _subset_of(name: str) -> str:
