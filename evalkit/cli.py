@@ -40,14 +40,14 @@ class Group(click.Group):
 @click.version_option(__version__, prog_name="evalkit")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 def main(debug: bool) -> None:
-    r"""Which model segments your images? From a YAML file to a comparison you can decide from.
+    """Which model segments your images? From a YAML file to a comparison you can decide from.
 
     \b
     First steps:
       evalkit run configs/demo.yaml       the main job, offline, on real photographs
       evalkit datasets list               the datasets that can be named
       evalkit decode answer.txt --size 640x480
-    """
+    """  # noqa: D301  \b is the backspace that tells click to keep the lines
     del debug
 
 
