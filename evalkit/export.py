@@ -139,7 +139,7 @@ def export_csv(run: RunFolder, folder: Path) -> list[Path]:
     """Write every row and the summary as CSV; lists are joined by spaces, nested numbers get dotted names."""
     import pandas as pd
 
-    rows = _flat_scores(run)
+    rows = with_tag_columns(run.scores()).drop(columns="tags")
     for column in ("wire_formats", "repairs"):
         rows[column] = [" ".join(names) if names is not None else "" for names in rows[column]]
     scores, summary = folder / "scores.csv", folder / "summary.csv"
@@ -160,7 +160,7 @@ def export_parquet(run: RunFolder, folder: Path) -> list[Path]:
             crop = decoded.mask
             mask = None if crop is None else json.dumps(rle_encode(full_mask(crop)).to_json())
             found[key] = (response.text, mask)
-    rows = _flat_scores(run)
+    rows = with_tag_columns(run.scores()).drop(columns="tags")
     keys = [Key(*key) for key in rows[["model", "dataset", "sample_id", "trial"]].itertuples(index=False)]
     rows["answer"] = [found.get(key, (None, None))[0] for key in keys]
     rows["truth_rle"] = [truths[key.dataset, key.sample_id] for key in keys]
@@ -170,13 +170,11 @@ def export_parquet(run: RunFolder, folder: Path) -> list[Path]:
     return [path]
 
 
-def _flat_scores(run: RunFolder) -> pd.DataFrame:
-    """Return scores.parquet with a column ``tag_NAME`` per tag in place of the JSON text."""
-    rows = run.scores()
+def with_tag_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of scores.parquet with a column ``tag_NAME`` per tag (None where a row has none)."""
     tags = [json.loads(text) if isinstance(text, str) and text else {} for text in rows["tags"]]
-    for name in sorted({name for own in tags for name in own}):
-        rows[f"tag_{name}"] = [own.get(name) for own in tags]
-    return rows.drop(columns="tags")
+    names = sorted({name for own in tags for name in own})
+    return rows.assign(**{f"tag_{name}": [own.get(name) for own in tags] for name in names})
 
 
 def _safe(name: str) -> str:
