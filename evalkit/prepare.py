@@ -44,8 +44,7 @@ def prepare(
     folder = out or REPORTS / config.name
     resumes = open_for_run(folder, config)
     samples = load_run_samples(config, limit)
-    if any(needs_images(model) for model in chosen):
-        _require_images(samples, config)
+    _require_images(samples, config, all_needed=any(needs_images(model) for model in chosen))
     return RunPlan(config, tuple(chosen), tuple(samples), folder, resumes, limit)
 
 
@@ -70,15 +69,20 @@ def load_run_samples(config: RunConfig, limit: int | None = None) -> list[Sample
     return samples
 
 
-def _require_images(samples: Sequence[Sample], config: RunConfig) -> None:
-    """Refuse a dataset most of whose photographs are missing; a few become ``data_error`` rows."""
+def _require_images(samples: Sequence[Sample], config: RunConfig, *, all_needed: bool) -> None:
+    """Refuse a dataset too many of whose photographs are missing; a few become ``data_error`` rows.
+
+    Not ``all_needed``: only those that alone could say the size of their samples.
+    """
     for dataset in dict.fromkeys(sample.dataset for sample in samples):
         refs = {s.image.path: s for s in samples if s.dataset == dataset and s.image.inline is None}
-        missing = [sample for path, sample in refs.items() if not image_exists(sample.image)]
+        needed = [sample for sample in refs.values() if all_needed or not sample.truth.size_known]
+        missing = [sample for sample in needed if not image_exists(sample.image)]
         if missing and len(missing) > config.limits.max_data_errors * len(refs):
             first = missing[0]
             raise DataError(
                 f"dataset '{dataset}': {len(missing)} of {len(refs)} images are missing, the first is "
-                f"{first.image.path} (sample {first.sample_id}). Check `root:` or `images:`; up to "
+                f"{first.image.path} (sample {first.sample_id}). Check `root:` or `images:`"
+                f"{'' if all_needed else ', as no annotation says their size'}; up to "
                 f"{config.limits.max_data_errors:.0%} (limits.max_data_errors) would be counted as data errors"
             )

@@ -75,6 +75,7 @@ Region = Rle | Polygons | MaskFile
 class GroundTruth:
     """What an annotator marked for one expression on an image of ``height_px`` x ``width_px``.
 
+    Both are 0 where nothing on disk says the size, as the photograph is missing: a data error when asked.
     ``instances``: the target objects; the target mask is their union. Empty = nothing fits.
     ``ignore``: pixels that count neither for nor against (ReasonSeg).
     ``box_px_xyxy``: the dataset's own box where it has one (floats, half open), else None.
@@ -92,6 +93,11 @@ class GroundTruth:
     alternatives: tuple[GroundTruth, ...] = ()
     exhaustive: bool = True
     overlap: Region | None = None
+
+    @property
+    def size_known(self) -> bool:
+        """False where the photograph is missing and nothing else says its size."""
+        return self.height_px > 0 and self.width_px > 0
 
     @property
     def no_target(self) -> bool:

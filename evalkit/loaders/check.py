@@ -222,6 +222,8 @@ class PixelFindings:
             before = sum(map(len, self.places.values()))
             self._look_at_image(group)
             for sample in group:
+                if not sample.truth.size_known:
+                    continue
                 for truth in (sample.truth, *sample.truth.alternatives):
                     self._look_at_masks(truth, sample.sample_id)
             progress.add(name, "faults" if sum(map(len, self.places.values())) > before else None)

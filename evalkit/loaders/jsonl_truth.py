@@ -10,7 +10,13 @@ from evalkit.images import SizePx
 from evalkit.loaders.files import is_file, join
 from evalkit.loaders.regions import read_rings, read_rle
 from evalkit.loaders.sizes import image_sizes
-from evalkit.types import GroundTruth, MaskFile, Region
+from evalkit.types import GroundTruth, MaskFile, Polygons, Region
+
+UNKNOWN_SIZE: SizePx = (0, 0)
+"""Of a photograph that is missing where nothing else says its size."""
+
+UNDRAWN = Polygons(())
+"""A target that cannot be drawn, as the size of its image is not known."""
 
 
 def read_truth(record: Mapping[str, Any], image: str, folder: str, where: str) -> GroundTruth:
@@ -29,6 +35,8 @@ def read_truth(record: Mapping[str, Any], image: str, folder: str, where: str) -
     parts = mask["instances"] if isinstance(mask, dict) and "instances" in mask else [mask] * (not no_target)
     if not no_target and (not isinstance(parts, list) or not parts):
         raise DataError(f"{where}: 'instances' must be a list with a mask for every target object")
+    if (width_px, height_px) == UNKNOWN_SIZE:
+        return GroundTruth(0, 0, (UNDRAWN,) * len(parts))
     instances = tuple(_read_mask(part, height_px, width_px, folder, where) for part in parts)
     return GroundTruth(height_px, width_px, instances, box_px_xyxy=_read_box(record.get("box"), where))
 
@@ -49,7 +57,10 @@ def _read_mask(mask: Any, height_px: int, width_px: int, folder: str, where: str
 
 
 def _size_of(record: Mapping[str, Any], image: str, folder: str, where: str) -> SizePx:
-    """Return (width, height): as declared, else of the image, else of the mask; the first two must agree."""
+    """Return (width, height): as declared, else of the mask, else of the image; they must agree.
+
+    ``UNKNOWN_SIZE`` where the image is missing and the line says no size.
+    """
     declared = (record["width"], record["height"]) if "width" in record and "height" in record else None
     if declared and min(declared) < 1:
         raise DataError(f"{where}: width and height must be at least 1 pixel, got {declared}")
@@ -58,10 +69,7 @@ def _size_of(record: Mapping[str, Any], image: str, folder: str, where: str) -> 
     if known is not None and not _is_image(image):
         return known
     if not is_file(image):
-        raise DataError(
-            f"{where}: the image {image} does not exist, and the line says no size: check `images:` and the "
-            'path, or add "width" and "height" where only the annotations are here'
-        )
+        return UNKNOWN_SIZE
     shown, stored = _sizes(image, where)
     size = known or shown
     if size not in (shown, stored):

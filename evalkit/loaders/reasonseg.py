@@ -19,6 +19,7 @@ from evalkit.errors import DataError
 from evalkit.images import SizePx
 from evalkit.loaders import files
 from evalkit.loaders.fill_poly import fill_polygon
+from evalkit.loaders.jsonl_truth import UNDRAWN, UNKNOWN_SIZE
 from evalkit.loaders.regions import mask_region
 from evalkit.loaders.sizes import image_sizes
 from evalkit.types import GroundTruth, ImageRef, Sample
@@ -64,7 +65,7 @@ def _read_file(path: str, images: str, split: str, dataset: str) -> Iterator[Sam
         raise DataError(f"{path}: has no 'text' and 'shapes': this is not a ReasonSeg annotation")
     stem = path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".json")
     image = files.join(images, f"{stem}.jpg")
-    truth = _read_truth(record, _size_of(record, image, path), path)
+    truth = _read_truth(record, _size_of(record, image), path)
     asked = record["text"] if split == "train" else record["text"][:1]
     for index, expression in enumerate(asked):
         yield Sample(
@@ -79,19 +80,21 @@ def _read_file(path: str, images: str, split: str, dataset: str) -> Iterator[Sam
         )
 
 
-def _size_of(record: Mapping[str, Any], image: str, path: str) -> SizePx:
-    """Return (width, height) of the photograph as LISA reads it: EXIF orientation applied."""
+def _size_of(record: Mapping[str, Any], image: str) -> SizePx:
+    """Return (width, height) of the photograph as LISA reads it: EXIF orientation applied.
+
+    ``UNKNOWN_SIZE`` where it is missing: most annotation files do not say it.
+    """
     if files.is_file(image):
         return image_sizes(image)[0]
     if record.get("imageWidth") and record.get("imageHeight"):
         return int(record["imageWidth"]), int(record["imageHeight"])
-    raise DataError(
-        f"{path}: its photograph {image} does not exist, and ReasonSeg's annotations do not say its size: "
-        "the pictures are needed even where answers were made elsewhere. Check `root:` or `images:`"
-    )
+    return UNKNOWN_SIZE
 
 
 def _read_truth(record: Mapping[str, Any], size_px: SizePx, path: str) -> GroundTruth:
+    if size_px == UNKNOWN_SIZE:
+        return GroundTruth(0, 0, (UNDRAWN,))
     width_px, height_px = size_px
     drawn: list[tuple[int, int, np.ndarray[Any, np.dtype[np.bool_]]]] = []
     for number, shape in enumerate(record["shapes"]):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 COLUMNS = 4
 CELL_WIDTH_IN, CELL_HEIGHT_IN = 4.0, 3.6
 CAPTION_CHARACTERS = 52
+UNKNOWN_SIZE_HW = (360, 480)
+"""The cell of a photograph that is missing and whose size nothing says, in pixels."""
+
 TARGET_COLOURS = ("#00e5ff", "#ff2d55", "#ffd60a", "#30d158", "#bf5af2", "#ff9f0a")
 """Outlines of the target objects in turn; all stand out on photographs and from each other."""
 
@@ -94,7 +97,8 @@ def _draw_cell(axes: Axes, sample: Sample, fonts: list[str]) -> list[str]:
         sent = read_image(sample.image, (truth.width_px, truth.height_px))
         picture = np.asarray(Image.open(io.BytesIO(sent.data)).convert("RGB"))
     except (DataError, OSError) as error:
-        picture = np.full((truth.height_px, truth.width_px, 3), 200, dtype=np.uint8)
+        size_hw = (truth.height_px, truth.width_px) if truth.size_known else UNKNOWN_SIZE_HW
+        picture = np.full((*size_hw, 3), 200, dtype=np.uint8)
         notes.append(f"{sample.sample_id}: {error}")
         axes.text(0.5, 0.5, "photograph not readable", transform=axes.transAxes, ha="center")
     axes.imshow(picture)

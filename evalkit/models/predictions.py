@@ -76,7 +76,8 @@ class PredictionsModel:
         if not keys:
             self.unknown_ids.append(str(line.get("sample_id", line.get("image_id"))))
         for key in keys:
-            check_prediction(line, index.sizes_px[key], where)
+            if index.sizes_px[key] != (0, 0):
+                check_prediction(line, index.sizes_px[key], where)
             self._found.setdefault(key, []).append(place)
 
     def _tell(self, index: _SampleIndex) -> None:
@@ -104,8 +105,16 @@ class PredictionsModel:
         return sample.expression
 
     async def ask(self, question: Question) -> Response:
-        """Return the stored answer. Raises ``GiveUp`` where the file has no prediction of the sample."""
+        """Return the stored answer.
+
+        Raises ``GiveUp`` where the file has no prediction of the sample, ``DataError`` where nothing says
+        how large the sample's image is.
+        """
         sample = question.sample
+        if not sample.truth.size_known:
+            raise DataError(
+                f"sample '{sample.sample_id}': {sample.image.path} is missing, and no annotation says its size"
+            )
         places = self._found.get((sample.dataset, sample.sample_id))
         if places is None and not self._is_coco:
             raise GiveUp(

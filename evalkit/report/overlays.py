@@ -160,12 +160,15 @@ def photograph(sample: Sample) -> tuple[Image, str | None]:
         sent = read_image(sample.image, size)
         return open_image(sent.data, sample.image.path).convert("RGB"), None
     except (DataError, OSError) as error:
-        return Image.new("RGB", size, PLAIN_GROUND), str(error)
+        return Image.new("RGB", shown_size(*size, max(1, *size)), PLAIN_GROUND), str(error)
 
 
 def shown_size(width_px: int, height_px: int, side_px: int) -> tuple[int, int]:
-    """Return (width, height) with the longest side at most ``side_px``, at least 1 pixel each."""
-    scale = min(1.0, side_px / max(width_px, height_px))
+    """Return (width, height) with the longest side at most ``side_px``, at least 1 pixel each.
+
+    Also where the size is 0 x 0, not known: of a photograph that is missing.
+    """
+    scale = min(1.0, side_px / max(1, width_px, height_px))
     return max(1, round(width_px * scale)), max(1, round(height_px * scale))
 
 

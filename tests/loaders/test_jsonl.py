@@ -7,6 +7,8 @@ import pytest
 
 from evalkit.errors import ConfigError, DataError
 from evalkit.masks import rle_encode, truth_mask
+from evalkit.metrics import Truth
+from evalkit.store import truth_from_json, truth_to_json
 from evalkit.types import MaskFile, Polygons, Rle
 
 WIDTH, HEIGHT = 60, 40
@@ -110,12 +112,16 @@ def test_paths_are_relative_to_the_file_or_to_images(load, make, tmp_path):
     assert there.image.path == str(tmp_path / "elsewhere/photo.png")
 
 
-def test_photographs_may_be_absent_where_the_size_is_known(read, square):
-    """Run lengths carry their size, polygons need width and height."""
+def test_photographs_may_be_absent(read, square):
+    """Run lengths carry their size; a sample whose size nothing says is kept, to be a data error when asked."""
     (sample,) = read(line(rle_encode(square).to_json(), image="gone.png"))
     assert (sample.truth.width_px, sample.truth.height_px) == (WIDTH, HEIGHT)
-    with pytest.raises(DataError, match=r'mine\.jsonl:1: the image .*gone\.png does not exist.*"width"'):
-        read(line(RING, image="gone.png"))
+    assert sample.truth.size_known
+    for mask in (RING, {"counts": rle_encode(square).to_json()["counts"]}, {"instances": [RING, RING]}):
+        (sample,) = read(line(mask, image="gone.png"))
+        assert not sample.truth.size_known
+        assert not sample.truth.no_target
+        assert Truth(truth_from_json(truth_to_json(sample.truth))).area_px == 0
 
 
 def test_an_exif_turned_photograph_may_be_annotated_either_way(read, make, tmp_path):

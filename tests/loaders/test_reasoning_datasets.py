@@ -81,16 +81,17 @@ def test_cp1252_files_are_read(reason):
 
 
 def test_reasonseg_needs_its_photographs_or_a_size(reason, tmp_path, load):
-    """Without the photograph its size is unknown, unless the file says it."""
+    """Without the photograph its size is unknown (a data error when asked), unless the file says it."""
     reason(("target", SMALL))
     (tmp_path / "reason_seg/ReasonSeg/val/a.jpg").unlink()
-    with pytest.raises(DataError, match=r"a\.json: its photograph .* does not exist"):
-        load("reasonseg", root=".", split="val")
+    (sample,) = load("reasonseg", root=".", split="val")
+    assert not sample.truth.size_known
     record = json.loads((tmp_path / "reason_seg/ReasonSeg/val/a.json").read_text())
     (tmp_path / "reason_seg/ReasonSeg/val/a.json").write_text(
         json.dumps(record | {"imageWidth": 60, "imageHeight": 40})
     )
-    assert len(load("reasonseg", root=".", split="val")) == 1
+    (sample,) = load("reasonseg", root=".", split="val")
+    assert (sample.truth.width_px, sample.truth.height_px) == (60, 40)
 
 
 def test_reasonseg_complaints(reason, tmp_path, load):

@@ -6,7 +6,10 @@ import logging
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 
+from evalkit.cli import main
 from evalkit.config import PredictionsConfig, RunConfig
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.masks import rle_decode, rle_encode
@@ -204,3 +207,42 @@ def test_a_missing_file_is_a_config_error(tmp_path):
     )
     with pytest.raises(ConfigError, match=r"'p'.*none\.jsonl"):
         PredictionsModel(run.models[0], run, [])
+
+
+def write_run(tmp_path, n_samples, missing):
+    """Write photographs, polygons without a size and boxes around them; return the run's config path."""
+    ring, box = [10, 10, 30, 10, 30, 30, 10, 30], [10, 10, 30, 30]
+    samples, lines = [], []
+    for number in range(n_samples):
+        if number not in missing:
+            Image.new("RGB", (60, 40)).save(tmp_path / f"{number}.png")
+        samples.append({"id": str(number), "image": f"{number}.png", "expression": "x", "mask": [ring]})
+        lines.append({"sample_id": str(number), "box": box, "mask": [ring]})
+    (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, samples)))
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    run = {
+        "name": "r",
+        "datasets": [{"name": "d", "format": "jsonl", "path": "d.jsonl"}],
+        "models": [{"name": "p", "provider": "predictions", "path": "p.jsonl"}],
+    }
+    (tmp_path / "r.yaml").write_text(json.dumps(run))
+    return str(tmp_path / "r.yaml")
+
+
+def test_a_photograph_that_alone_says_the_size_is_a_data_error_row(tmp_path):
+    """One of twelve is missing: its row is no model's fault and in no mean, the page is still drawn."""
+    config = write_run(tmp_path, 12, missing={5})
+    result = CliRunner().invoke(main, ["run", config, "--out", str(tmp_path / "out"), "--yes"])
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / "out/summary.json").read_text())["results"][0]
+    assert summary["outcomes"] == {"decoded": 11, "data_error": 1}
+    assert summary["giou"]["value"] == 1.0
+
+
+def test_a_dataset_of_which_no_size_is_known_is_refused(tmp_path):
+    """The only photograph is missing: nothing could be scored, and the message says what to do."""
+    config = write_run(tmp_path, 1, missing={0})
+    result = CliRunner().invoke(main, ["run", config, "--out", str(tmp_path / "out"), "--yes"])
+    assert result.exit_code == 2
+    assert "1 of 1 images are missing" in result.output
+    assert "no annotation says their size" in result.output
