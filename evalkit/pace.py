@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.errors import RetryLater, StopModel, SystemFault
+from evalkit.errors import GiveUp, RetryLater, StopModel, SystemFault
 from evalkit.types import Response
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 60.0
 MOST_REFUSALS = 30
 """429s in a row for one question before it is given up: with our own backoff that is about half an hour."""
+
+ALL_REFUSED = 10
+"""Questions refused for good with one status, none answered: the settings are at fault, not the questions."""
 
 RATE_LIMITED_FACTOR = 4
 """A 429 that names no delay is waited for longer: 2, 4, 8, 16, 32 s outlast a per-minute quota."""
@@ -78,6 +81,9 @@ class Pace:
         self.window = float(min(FIRST_WINDOW, limits.concurrency))
         self.in_flight = 0
         self.stop_reason: StopModel | None = None
+        self.ever_answered = False
+        """Whether the model has answered anything, in this session or an earlier one of the run."""
+        self._refusals: list[int] = []
         self._stopping = asyncio.Event()
         self._freed = asyncio.Condition()
         self._gate = asyncio.Lock()
@@ -123,6 +129,7 @@ class Pace:
 
     def succeeded(self, tokens: int | None = None) -> None:
         """Count one answer, and its input tokens where they are known."""
+        self.ever_answered = True
         self._served_since_cut += 1
         if tokens:
             self._tokens += tokens
@@ -141,6 +148,24 @@ class Pace:
         self.window = max(1.0, self.window * SHRINK)
         self._cut_at = now
         self._served_since_cut = 0
+
+    def refused(self, fault: GiveUp) -> GiveUp | StopModel:
+        """Return ``fault``, or the end of the model where every question so far was refused alike.
+
+        A 400 on one question may be that question's; the same one on the first ``ALL_REFUSED`` and no
+        answer ever means settings that the endpoint takes from nobody, not worth asking 10,000 times.
+        """
+        if self.ever_answered or fault.http_status is None:
+            return fault
+        self._refusals.append(fault.http_status)
+        if len(self._refusals) != ALL_REFUSED or len(set(self._refusals)) > 1:
+            return fault
+        return StopModel(
+            f"{fault}. The first {ALL_REFUSED} questions were all refused with {fault.http_status} and none was "
+            "answered, so no more are asked. Correct the model's settings (`generation`, `prompt`, `image`) or "
+            "what the key may do, and run again: a new folder where settings change",
+            http_status=fault.http_status,
+        )
 
     def stop(self, reason: StopModel) -> None:
         """End the model: nobody who waits will send anything more. To be called while holding a slot."""
@@ -210,6 +235,8 @@ async def ask_with_retries(
             record(attempt)
             if purse is not None:
                 await purse.settle(reserved_usd, attempt.response)
+            if isinstance(fault, GiveUp):
+                fault = pace.refused(fault)
             if isinstance(fault, StopModel):
                 pace.stop(fault)
             if attempt.response is not None:

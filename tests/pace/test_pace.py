@@ -162,6 +162,37 @@ def test_refused_request_is_not_repeated(run_jumping: Callable[[Any], Any]) -> N
     assert [attempt.kind for attempt in attempts] == ["gave_up"] * 5
 
 
+def test_a_model_that_refuses_every_question_is_stopped(run_jumping: Callable[[Any], Any]) -> None:
+    """The tenth refusal with one status and no answer ends the model, with the server's words."""
+    endpoint = Endpoint(fault=GiveUp("m: budget 0 is invalid", http_status=400))
+    outcomes, attempts, _ = run_jumping(ask_many(endpoint, PaceConfig(concurrency=2), 1000))
+    assert len(attempts) == len(endpoint.sent_at) <= 12
+    stops = [str(outcome) for outcome in outcomes if isinstance(outcome, StopModel)]
+    assert len(stops) >= 1000 - 12
+    assert "budget 0 is invalid" in stops[-1]
+    assert "first 10 questions" in stops[-1]
+
+
+@pytest.mark.parametrize("statuses", [[400] * 9, [400, 403] * 10, [None] * 20])
+def test_refusals_that_differ_or_are_few_stop_nothing(statuses: list[int | None]) -> None:
+    """Nine alike, two kinds in turn, or a function that raises: each is that question's own."""
+    pace = Pace(PaceConfig())
+    faults = [pace.refused(GiveUp("no", http_status=status)) for status in statuses]
+    assert all(isinstance(fault, GiveUp) for fault in faults)
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_one_answer_shows_that_the_settings_are_accepted(*, earlier: bool) -> None:
+    """After an answer, of this session or an earlier one, refusals are of the images and stop nothing."""
+    pace = Pace(PaceConfig())
+    if earlier:
+        pace.ever_answered = True
+    else:
+        pace.succeeded()
+    faults = [pace.refused(GiveUp("no", http_status=400)) for _ in range(50)]
+    assert all(isinstance(fault, GiveUp) for fault in faults)
+
+
 def test_backoff_doubles_up_to_a_minute() -> None:
     """Half a second at first, jittered by half; a 429 without a delay is waited for four times longer."""
     assert all(0.25 <= backoff_s(1) <= 0.75 for _ in range(50))
