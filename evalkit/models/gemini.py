@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from evalkit.errors import RetryLater
@@ -17,13 +17,7 @@ from evalkit.prompts import Prompt
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
-    from google.genai.types import GenerateContentConfig
-
     from evalkit.config import GeminiConfig
-
-
-PLACEHOLDER = "replaced by the body"
-"""The SDK wants contents of its own; ``extra_body`` holds the real ones and replaces these."""
 
 
 class GeminiModel:
@@ -41,8 +35,6 @@ class GeminiModel:
         uploads: Uploads | None = None,
         always_seed: bool = False,
     ) -> None:
-        from google.genai.types import AutomaticFunctionCallingConfig
-
         self.name = entry.name
         self.requested_model = entry.model
         self.asked = prompt.asked
@@ -53,7 +45,6 @@ class GeminiModel:
         self.always_seed = always_seed
         self.examples = example_turns(prompt, directory)
         self.settings = request_settings(entry.generation, prompt)
-        self.no_function_calling = AutomaticFunctionCallingConfig(disable=True)
 
     def prompt_for(self, sample: Sample) -> str:
         """Return the text of the question about one sample."""
@@ -69,15 +60,11 @@ class GeminiModel:
         )
 
     async def _send(self, question: Question) -> Response:
-        from google.genai import types
         from google.genai.errors import ClientError
 
         uploaded = await self._upload(question)
-        body = self.body_of(question, uploaded)
         try:
-            answer = await self.endpoint.client.aio.models.generate_content(
-                model=self.requested_model, contents=PLACEHOLDER, config=self._config(body, types)
-            )
+            body = await self.endpoint.generate(self.requested_model, self.body_of(question, uploaded))
         except ClientError as error:
             if uploaded is None or error.code != 403:
                 raise
@@ -85,18 +72,7 @@ class GeminiModel:
             raise RetryLater(
                 f"{self.requested_model}: the uploaded image is no longer there (403)", http_status=403
             ) from None
-        http = answer.sdk_http_response
-        return self._response(self.endpoint.redact(http.body or "" if http else ""))
-
-    def _config(self, body: JsonObject, types: Any) -> GenerateContentConfig:
-        """Return the SDK's settings for exactly one request with ``body``, whose raw answer is kept."""
-        config: GenerateContentConfig = types.GenerateContentConfig(
-            automatic_function_calling=self.no_function_calling,
-            automatic_continuation=False,
-            should_return_http_response=True,
-            http_options=types.HttpOptions(extra_body=body),
-        )
-        return config
+        return self._response(body)
 
     def _response(self, body: str) -> Response:
         data = json_object(body)

@@ -36,7 +36,7 @@ def request_settings(generation: GenerationConfig, prompt: Prompt) -> JsonObject
         topK=generation.top_k,
         maxOutputTokens=generation.max_output_tokens,
         responseMimeType=mime_type,
-        responseJsonSchema=None if schema is None else dict(schema),
+        **_response_schema(schema),
         mediaResolution=_request_resolution(generation.media_resolution),
         thinkingConfig=_thinking(generation),
     )
@@ -97,6 +97,18 @@ def example_turns(prompt: Prompt, directory: Path) -> list[JsonObject]:
         turns.append(user_turn(image, prompt.render(example.expression), None))
         turns.append({"role": "model", "parts": [{"text": example.answer}]})
     return turns
+
+
+def _response_schema(schema: Mapping[str, Any] | None) -> JsonObject:
+    """Return a schema under the key that takes its dialect.
+
+    ``type: OBJECT`` in capitals is the API's own Schema, ``type: object`` JSON Schema; each field
+    refuses the other's words (ai.google.dev/api/generate-content, read 2026-11-21).
+    """
+    if schema is None:
+        return {}
+    own_dialect = isinstance(schema.get("type"), str) and schema["type"].isupper()
+    return {"responseSchema" if own_dialect else "responseJsonSchema": dict(schema)}
 
 
 def _thinking(generation: GenerationConfig) -> JsonObject | None:

@@ -211,3 +211,31 @@ def test_stray_environment_changes_nothing(
     monkeypatch.delenv("NO_PROXY")
     assert ask(gemini_entry(recorder.url), find_prompt("google-mask"), question).text == "[]"
     assert recorder.seen[0][0].startswith("/v1beta/")
+
+
+def test_a_schema_goes_under_the_key_of_its_dialect(
+    recorder: Any, gemini_entry: Callable[..., GeminiConfig], question: Question
+) -> None:
+    """Type names in capitals are the API's own Schema; each field refuses the other's words."""
+    for kind in ("OBJECT", "object"):
+        entry = gemini_entry(recorder.url, generation={"response_schema": {"type": kind}})
+        ask(entry, find_prompt("google-mask"), question)
+    own, standard = (body["generationConfig"] for _, body, _ in recorder.seen)
+    assert own == {"responseMimeType": "application/json", "responseSchema": {"type": "OBJECT"}}
+    assert standard == {"responseMimeType": "application/json", "responseJsonSchema": {"type": "object"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("models/gemini-2.5-pro", "/v1beta/models/gemini-2.5-pro:generateContent"),
+        ("tunedModels/mine-1", "/v1beta/tunedModels/mine-1:generateContent"),
+        ("odd?name&x=1", "/v1beta/models/odd%3Fname%26x%3D1:generateContent"),
+    ],
+)
+def test_a_model_id_becomes_a_resource_name(
+    recorder: Any, gemini_entry: Callable[..., GeminiConfig], question: Question, model: str, path: str
+) -> None:
+    """Whole names stay, bare ids get their folder, and no id can change the address."""
+    ask(gemini_entry(recorder.url, model=model), find_prompt("google-mask"), question)
+    assert recorder.seen[0][0] == path
