@@ -19,6 +19,10 @@ LINE_EVERY_S = 5.0
 """Seconds between plain lines where the output is not a terminal."""
 
 
+SCORING = "scoring"
+"""The name under which rows that are scored are counted."""
+
+
 @dataclass
 class Tally:
     """What became of the questions of one model so far."""
@@ -28,6 +32,19 @@ class Tally:
     before: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     cost_usd: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    def add(self, count: int = 1) -> None:
+        """Count finished work; the clock stops with the last of it, so that its rate stays true."""
+        self.done += count
+        if self.done >= self.total:
+            self.ended = time.monotonic()
+
+    def rate_per_s(self) -> float:
+        """Return how much was finished per second in this session."""
+        elapsed_s = (time.monotonic() if self.ended is None else self.ended) - self.started
+        return (self.done - self.before) / elapsed_s if elapsed_s > 0 else 0.0
 
     def words(self) -> str:
         """Return failures by kind and cost, for example ``no_json 3, not_run 1 · $0.0123``."""
@@ -42,7 +59,6 @@ class Progress:
         self.stream = stream or sys.stderr
         self.quiet = quiet
         self.tallies: dict[str, Tally] = {}
-        self.started = time.monotonic()
         self.last_line = 0.0
         self.bars: RichProgress | None = None
         self.tasks: dict[str, TaskID] = {}
@@ -69,8 +85,8 @@ class Progress:
 
     def add(self, name: str, kind: str | None, cost_usd: float | None = None) -> None:
         """Count one finished question; ``kind`` names its failure, None where it was decoded."""
-        tally = self.tallies.setdefault(name, Tally())
-        tally.done += 1
+        tally = self.tallies[name]
+        tally.add()
         tally.cost_usd += cost_usd or 0.0
         if kind is not None:
             tally.kinds[kind] += 1
@@ -84,9 +100,10 @@ class Progress:
             self._print(message)
 
     def scored(self, rows: int) -> None:
-        """Count rows that were scored."""
-        self.add("score", None)
-        self.tallies["score"].done += rows - 1
+        """Count rows that were scored, announced as ``SCORING``."""
+        tally = self.tallies[SCORING]
+        tally.add(rows)
+        self._show(SCORING, tally)
 
     def _show(self, name: str, tally: Tally) -> None:
         if self.bars is not None:
@@ -101,10 +118,10 @@ class Progress:
         self.last_line = now
         for name, tally in self.tallies.items():
             if tally.total:
-                self._print(self._plain(name, tally, now - self.started))
+                self._print(self._plain(name, tally))
 
-    def _plain(self, name: str, tally: Tally, elapsed_s: float) -> str:
-        rate = (tally.done - tally.before) / elapsed_s if elapsed_s > 0 else 0.0
+    def _plain(self, name: str, tally: Tally) -> str:
+        rate = tally.rate_per_s()
         left = (tally.total - tally.done) / rate if rate else 0.0
         return f"{name}: {tally.done}/{tally.total} · {rate:.1f}/s · {tally.words()} · {_duration(left)} left"
 

@@ -20,6 +20,7 @@ from evalkit.errors import ConfigError
 from evalkit.ledger import Key, KeyState, Ledger
 from evalkit.metrics import Truth, count_row
 from evalkit.models import asked_format, read_body, requested_model
+from evalkit.progress import SCORING
 from evalkit.protocols import PROTOCOLS, find_protocol
 from evalkit.store import MANIFEST, SCORES, SUMMARY, RunFolder, write_json
 from evalkit.trials import agreements
@@ -76,6 +77,8 @@ def score_run(
     names = run.manifest.get("models") or [model.name for model in config.models]
     target = run.path if out is None else _refer_to(run, out)
     jobs = _jobs(run, config, names)
+    if progress is not None:
+        progress.expect(SCORING, run.n_samples() * len(jobs[0].models) * config.trials)
     _write_scores(target / SCORES, jobs, engine, config.dask.get("scheduler"), progress)
     _update_manifest(target, config, run)
     scored = RunFolder(target)

@@ -98,6 +98,13 @@ class RunFolder:
         self._require(self.samples_path)
         return int(pq.ParquetFile(self.samples_path).num_row_groups)
 
+    def n_samples(self) -> int:
+        """Return the number of samples."""
+        import pyarrow.parquet as pq
+
+        self._require(self.samples_path)
+        return int(pq.ParquetFile(self.samples_path).metadata.num_rows)
+
     def sample_chunk(self, index: int) -> list[Sample]:
         """Return one chunk of samples, in the order of the run."""
         import pyarrow.parquet as pq

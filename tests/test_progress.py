@@ -2,8 +2,10 @@
 
 import io
 
+import pytest
+
 from evalkit import progress
-from evalkit.progress import Progress
+from evalkit.progress import SCORING, Progress, Tally
 
 
 def test_plain_lines_show_done_failures_cost_and_time_left(monkeypatch):
@@ -34,13 +36,36 @@ def test_quiet_prints_nothing():
     assert shown.tallies["flash"].kinds["blocked"] == 1
 
 
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream_type", [Terminal, io.StringIO])
+def test_scored_rows_are_counted_on_every_kind_of_stream(stream_type):
+    """Scoring is announced and counted like questions, with a bar on a terminal."""
+    stream = stream_type()
+    with Progress(stream=stream) as shown:
+        shown.expect(SCORING, total=500)
+        shown.scored(300)
+        shown.scored(200)
+    assert shown.tallies[SCORING].done == 500
+    assert "500/500" in stream.getvalue()
+
+
+def test_the_rate_is_that_of_the_work_not_of_what_follows(monkeypatch):
+    """A model that ended keeps its rate while others go on."""
+    tally = Tally(total=8, started=10.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 14.0)
+    tally.add(8)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
+    assert tally.rate_per_s() == 2.0
+
+
 def test_a_terminal_gets_bars():
     """On a terminal the bars are drawn, with the words of each model."""
-
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     stream = Terminal()
     with Progress(stream=stream) as shown:
         shown.expect("flash", total=2)

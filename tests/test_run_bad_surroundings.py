@@ -124,6 +124,24 @@ def test_an_unknown_provider_names_its_line_and_the_nearest(tmp_path):
     assert "run.yaml:5: models.1: there is no provider 'pyton'. Did you mean 'python'?" in result.output
 
 
+def test_a_run_in_a_terminal_shows_bars_to_its_end(tmp_path):
+    """What a person sees: bars for every model and for scoring, then the table; no traceback."""
+    pty = pytest.importorskip("pty")
+    config, shown = write_run(tmp_path), bytearray()
+
+    def read(terminal):
+        chunk = os.read(terminal, 4096)
+        shown.extend(chunk)
+        return chunk
+
+    command = [sys.executable, "-m", "evalkit", "run", str(config), "--out", str(tmp_path / "out")]
+    status = pty.spawn(command, read)
+    text = shown.decode()
+    assert os.waitstatus_to_exitcode(status) == 0, text
+    assert "24/24" in text
+    assert "report: " in text
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_in_order_and_the_next_one_goes_on(tmp_path, number):
     """SIGTERM, as schedulers send it, and Ctrl-C: exit 3, one sentence, nothing lost."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,10 @@ TOKENS_PER_TILE = 258
 """Approximate image tokens (ai.google.dev/gemini-api/docs/{tokens,media-resolution}, read 2026-11-21)."""
 
 WARN_DAYS_AHEAD = 45
+
+REVISION = re.compile(r"(?:[-@](?:\d{2,}|latest|stable|(?:preview|exp|experimental)(?=$|[-@]\d|-latest)))+")
+"""What may follow a model's id without naming another model: ``-001``, ``-preview-05-20``, ``-exp-0827``,
+``@20250617``, ``-latest``; not ``-lite``, not ``-image``, not a size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +89,18 @@ def short_id(model: str) -> str:
 def was_routed(requested: str, answered: str | None) -> bool:
     """Tell whether another model answered than the one that was asked.
 
-    The version must begin with the requested id. ``...-latest`` names no model of its own, and an
-    answer that names no version proves nothing: both are False.
+    The version must be the requested id or a revision of it (``REVISION``); another known model's id is
+    always another model, whatever it begins with. ``...-latest`` names no model of its own, and
+    an answer that names no version proves nothing: both are False.
     """
     if not answered or requested.endswith("-latest"):
         return False
     wanted, found = short_id(requested), short_id(answered)
-    return found != wanted and not found.startswith((wanted + "-", wanted + "@"))
+    if found == wanted:
+        return False
+    return found in known_models() or not (
+        found.startswith(wanted) and REVISION.fullmatch(found[len(wanted) :])
+    )
 
 
 def thinking_asked_off(generation: GenerationConfig) -> bool:
