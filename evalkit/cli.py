@@ -343,16 +343,18 @@ def datasets_list(as_json: bool) -> None:
 @SPLIT_OPTION
 @IMAGES_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--strict", is_flag=True, help="Take counts that differ from the published ones for an error.")
 def datasets_check(
-    target: str, root: str | None, split: str | None, images: str | None, as_json: bool
+    target: str, root: str | None, split: str | None, images: str | None, as_json: bool, strict: bool
 ) -> None:
     """Check a dataset on disk: counts against the known ones, photographs, sizes, empty masks, repeats.
 
-    Exit code 2 where something is wrong; the list says what, how often and where first.
+    Exit code 2 where files, photographs or masks are missing or broken; the list says what, how often and
+    where first.
     """
     from evalkit.loaders.commands import check_command
 
-    check_command(target, root=root, split=split, images=images, as_json=as_json)
+    check_command(target, root=root, split=split, images=images, as_json=as_json, strict=strict)
 
 
 @datasets.command("show")

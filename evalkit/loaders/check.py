@@ -62,6 +62,11 @@ class Check:
         """True where no finding is an error."""
         return all(finding.level != "error" for finding in self.findings)
 
+    @property
+    def differs(self) -> bool:
+        """True where a count is not the published one: a part of a dataset, another release or half a download."""
+        return any(finding.kind == "counts" for finding in self.findings)
+
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain data."""
         return {
@@ -69,7 +74,8 @@ class Check:
             "format": self.format,
             "location": self.location,
             "ok": self.ok,
-            "splits": self.splits,
+            "differs": self.differs,
+            "splits": [{**row, "differs": sorted(_differing(row))} for row in self.splits],
             "images": self.images,
             "findings": [vars(finding) for finding in self.findings],
         }
@@ -135,7 +141,10 @@ def _known(counts: SplitCounts | None) -> dict[str, int]:
 
 
 def count_findings(splits: list[dict[str, Any]], card: Card | None, resolved: DatasetConfig) -> list[Finding]:
-    """Return an error for every count that differs from the known one, and what that usually means."""
+    """Return a warning for every count that differs from the known one, and what that usually means.
+
+    No error by itself: whoever works with a part of a dataset knows, and nothing of it is broken.
+    """
     findings = [_split_finding(row) for row in splits if _differing(row)]
     if card and card.releases and resolved.split == "all":
         findings.append(_release_finding(splits, card))
@@ -152,12 +161,14 @@ def _split_finding(row: dict[str, Any]) -> Finding:
     if row["expressions"] == 0:
         known = ", ".join(f"{value:,} {what}" for what, value in differing.items())
         return Finding(
-            "error", "counts", f"split {row['split']} is missing ({known}): get it, or give --split."
+            "warning",
+            "counts",
+            f"split {row['split']} differs: it is missing ({known}); get it, or give --split.",
         )
     shown = ", ".join(f"{row[what]:,} {what} where {value:,} are known" for what, value in differing.items())
     few = all(row[what] < value for what, value in differing.items())
-    meaning = "the download is incomplete or of another release" if few else "these are of another release"
-    return Finding("error", "counts", f"split {row['split']} has {shown}: {meaning}.")
+    meaning = "a part, half a download or another release" if few else "another release"
+    return Finding("warning", "counts", f"split {row['split']} differs: {shown}; {meaning}.")
 
 
 def _release_finding(splits: list[dict[str, Any]], card: Card) -> Finding:
@@ -169,9 +180,9 @@ def _release_finding(splits: list[dict[str, Any]], card: Card) -> Finding:
         f"{name}: {counts.expressions:,}" for name, counts in card.releases.items() if counts.expressions
     )
     return Finding(
-        "error",
+        "warning",
         "counts",
-        f"all splits together have {total:,} expressions, which is no known release ({known}).",
+        f"the whole differs: all splits together have {total:,} expressions, which is no known release ({known}).",
     )
 
 
@@ -307,4 +318,6 @@ def check_lines(check: Check) -> Iterator[str]:
     for finding in check.findings:
         yield f"  {finding.line()}"
     errors = sum(finding.level == "error" for finding in check.findings)
-    yield "  ok" if check.ok else f"  {errors} error{'s' if errors > 1 else ''}"
+    counts = ", but the counts differ from the published ones (--strict takes that for an error)"
+    verdict = "ok" if check.ok else f"{errors} error{'s' if errors > 1 else ''}"
+    yield f"  {verdict}{counts if check.differs else ''}"

@@ -48,7 +48,8 @@ def datasets_of(
 ) -> tuple[list[DatasetConfig], Path]:
     """Return the entries that ``target`` names, and the folder their paths start from.
 
-    ``target``: a card, a run configuration (YAML) or a JSON Lines file.
+    ``target``: a card, a run configuration (YAML) or a JSON Lines file. ``root`` may be the one file of a
+    card that is a single file.
     """
     changes = {key: value for key, value in (("split", split), ("images", images)) if value is not None}
     if target.endswith((".yaml", ".yml")):
@@ -63,13 +64,25 @@ def datasets_of(
     if target.endswith(".jsonl"):
         entry = DatasetConfig(name=Path(target).stem, format="jsonl", path=target)
         return [entry.model_copy(update=changes)], Path.cwd()
-    return [DatasetConfig(name=target, root=root, split=split, images=images)], Path.cwd()
+    place = "path" if root is not None and Path(root).is_file() else "root"
+    return [
+        DatasetConfig(name=target, split=split, images=images).model_copy(update={place: root})
+    ], Path.cwd()
 
 
 def check_command(
-    target: str, *, root: str | None, split: str | None, images: str | None, as_json: bool
+    target: str,
+    *,
+    root: str | None,
+    split: str | None,
+    images: str | None,
+    as_json: bool,
+    strict: bool = False,
 ) -> None:
-    """Check every dataset that ``target`` names. Raises ``DataError`` where one has errors."""
+    """Check every dataset that ``target`` names. Raises ``DataError`` where one has errors.
+
+    ``strict``: also where its counts differ from the published ones.
+    """
     from evalkit.loaders.check import check_dataset, check_lines
     from evalkit.progress import Progress
 
@@ -85,7 +98,7 @@ def check_command(
     else:
         for check in checks:
             click.echo("\n".join(check_lines(check)))
-    failed = [check.dataset for check in checks if not check.ok]
+    failed = [check.dataset for check in checks if not check.ok or (strict and check.differs)]
     if failed:
         raise DataError(f"{', '.join(failed)}: not as it should be, see the errors listed")
 

@@ -42,20 +42,25 @@ def test_list_shows_every_card_and_as_json(run):
 
 
 def test_check_says_which_counts_differ(run, make, tmp_path):
-    """Fewer than the known counts is an error with both numbers; the repeated sentence is only a note."""
-    result = run("check", "refcoco", "--root", write_refcoco(make, tmp_path), "--split", "val")
-    assert result.exit_code == 2
+    """Other counts than the known are shown with both numbers, an error with --strict; a repeat is a note."""
+    arguments = ("check", "refcoco", "--root", write_refcoco(make, tmp_path), "--split", "val")
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert run(*arguments, "--strict").exit_code == 2
+    assert "warning: split val differs: 2 images where 1,500 are known" in result.stdout
     assert "3 expressions where 10,834 are known" in result.stdout
+    assert "ok, but the counts differ" in result.stdout
     assert "note: 1 expressions repeat" in result.stdout
     assert "photographs: 2 of 2" in result.stdout
 
 
 def test_check_of_all_splits_names_those_missing(run, make, tmp_path):
-    """Without --split the splits that are not there are errors too."""
+    """Without --split the splits that are not there are named too."""
     document = json.loads(run("check", "refcoco", "--root", write_refcoco(make, tmp_path), "--json").stdout)
     texts = " ".join(finding["text"] for finding in document["datasets"][0]["findings"])
-    assert not document["ok"]
-    assert "split testA is missing" in texts
+    assert (document["ok"], document["datasets"][0]["differs"]) == (True, True)
+    assert document["datasets"][0]["splits"][0]["differs"] == ["expressions", "images", "refs"]
+    assert "split testA differs: it is missing" in texts
 
 
 def kinds(result):
@@ -117,10 +122,12 @@ def test_check_of_a_config_looks_at_every_dataset(run, make, tmp_path):
     assert "bad.jsonl:1" in document["datasets"][1]["findings"][0]["text"]
 
 
-def test_grefcoco_release_is_recognised_or_refused(run, make, tmp_path):
-    """A total that is no known release's is an error that lists the releases."""
+def test_grefcoco_release_is_recognised_or_questioned(run, make, tmp_path):
+    """A total that is no known release's is told with the releases that are known."""
     make.refer(tmp_path, [make.ref(1, [2], "a")], folder="grefcoco", name="grefs(unc).json")
-    result = run("check", "grefcoco", "--root", str(tmp_path))
+    for number in (7, 8):
+        make.image(tmp_path / f"images/train2014/COCO_train2014_{number:012}.jpg", 60, 40)
+    result = run("check", "grefcoco", "--root", str(tmp_path), "--strict")
     assert result.exit_code == 2
     assert "no known release (CVPR 2023: 278,232; journal 2026: 259,859)" in result.stdout
 
