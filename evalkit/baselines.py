@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import ConfigError, DataError, nearest
+from evalkit.pairing import run_name
 from evalkit.store import MANIFEST, SCORES, SUMMARY, RunFolder, read_json, write_json
 
 REPORTS = Path("reports")
@@ -78,7 +79,7 @@ def set_baseline(name: str, run: RunFolder, reports: Path = REPORTS) -> Baseline
     record = {
         "name": name,
         "version": int(target.name),
-        "run": str(manifest.get("name")),
+        "run": run_name(manifest),
         "source": str(run.path.resolve()),
         "blessed_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "simulated": bool(manifest.get("simulated")),

@@ -152,7 +152,7 @@ def compare_sides(a: Side, b: Side, *, seed: int) -> list[Pair]:
     """Return one ``Pair`` per dataset that both sides answered; p-values are not adjusted yet."""
     left, right = common_rows(a, b)
     settings = tuple(setting_differences(a, b))
-    wanted = a.manifest["config"].get("score", {}).get("slices")
+    wanted = (a.manifest["config"].get("score") or {}).get("slices")
     pairs = []
     for dataset in dict.fromkeys(left["dataset"]):
         inside = (left["dataset"] == dataset).to_numpy()

@@ -123,7 +123,7 @@ def rules_of(run: RunFolder) -> list[GateRule]:
     from pydantic import ValidationError
 
     rules = []
-    for number, rule in enumerate(run.manifest["config"].get("gate", []), 1):
+    for number, rule in enumerate(run.manifest["config"].get("gate") or (), 1):
         try:
             rules.append(GateRule.model_validate(rule))
         except ValidationError as error:
@@ -217,7 +217,7 @@ def _version_notes(side: Side, base: Side) -> list[str]:
 
 def _completeness(run: RunFolder, sides: Sequence[Side], built_in: Mapping[str, GateRule]) -> Iterator[Check]:
     """Yield the checks of not-run samples and of routing, per model and dataset."""
-    limits = run.manifest["config"].get("limits", {})
+    limits = run.manifest["config"].get("limits") or {}
     not_run = built_in_rule("not_run", built_in, float(limits.get("max_not_run", 0.02)))
     routing = built_in_rule("routing", built_in, 0.0)
     partial = run.manifest.get("status") != "complete"

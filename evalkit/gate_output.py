@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from evalkit import __version__
 from evalkit.gate import Verdict
 from evalkit.gate_checks import Check
+from evalkit.pairing import run_name
 
 HEADLINES = {
     "pass": "passed: no regression",
@@ -156,7 +157,7 @@ def verdict_junit(verdict: Verdict) -> str:
         errors=str(sum(worst == "incomplete" for worst in cases.values())),
         skipped=str(sum(worst == "warn" for worst in cases.values())),
     )
-    classname = f"evalkit.gate.{verdict.run.manifest.get('name')}"
+    classname = f"evalkit.gate.{run_name(verdict.run.manifest)}"
     for name, checks in groups.items():
         case = ET.SubElement(suite, "testcase", name=name, classname=classname, time="0")
         _add_outcome(case, cases[name], checks)

@@ -103,7 +103,7 @@ def _pairs_of_runs(
 
 
 def _run_labels(first: RunFolder, second: RunFolder) -> tuple[str, str]:
-    names = str(first.manifest.get("name")), str(second.manifest.get("name"))
+    names = run_name(first.manifest), run_name(second.manifest)
     if names[0] != names[1]:
         return names
     folders = first.path.resolve().name, second.path.resolve().name
@@ -116,6 +116,11 @@ def _pick(sides: Mapping[str, Side], name: str, folder: RunFolder) -> Side:
     return sides[name]
 
 
+def run_name(manifest: Mapping[str, Any]) -> str:
+    """Return the name of a run: that of its config."""
+    return str(manifest.get("name") or manifest["config"].get("name"))
+
+
 def run_sides(folder: RunFolder, label: str | None = None) -> list[Side]:
     """Return every scored model of a run, in the order of its config."""
     manifest, scores = folder.manifest, folder.scores()
@@ -126,7 +131,7 @@ def run_sides(folder: RunFolder, label: str | None = None) -> list[Side]:
         Side(
             label=name if label is None else f"{name} @ {label}",
             model=name,
-            run=str(manifest.get("name")),
+            run=run_name(manifest),
             path=str(folder.path),
             manifest=manifest,
             config=entries.get(name, {}),
@@ -186,21 +191,34 @@ def setting_differences(a: Side, b: Side) -> list[SettingDifference]:
 
 
 def _dataset_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[SettingDifference]:
-    ours, theirs = a.get("datasets", {}), b.get("datasets", {})
+    ours, theirs = fingerprints(a), fingerprints(b)
     return [
         difference
         for name in ours.keys() & theirs.keys()
-        for difference in _compare(
-            "dataset", _fingerprint(ours[name]), _fingerprint(theirs[name]), f"fingerprint of dataset {name}"
-        )
+        for difference in _compare("dataset", ours[name], theirs[name], f"fingerprint of dataset {name}")
+        if None not in (ours[name], theirs[name])
     ] + [
         SettingDifference("dataset", f"dataset {name}", name in ours, name in theirs)
         for name in sorted(ours.keys() ^ theirs.keys())
     ]
 
 
+def fingerprints(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dataset -> what identifies its samples and truths, None where the manifest does not say.
+
+    The datasets are those of the config; the manifest may describe them in an object or a list.
+    """
+    told = manifest.get("datasets") or {}
+    entries = {entry["name"]: entry for entry in told} if isinstance(told, list) else told
+    configured = [entry["name"] for entry in manifest["config"].get("datasets") or ()]
+    return {name: _fingerprint(entries.get(name)) for name in dict.fromkeys([*configured, *entries])}
+
+
 def _fingerprint(entry: Any) -> Any:
-    return entry.get("sha256") if isinstance(entry, Mapping) else entry
+    if not isinstance(entry, Mapping):
+        return entry
+    found = entry.get("sha256", entry.get("fingerprint"))
+    return {key: value for key, value in entry.items() if key != "name"} or None if found is None else found
 
 
 def _model_differences(a: Side, b: Side) -> list[SettingDifference]:

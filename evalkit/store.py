@@ -69,11 +69,20 @@ class RunFolder:
         return RunConfig.model_validate(self.manifest["config"])
 
     def scores(self) -> pd.DataFrame:
-        """Return scores.parquet as a data frame, one row per (model, dataset, sample, trial)."""
+        """Return scores.parquet as a data frame, one row per (model, dataset, sample, trial).
+
+        See ``score_columns.documented_columns`` for what may be absent or spelled otherwise.
+        """
         import pandas as pd
 
+        from evalkit.score_columns import documented_columns
+
         self._require(self.path / SCORES)
-        return pd.read_parquet(self.path / SCORES)
+        try:
+            scores = pd.read_parquet(self.path / SCORES)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / SCORES} cannot be read as Parquet: {error}") from error
+        return documented_columns(scores, str(self.path / SCORES))
 
     def summary(self) -> dict[str, Any]:
         """Return summary.json as plain data."""

@@ -33,10 +33,17 @@ TODAY = dt.date(2026, 11, 21)
         ("gemini-2.5-pro", "gemini-2.5-proxy", True),
         ("gemini-flash-latest", "gemini-3.8-flash", False),
         ("gemini-2.5-flash", None, False),
+        ("gemini-2.5-flash", "gemini-2.5-flash-exp-0827", False),
+        ("gemini-2.5-flash", "gemini-2.5-flash-latest", False),
+        ("gemini-2.5-flash", "gemini-2.5-flash@20260617", False),
+        ("gemini-3.5-flash", "gemini-3.5-flash-lite", True),
+        ("gemini-2.5-flash", "gemini-2.5-flash-lite-001", True),
+        ("gemini-2.5-flash", "gemini-2.5-flash-image", True),
+        ("gemini-2.5-flash", "gemini-2.5-flash-preview-tts", True),
     ],
 )
 def test_routing_is_seen_in_the_version(requested: str, answered: str | None, routed: bool) -> None:
-    """The version must begin with the id that was asked for."""
+    """The version must be the id that was asked for, or a revision of it."""
     assert was_routed(requested, answered) is routed
 
 
