@@ -81,7 +81,7 @@ def _require_images(samples: Sequence[Sample], config: RunConfig, *, all_needed:
         if missing and len(missing) > config.limits.max_data_errors * len(refs):
             first = missing[0]
             raise DataError(
-                f"dataset '{dataset}': {len(missing)} of {len(refs)} images are missing, the first is "
+                f"dataset '{dataset}': {len(missing)} of {len(refs)} images are missing or empty, the first is "
                 f"{first.image.path} (sample {first.sample_id}). Check `root:` or `images:`"
                 f"{'' if all_needed else ', as no annotation says their size'}; up to "
                 f"{config.limits.max_data_errors:.0%} (limits.max_data_errors) would be counted as data errors"

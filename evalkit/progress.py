@@ -122,8 +122,9 @@ class Progress:
 
     def _plain(self, name: str, tally: Tally) -> str:
         rate = tally.rate_per_s()
-        left = (tally.total - tally.done) / rate if rate else 0.0
-        return f"{name}: {tally.done}/{tally.total} · {rate:.1f}/s · {tally.words()} · {_duration(left)} left"
+        missing = tally.total - tally.done
+        left = _duration(missing / rate) if rate else "?" if missing else _duration(0)
+        return f"{name}: {tally.done}/{tally.total} · {rate:.1f}/s · {tally.words()} · {left} left"
 
     def _print(self, text: str) -> None:
         if not self.quiet:

@@ -25,6 +25,14 @@ def test_plain_lines_show_done_failures_cost_and_time_left(monkeypatch):
     assert "\x1b" not in stream.getvalue()
 
 
+def test_the_time_left_is_unknown_before_the_first_answer():
+    """Nothing finished yet does not read as nothing left to do."""
+    stream = io.StringIO()
+    with Progress(stream=stream) as shown:
+        shown.expect("flash", total=4)
+    assert stream.getvalue().splitlines() == ["flash: 0/4 · 0.0/s · no failures · ? left"]
+
+
 def test_quiet_prints_nothing():
     """A quiet progress counts and keeps silent."""
     stream = io.StringIO()

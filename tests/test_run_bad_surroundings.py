@@ -81,7 +81,7 @@ def test_a_dataset_of_empty_photographs_is_refused(tmp_path):
         (tmp_path / f"{number}.png").write_bytes(b"")
     result = invoke("run", config, "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "12 of 12 images are missing" in result.output
+    assert "12 of 12 images are missing or empty" in result.output
     assert not (tmp_path / "out").exists()
 
 
