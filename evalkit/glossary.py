@@ -1,0 +1,87 @@
+"""One line for every column, measure and outcome: what the reference pages are generated from. Data only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OUTCOMES: Final[dict[str, str]] = {
+    "decoded": "at least one usable mask; counts with its IoU",
+    "no_target": "the answer says that nothing fits; IoU 1 where that is right, else 0",
+    "format_failure": "no usable mask; counts as an empty prediction, IoU 0",
+    "blocked": "the API says safety or policy; counts as an empty prediction, IoU 0",
+    "not_run": "a system error (network, quota, budget); in no mean, always shown",
+    "data_error": "the image is missing or damaged; in no mean, always shown",
+}
+
+COLUMNS: Final[dict[str, str]] = {
+    "model": "the model's name in the config",
+    "dataset": "the dataset's name in the config",
+    "split": "the split that the sample belongs to",
+    "sample_id": "the dataset's own key of the sample",
+    "image_id": "the photograph; intervals resample photographs",
+    "expression": "the referring expression",
+    "tags": "tag -> value, as JSON text",
+    "trial": "0 for the first time the question was asked, 1 for the second, ...",
+    "outcome": "what became of the sample, see the codes",
+    "failure": "the code of a format failure, else null",
+    "wire_formats": "the formats that the answer's items came in",
+    "repairs": "what was repaired while reading it",
+    "n_items": "objects in the answer",
+    "intersection": "pixels in both prediction and target; ignored pixels left out",
+    "union": "pixels in prediction or target; ignored pixels left out",
+    "iou": "intersection / union; 1 for a right refusal, 0 for any other answer where nothing fits",
+    "box_iou": "IoU of the box around all returned boxes with the dataset's own box, else the target's",
+    "boundary_iou": "IoU of the boundaries, 2 % of the image diagonal deep",
+    "gt_area": "pixels of the target",
+    "pred_area": "pixels of the prediction",
+    "instance_tp": "items that pair with an object at IoU >= 0.5",
+    "instance_fp": "items that pair with none",
+    "instance_fn": "objects that pair with none",
+    "no_target": "whether nothing in the image fits the expression",
+    "latency_s": "seconds of the attempt that was answered",
+    "input_tokens": "tokens of the question, as the API reports them",
+    "output_tokens": "tokens of the answer without thinking",
+    "thought_tokens": "tokens of thinking",
+    "cost_usd": "by the price table or the config's price; null where no price is known",
+    "requested_model": "the model id that was asked",
+    "model_version": "the model id that answered",
+    "finish_reason": "the API's word for why the answer ended",
+    "attempts": "requests sent for the sample, over all sessions",
+    "strict": "the answer is exactly what the prompt asked for",
+    "simulated": "the simulator made the answer",
+    "error": "why there is no answer, for not_run and data_error",
+    "image_path": "where the photograph lies",
+    "protocol_counts": "what a named protocol counts besides, as JSON text",
+    "trial_agreement": "mean IoU of this trial's mask with the other trials' masks; null with one trial",
+}
+"""Every column of scores.parquet, in its order. Counts are null for not_run and data_error."""
+
+MEASURES: Final[dict[str, str]] = {
+    "giou": "mean of IoU per expression, over answered rows (gIoU of LISA and GRES, mIoU of LAVT)",
+    "giou_decoded": "the same over the outcomes decoded and no_target alone",
+    "giou_targeted": "the same over answered rows that have a target",
+    "ciou": "sum of intersections / sum of unions (cIoU, oIoU); large objects weigh more",
+    "boundary_iou": "mean of the IoU of the boundaries, over targeted rows",
+    "box_accuracy_0.5": "share of targeted rows with box_iou >= 0.5",
+    "box_iou": "mean of box_iou over targeted rows",
+    "n_acc": "share of no-target rows that were refused",
+    "t_acc": "share of targeted rows that were marked; null without no-target rows",
+    "instance_f1": "2 TP / (2 TP + FP + FN) over items and objects, paired by the Hungarian method at IoU >= 0.5",
+    "format_failure_rate": "share of answered rows without one usable mask after the listed repairs",
+    "strict_failure_rate": "share of answered rows that are not exactly what the prompt asked for",
+    "blocked_rate": "share of answered rows that a policy stopped",
+    "latency_s": "mean of the seconds of answered rows",
+    "input_tokens": "mean over answered rows that report them",
+    "output_tokens": "mean over answered rows that report them",
+    "thought_tokens": "mean over answered rows that report them",
+    "precision_at_0.5": "share of targeted rows with IoU >= 0.5",
+    "precision_at_0.6": "share of targeted rows with IoU >= 0.6",
+    "precision_at_0.7": "share of targeted rows with IoU >= 0.7",
+    "precision_at_0.8": "share of targeted rows with IoU >= 0.8",
+    "precision_at_0.9": "share of targeted rows with IoU >= 0.9",
+    "giou_by_size_small": "gIoU of targets below 32² pixels (COCO's limits)",
+    "giou_by_size_medium": "gIoU of targets of 32² up to below 96² pixels",
+    "giou_by_size_large": "gIoU of targets of 96² pixels and more",
+    "cost_usd_per_answer": "mean cost of answered rows with a known price, USD",
+}
+"""Every measure that `evalkit compare` and a gate rule can name."""
