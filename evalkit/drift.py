@@ -7,7 +7,7 @@ next. None of that needs a rule in the config to be noticed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -80,31 +80,41 @@ def routing_check(rows: pd.DataFrame, rule: GateRule, *, allowed: bool) -> Check
 def format_drift_check(before: pd.DataFrame, after: pd.DataFrame, rule: GateRule, *, seed: int) -> Check:
     """Return the check that the mix of wire formats is the baseline's, but for ``rule.max`` of the answers.
 
-    ``before`` and ``after`` are aligned rows. The size is the total variation distance of the two mixes (a
-    mix within one answer, or no format, is a kind of its own). Broken: the distance is above
-    ``rule.max`` and the mixes differ beyond chance (``significance.mix_test``). Kept: every kind's change
-    is within ``rule.max`` with confidence.
+    ``before`` and ``after`` are aligned rows; those count in which both runs saw a format, so that failures and
+    refusals, which have metrics of their own, are no drift. The size is the total variation distance of
+    the two mixes (a mix within one answer is a kind of its own). Broken: the distance is above
+    ``rule.max`` and the mixes differ beyond chance (``significance.mix_test``). Kept: nothing changed, or every
+    kind's change is within ``rule.max`` with confidence.
     """
-    old, new = _mixes(before), _mixes(after)
+    seen = np.array([kind != "" for kind in _mixes(before)]) & np.array(
+        [kind != "" for kind in _mixes(after)]
+    )
+    old, new, images = _mixes(before[seen]), _mixes(after[seen]), after["image_id"].to_numpy(dtype=str)[seen]
     kinds = sorted(set(old) | set(new))
-    ones = np.ones(len(after))
     shares = [(_is(old, kind), _is(new, kind)) for kind in kinds]
     distance = sum(abs(float((b - a).mean())) for a, b in shares) / 2
     allowed = _allowed(rule)
-    p_broken = 1.0
+    p_broken, p_kept = 1.0, 0.0
     if distance > allowed:
-        mixes = (np.stack([pair[side] for pair in shares], axis=1) == 1 for side in (0, 1))
-        p_broken = mix_test(*mixes, seed=seed)
-    estimates = paired_differences(
-        [(a, ones) for a, _ in shares],
-        [(b, ones) for _, b in shares],
-        after["image_id"].to_numpy(dtype=str),
-        seed=seed,
-    )
-    p_kept = 0.0 if allowed >= 1 else max(_not_within(estimate, allowed) for estimate in estimates)
+        p_broken = mix_test(*(np.stack([pair[side] for pair in shares], axis=1) == 1 for side in (0, 1)))
+    if distance > 0 and allowed < 1:
+        p_kept = _changes_not_within(shares, images, allowed, seed=seed)
+    check = _tested(rule, after[seen] if seen.any() else after, distance, p_broken=p_broken, p_kept=p_kept)
     changes = [f"{kind} {a.mean():.1%} -> {b.mean():.1%}" for kind, (a, b) in zip(kinds, shares, strict=True)]
-    check = _tested(rule, after, distance, p_broken=p_broken, p_kept=p_kept)
-    return replace(check, detail=", ".join(changes))
+    return replace(check, detail=", ".join(changes) or "no sample was answered with a format in both runs")
+
+
+def _changes_not_within(
+    shares: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    images: NDArray[np.str_],
+    allowed: float,
+    *,
+    seed: int,
+) -> float:
+    """Return the p-value of "some kind's share changed by ``allowed`` or more"."""
+    ones = np.ones(images.size)
+    first, second = ([(pair[side], ones) for pair in shares] for side in (0, 1))
+    return max(_not_within(one, allowed) for one in paired_differences(first, second, images, seed=seed))
 
 
 def _not_within(estimate: Estimate | None, allowed: float) -> float:
@@ -152,7 +162,7 @@ def served_versions(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _mixes(rows: pd.DataFrame) -> list[str]:
-    return ["+".join(sorted(codes)) or "none" for codes in codes_of(rows, "wire_formats")]
+    return ["+".join(sorted(codes)) for codes in codes_of(rows, "wire_formats")]
 
 
 def _is(mixes: list[str], kind: str) -> NDArray[np.float64]:
