@@ -341,6 +341,10 @@ class GateRule(Section):
         return self
 
 
+BOX_PROMPT = "box-only"
+"""What ``task: box`` asks with where a model names no prompt."""
+
+
 class RunConfig(Section):
     """A whole run; ``directory`` is the config file's folder, which relative paths start from."""
 
@@ -368,6 +372,18 @@ class RunConfig(Section):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"two {what}s are called '{twice[0]}': every {what} needs a name of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_for_boxes(self) -> Self:
+        """Give models that are asked without a prompt of their own the box prompt, under ``task: box``."""
+        if self.task == "box":
+            self.models[:] = [
+                model.model_copy(update={"prompt": BOX_PROMPT})
+                if hasattr(model, "prompt") and "prompt" not in model.model_fields_set
+                else model
+                for model in self.models
+            ]
         return self
 
     def answers_fingerprint(self) -> str:

@@ -13,12 +13,10 @@ OTHER_COLUMNS = ("format fail", "strict fail", "not run", "p50 s", "tokens", "US
 def headline_table(summary: Mapping[str, Any]) -> str:
     """Return the `all` rows of a summary as an aligned text table; simulated runs say so above it.
 
-    Where no answer was scored as a mask (``task: box``), the columns of boxes stand in their place.
+    Where a model's answers are boxes alone (``task: box``), the columns of boxes stand in place of the masks'.
     """
     results = [result for result in summary["results"] if result["slice"] == "all"]
-    boxes = all(result["giou"] is None for result in results) and any(
-        result["box_iou"] is not None for result in results
-    )
+    boxes = any(result["giou"] is None and result["box_iou"] is not None for result in results)
     columns = ("model", "dataset", "n", *(BOX_COLUMNS if boxes else MASK_COLUMNS), *OTHER_COLUMNS)
     rows = [_cells(result, boxes=boxes) for result in results]
     widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]

@@ -95,11 +95,17 @@ def _rescored(config: RunConfig, decode: DecodeConfig | None, protocol: str | No
 
 
 def protocols_of(config: RunConfig) -> dict[str, str]:
-    """Return the protocol of each dataset: its own, else the run's, else its card's, else ``default``."""
+    """Return the protocol of each dataset: its own, else the run's, else its card's, else ``default``.
+
+    The card of an inline dataset is the one named like its format.
+    """
     from evalkit.cards import card_protocol
 
     chosen = {
-        entry.name: entry.protocol or config.score.protocol or card_protocol(entry.name) or "default"
+        entry.name: entry.protocol
+        or config.score.protocol
+        or card_protocol(entry.format or entry.name)
+        or "default"
         for entry in config.datasets
     }
     for name in chosen.values():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,7 +201,8 @@ def asked_format(entry: Any, run: RunConfig) -> AskedFormat:
     if entry.provider == "predictions":
         keys = ("mask",) if run.task == "mask" else ("box_px",)
         return AskedFormat(wire_format=None, keys=keys, task=run.task)
-    return find_prompt(entry.prompt, run.prompts).asked
+    asked = find_prompt(entry.prompt, run.prompts).asked
+    return replace(asked, task="box") if run.task == "box" else asked
 
 
 def limits_of(entry: Any) -> PaceConfig:

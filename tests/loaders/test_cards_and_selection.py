@@ -5,10 +5,11 @@ import json
 import pytest
 
 from evalkit.cards import all_cards, card_files, card_protocol, find_card
-from evalkit.config import DatasetConfig
+from evalkit.config import DatasetConfig, RunConfig
 from evalkit.errors import ConfigError, DataError
 from evalkit.loaders import LOADERS, load_samples, resolve_dataset, select_whole_images
 from evalkit.protocols import PROTOCOLS
+from evalkit.score import protocols_of
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 CARD = """
@@ -67,6 +68,20 @@ def test_unknown_names_list_the_known_and_the_nearest(tmp_path):
         load_samples(DatasetConfig(name="x", format="jsonll"), tmp_path)
     assert card_protocol("no-such-card") is None
     assert card_protocol("reasonseg") == "lisa"
+
+
+def test_the_protocol_is_that_of_the_card_named_like_the_format():
+    """An inline dataset is scored as its format's papers do, whatever its name; its own word goes first."""
+    entries = [
+        {"name": "mine", "format": "saco", "root": "x"},
+        {"name": "saco", "format": "jsonl", "path": "x"},
+        {"name": "other", "format": "saco", "root": "x", "protocol": "default"},
+        {"name": "grefcoco", "root": "x"},
+    ]
+    model = {"name": "m", "provider": "python", "function": "whole-image"}
+    config = RunConfig.model_validate({"name": "r", "datasets": entries, "models": [model]})
+    expected = {"mine": "saco", "saco": "default", "other": "default", "grefcoco": "rela"}
+    assert protocols_of(config) == expected
 
 
 def test_a_card_that_is_not_shipped_says_where_to_get_it(tmp_path):

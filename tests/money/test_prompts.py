@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.config import PromptConfig
+from evalkit.config import PromptConfig, RunConfig
 from evalkit.decode import WIRE_FORMATS
 from evalkit.errors import ConfigError
+from evalkit.models import asked_format
 from evalkit.prompts import find_prompt, shipped_prompts
 
 GOOGLE = (
@@ -55,3 +56,19 @@ def test_unknown_prompts_name_the_nearest() -> None:
     """The error lists what there is."""
     with pytest.raises(ConfigError, match="Did you mean 'google-mask'"):
         find_prompt("gogle-mask")
+
+
+def test_a_box_task_asks_for_boxes_unless_a_model_has_its_own_prompt() -> None:
+    """Without `prompt:` the box prompt is sent; with one, its masks are still no must."""
+    models = [
+        {"name": "a", "provider": "gemini", "model": "gemini-2.5-flash"},
+        {"name": "b", "provider": "gemini", "model": "gemini-2.5-flash", "prompt": "google-mask"},
+        {"name": "c", "provider": "python", "function": "whole-image"},
+    ]
+    run = RunConfig.model_validate(
+        {"name": "r", "task": "box", "datasets": [{"name": "everyday"}], "models": models}
+    )
+    assert [getattr(model, "prompt", None) for model in run.models] == ["box-only", "google-mask", None]
+    assert [asked_format(model, run).task for model in run.models[:2]] == ["box", "box"]
+    again = RunConfig.model_validate(run.model_dump(mode="json"))
+    assert again.answers_fingerprint() == run.answers_fingerprint()

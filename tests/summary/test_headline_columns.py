@@ -45,6 +45,14 @@ def test_boxes_are_the_headline_of_the_box_task():
     assert table.count("0.500 [0.25, 0.75]") == 2
 
 
+def test_one_model_of_boxes_alone_makes_boxes_the_headline_of_all():
+    """Beside a model that drew masks too, what both can be compared by is shown."""
+    boxes = {"box_iou": INTERVAL, "box_accuracy_0.5": INTERVAL}
+    both = summary_of(**boxes)
+    both["results"] += summary_of(giou=INTERVAL, **boxes)["results"]
+    assert headline_table(both).count("0.500 [0.25, 0.75]") == 4
+
+
 def test_nothing_answered_keeps_the_mask_columns():
     """A run without one answer shows dashes under the usual heads."""
     assert "gIoU" in headline_table(summary_of())
