@@ -154,7 +154,8 @@ def _without_repeats(samples: Iterator[Sample], dataset: str) -> Iterator[Sample
         if sample.sample_id in seen:
             raise DataError(
                 f"dataset '{dataset}': the sample id '{sample.sample_id}' occurs twice, so its answers could "
-                "not be told apart: the annotation file is damaged or was put together from two"
+                "not be told apart: the annotation file is damaged or was put together from two; where splits "
+                "share ids, read one `split:` per entry"
             )
         seen.add(sample.sample_id)
         yield sample

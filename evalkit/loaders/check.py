@@ -319,5 +319,5 @@ def check_lines(check: Check) -> Iterator[str]:
         yield f"  {finding.line()}"
     errors = sum(finding.level == "error" for finding in check.findings)
     counts = ", but the counts differ from the published ones (--strict takes that for an error)"
-    verdict = "ok" if check.ok else f"{errors} error{'s' if errors > 1 else ''}"
-    yield f"  {verdict}{counts if check.differs else ''}"
+    ok = f"ok{counts if check.differs else ''}"
+    yield f"  {ok if check.ok else f'{errors} error' + 's' * (errors > 1)}"

@@ -47,10 +47,24 @@ def load_reasonseg(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
         folder = files.join(base, split)
         images = folder if dataset.images is None else files.place(directory, dataset.images)
         names = [name for name in files.names_in(folder) or [] if name.endswith(".json")]
-        if not names:
-            raise DataError(f"{folder} has no annotation (*.json): the download is incomplete")
+        _require_annotations(folder, names)
         for name in names:
             yield from _read_file(files.join(folder, name), images, split, dataset.name)
+
+
+def _require_annotations(folder: str, names: list[str]) -> None:
+    """Raise ``DataError`` where photographs lie without their annotations: a part would pass for the whole."""
+    photographs = [
+        name.removesuffix(".jpg") for name in files.names_in(folder) or [] if name.endswith(".jpg")
+    ]
+    alone = sorted(set(photographs) - {name.removesuffix(".json") for name in names})
+    if alone or not names:
+        shown = (
+            f"{len(alone)} of {len(photographs)} photographs, the first {alone[0]}.jpg"
+            if alone
+            else "the folder"
+        )
+        raise DataError(f"{folder}: {shown} has no annotation (*.json): the download is incomplete")
 
 
 def _read_file(path: str, images: str, split: str, dataset: str) -> Iterator[Sample]:
@@ -66,7 +80,8 @@ def _read_file(path: str, images: str, split: str, dataset: str) -> Iterator[Sam
     stem = path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".json")
     image = files.join(images, f"{stem}.jpg")
     truth = _read_truth(record, _size_of(record, image), path)
-    asked = record["text"] if split == "train" else record["text"][:1]
+    texts = [record["text"]] if isinstance(record["text"], str) else record["text"]
+    asked = texts if split == "train" else texts[:1]
     for index, expression in enumerate(asked):
         yield Sample(
             dataset=dataset,

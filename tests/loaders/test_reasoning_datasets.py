@@ -294,3 +294,20 @@ def test_gseval_rows(load, tmp_path):
     path.write_text(good + "\n" + json.dumps(row) + "\n")
     with pytest.raises(DataError, match=r"Eval\.jsonl:2: the row has no segmentation"):
         load("gseval", path="GroundingSuite-Eval.jsonl")
+
+
+def test_reasonseg_photographs_without_annotation_are_half_a_download(reason, make, tmp_path, load):
+    """A part never passes for the whole: LISA too reads the JSON of every photograph."""
+    reason(("target", SMALL))
+    make.image(tmp_path / "reason_seg/ReasonSeg/val/b.jpg", 60, 40)
+    with pytest.raises(DataError, match=r"1 of 2 photographs, the first b\.jpg has no annotation"):
+        load("reasonseg", root=".", split="val")
+
+
+def test_a_reasonseg_text_that_is_no_list_is_one_text(reason, tmp_path, load):
+    """Not its first letter."""
+    reason(("target", SMALL))
+    path = tmp_path / "reason_seg/ReasonSeg/val/a.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"text": "the knife"}))
+    (sample,) = load("reasonseg", root=".", split="val")
+    assert sample.expression == "the knife"
