@@ -37,7 +37,7 @@ BLOCKED_FINISH: Final = frozenset(
 _DEFAULT_ASKED: Final = AskedFormat()
 _DEFAULT_SETTINGS: Final = DecodeSettings()
 _PIXELS_AT_LEAST: Final = 64_000_000
-_IMAGES_AT_LEAST: Final = 16
+_IMAGES_AT_LEAST: Final = 20
 _DATA_URL: Final = re.compile(r"data:image/[\w.+-]{1,40}+;base64,[A-Za-z0-9+/=]*+")
 
 
@@ -65,7 +65,7 @@ def decode_answer(
         return _failed(_without_text(finish_reason, thought_tokens))
     keys = item_keys(asked)
     found = find_items(stripped, keys)
-    if not found.items and not found.empty_list:
+    if not found.items:
         if body := read_api_body(stripped):
             return decode_answer(
                 body.text,
@@ -77,7 +77,8 @@ def decode_answer(
                 block_reason=body.block_reason,
                 thought_tokens=body.thought_tokens or thought_tokens,
             )
-        found.items += _outside_json(stripped, found)
+        if not found.empty_list:
+            found.items += _outside_json(stripped, found)
     budget = PixelBudget(max(_PIXELS_AT_LEAST, _IMAGES_AT_LEAST * height_px * width_px))
     context = Context(height_px, width_px, asked, settings, budget)
     items = _read_items(found.items, keys, context)
@@ -91,9 +92,8 @@ def _failed(code: str, found: Found | None = None, items: tuple[Item, ...] = ())
 
 
 def _without_text(finish_reason: str | None, thought_tokens: int | None) -> str:
-    if finish_reason != "MAX_TOKENS":
-        return "empty_response"
-    return "thinking_used_budget" if thought_tokens else "truncated"
+    """Name an answer without text; tokens cut before the first word left nothing to call truncated."""
+    return "thinking_used_budget" if finish_reason == "MAX_TOKENS" and thought_tokens else "empty_response"
 
 
 def _outside_json(text: str, found: Found) -> list[RawItem]:
@@ -101,8 +101,9 @@ def _outside_json(text: str, found: Found) -> list[RawItem]:
     bare = text.strip('"`')
     if is_base64(bare) or is_data_url(bare):
         return [RawItem({"mask": bare})]
-    if match := _DATA_URL.search(text):
-        found.repaired("prose_around")
+    if not found.json_begun and (match := _DATA_URL.search(text)):
+        if not found.value_seen:
+            found.repaired("prose_around")
         return [RawItem({"mask": match.group()})]
     return [RawItem({"mask": text})] if holds_tokens(text) else []
 

@@ -23,6 +23,7 @@ _CORNERS: Final = (
     ("y_min", "x_min", "y_max", "x_max"),
     ("y0", "x0", "y1", "x1"),
     ("y1", "x1", "y2", "x2"),
+    ("top", "left", "bottom", "right"),
 )
 _ROUNDINGS: Final[dict[str, tuple[Callable[[float], int], Callable[[float], int]]]] = {
     "truncate": (int, int),
@@ -52,6 +53,13 @@ class ItemBox:
 def finite(value: Any) -> bool:
     """Return True for a number that can be a coordinate: no bool, no NaN, not astronomically large."""
     return type(value) in (int, float) and -1e9 < value < 1e9
+
+
+def unquoted(value: Any) -> Any:
+    """Return the number that stands in quotes; anything else as it is."""
+    if isinstance(value, str) and len(value) < 40 and _NUMBER_TEXT.fullmatch(value):
+        return float(value)
+    return value
 
 
 def read_box(value: Any, height_px: int, width_px: int, settings: DecodeSettings) -> ItemBox:
@@ -135,11 +143,11 @@ def _four_numbers(value: Any) -> tuple[Box, list[str]]:
         value = [value[name] for name in names] if names else None
         repairs.append("alternate_key")
     elif isinstance(value, str):
-        value = value.strip(" []()").split(",") if len(value) < 100 else None
+        value = re.split(r"[\s,]+", value.strip(" []()")) if len(value) < 100 else None
     if not isinstance(value, list) or len(value) != 4 or (isinstance(value, LooseList) and value.dropped):
         raise Unreadable("box_invalid")
-    if any(isinstance(v, str) and len(v) < 40 and _NUMBER_TEXT.fullmatch(v) for v in value):
-        value = [float(v) if isinstance(v, str) and _NUMBER_TEXT.fullmatch(v) else v for v in value]
+    if any(isinstance(v, str) for v in value):
+        value = [unquoted(v) for v in value]
         repairs.append("quoted_number")
     if not all(finite(v) for v in value):
         raise Unreadable("box_invalid")

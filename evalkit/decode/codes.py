@@ -18,7 +18,7 @@ WIRE_FORMATS: Final[dict[str, str]] = {
     "sub_boxes": "a list of boxes [[y0, x0, y1, x1], ...] whose union is the mask",
     "rle": 'COCO run lengths {"size": [h, w], "counts": ...} of the full image',
     "seg_tokens": "leaked <seg_N> mask tokens, for which no decoder is public",
-    "placeholder": "a word, an id or a link where the mask should stand",
+    "placeholder": "a word, an id, a link, a number or another object where the mask should stand",
     "box_only": "an item with a box and no mask",
     "vertex_png": "a full-image mask of Vertex image segmentation (bytesBase64Encoded)",
 }
@@ -33,7 +33,7 @@ FAILURES: Final[dict[str, str]] = {
     "box_invalid": "the box has not four finite numbers, no area, or lies off the image",
     "mask_missing": "the item has no mask",
     "mask_tokens": "the mask is <seg_N> tokens, which cannot be decoded",
-    "mask_placeholder": "a word, an id or a link stands where the mask should",
+    "mask_placeholder": "a word, an id, a link, a number or another object stands where the mask should",
     "mask_bad_base64": "the mask's text is not base64",
     "mask_bad_png": "the mask's bytes are not an image that can be read, or one of absurd size",
     "mask_empty": "the mask is there and holds no foreground",
@@ -47,12 +47,13 @@ FAILURES: Final[dict[str, str]] = {
 REPAIRS: Final[dict[str, str]] = {
     "fence": "a code fence was taken off (allowed in a strict answer)",
     "prose_around": "text before, after or between the JSON was left aside",
-    "wrapper": "the list stood in an object, or in a string, that the prompt did not ask for",
+    "wrapper": "the list, or a mask, stood in an object, a list or a string that the prompt did not ask for",
     "single_object": "one object stood where a list was asked",
     "alternate_key": "the box or the mask stood under another key than the one asked",
     "truncated_tail": "the answer ends in the middle; what was complete before was kept",
     "trailing_comma": "a comma before a closing bracket was passed over",
     "raw_newline": "a line break, blank or control character inside a string was passed over",
+    "repeated_prefix": "the data: prefix stood twice before the base64",
     "base64_padding": "missing '=' at the end of the base64 text was added",
     "missing_prefix": "base64 stood without the data: prefix that was asked",
     "corners_sorted": "the box's corners were inverted",
@@ -65,7 +66,7 @@ REPAIRS: Final[dict[str, str]] = {
     "bad_point_dropped": "a contour point that cannot be read was left out",
     "several_values": "several JSON values were read as one answer",
     "salvaged": "the JSON as a whole cannot be read; its intact items were read one by one",
-    "quoted_number": "numbers of the box stood in quotes",
+    "quoted_number": "numbers of the box or the contour stood in quotes",
     "tokens_dropped": "mask tokens before a complete image in the same string were left aside",
 }
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from evalkit.decode.boxes import NORM, Box, finite
+from evalkit.decode.boxes import NORM, Box, finite, unquoted
 from evalkit.decode.codes import Unreadable
 from evalkit.decode.loose_json import LooseList
 from evalkit.decode.mask_reading import Context, MaskRead, PixelBudget
@@ -69,11 +69,16 @@ def make_contour(rows: Sequence[Sequence[Any]], *, dropped: int = 0, named: bool
     counted; more than a quarter dropped is no contour any more.
     """
     rings: list[Ring] = []
+    quoted = False
     total = sum(len(ring) for ring in rows) + dropped
     if total > MAX_POINTS:
         raise Unreadable("too_large")
     for ring in rows:
         points = [point for point in ring if _is_point(point)]
+        if len(points) < len(ring):
+            known = len(points)
+            points = [point for point in map(_unquoted, ring) if _is_point(point)]
+            quoted = quoted or len(points) > known
         dropped += len(ring) - len(points)
         if isinstance(ring, LooseList):
             dropped += ring.dropped
@@ -84,7 +89,15 @@ def make_contour(rows: Sequence[Sequence[Any]], *, dropped: int = 0, named: bool
     lows, highs = [ring.min(axis=0).tolist() for ring in rings], [ring.max(axis=0).tolist() for ring in rings]
     low = (min(point[0] for point in lows), min(point[1] for point in lows))
     high = (max(point[0] for point in highs), max(point[1] for point in highs))
-    return Contour(rings, low, high, named, ["bad_point_dropped"] if dropped else [])
+    repairs = ["quoted_number"] * quoted + ["bad_point_dropped"] * bool(dropped)
+    return Contour(rings, low, high, named, repairs)
+
+
+def _unquoted(point: Any) -> Any:
+    """Return a point whose numbers stand in quotes as numbers; anything else as it is."""
+    if not isinstance(point, (list, tuple)) or not any(isinstance(value, str) for value in point):
+        return point
+    return tuple(map(unquoted, point))
 
 
 def _is_point(point: Any) -> bool:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from evalkit.decode.keys import ItemKeys
 from evalkit.decode.loose_json import LooseReader
+from evalkit.decode.rle import is_rle
 
 _JSON_FIRST: Final = frozenset('[{"-0123456789ntf')
 _VALUE_START: Final = re.compile(r'\[\s*+(?:[\[{\]]|\Z)|\{\s*+(?:["}]|\Z)')
 _OBJECT_START: Final = re.compile(r'\{\s*+"(?!(?:x|y|size|counts)")[^"\\]{0,64}+"\s*+:')
 _FRAGMENT: Final = re.compile(r'"(?:mask|box_2d|mask_polygon|polygon|segmentation)"\s*+:')
 _STRINGS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
+_EMPTY_OBJECTS: Final = re.compile(r"\{\s*+\}(?:[\s,;]*+\{\s*+\})*+")
 _ANSWER_FENCES: Final = ("", "json", "json5", "jsonc", "javascript", "js", "text")
 _MAX_WALK_DEPTH: Final = 64
 
@@ -156,6 +158,11 @@ def _read_part(part: str, keys: ItemKeys, found: Found, *, fenced: bool) -> None
     position, values, around = 0, 0, False
     while match := _VALUE_START.search(part, position):
         around = around or bool(part[position : match.start()].strip(" \t\r\n,;"))
+        if empty := _EMPTY_OBJECTS.match(part, match.start()):
+            # Passed over in one go: a million of them would cost seconds one by one.
+            found.value_seen = found.json_begun = True
+            position, values = empty.end(), values + empty.group().count("{")
+            continue
         read = _read_strict(part, match.start())
         found.json_begun = True
         if read is None:
@@ -183,9 +190,11 @@ def _walk(value: Any, keys: ItemKeys, found: Found) -> None:
     """Collect the items of one strict JSON value, from lists and wrappers of any key."""
     found.value_seen = True
     if isinstance(value, dict):
-        if keys.is_item(value):
-            found.items.append(RawItem(value))
+        if keys.is_item(value) or is_rle(value):
+            found.items.append(RawItem({"mask": value} if is_rle(value) else value))
             found.repaired("single_object")
+            return
+        if next(_containers(value), None) is None:
             return
         wrapper = "predictions" if _is_vertex_body(value) else keys.wrapper
         inner = value.get(wrapper) if wrapper is not None else None
@@ -220,9 +229,20 @@ def _walk_list(value: list[Any], keys: ItemKeys, found: Found) -> None:
 
 
 def _is_contour(value: list[Any]) -> bool:
-    """Three or more bare pairs of numbers: a contour without the object around it."""
+    """Return True for a contour without the object around it: a ring of three or more points, or rings."""
+    return _is_ring(value) or (
+        bool(value) and all(isinstance(ring, list) and _is_ring(ring) for ring in value)
+    )
+
+
+def _is_ring(value: list[Any]) -> bool:
+    pairs = (row.values() if isinstance(row, dict) and row.keys() == {"x", "y"} else row for row in value)
     return len(value) >= 3 and all(
-        isinstance(row, list) and len(row) == 2 and all(type(v) in (int, float) for v in row) for row in value
+        not isinstance(row, (str, dict))
+        and isinstance(row, Collection)
+        and len(row) == 2
+        and all(type(v) in (int, float) for v in row)
+        for row in pairs
     )
 
 
@@ -269,7 +289,7 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: Found) -> None:
     reader = LooseReader(text)
     position, wrapped, in_list = start, False, text[start] == "["
     before, gaps, last_cut = len(found.items), list[str](), False
-    while match := _OBJECT_START.search(text, position):
+    while reader.patience > 0 and (match := _OBJECT_START.search(text, position)):
         gap_from, (loose, position) = position, reader.read_object(match.start())
         position = max(position, match.start() + 1)
         gaps.append(text[gap_from : position if loose.opened_list else match.start()])

@@ -34,7 +34,10 @@ LIST_FORMATS: Final[dict[str, tuple[Claims, Reads]]] = {
     "polygon_flat": (is_polygon_flat, read_polygon_flat),
     "polygon_chunked": (is_polygon_chunked, read_polygon_chunked),
 }
-OBJECT_FORMATS: Final[dict[str, tuple[Claims, Reads]]] = {"rle": (is_rle, read_rle)}
+OTHER_FORMATS: Final[dict[str, tuple[Claims, Reads]]] = {
+    "rle": (is_rle, read_rle),
+    "placeholder": (is_placeholder, read_placeholder),
+}
 
 
 def find_format(value: Any) -> tuple[str | None, Reads | None]:
@@ -44,7 +47,7 @@ def find_format(value: Any) -> tuple[str | None, Reads | None]:
     elif isinstance(value, list):
         table = LIST_FORMATS
     else:
-        table = OBJECT_FORMATS
+        table = OTHER_FORMATS
     for name, (claims, reads) in table.items():
         if claims(value):
             return name, reads

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from evalkit.decode.codes import Unreadable
+from evalkit.decode.mask_reading import PixelBudget
 from evalkit.types import BoxPx, CropMask, DecodeSettings
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ MAX_SIDE_PX: Final = 16_384
 MAX_IMAGE_PX: Final = 4096 * 4096
 """A mask image larger than this is refused: Gemini's have 256 x 256 pixels, Vertex's the image's."""
 
+_PX_PER_PLACED_PX: Final = 4
+"""Unpacking four pixels of a mask costs about as much as placing one (measured)."""
 _PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_NEEDED: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 def read_base64(text: str) -> tuple[bytes, list[str]]:
@@ -50,8 +53,8 @@ def read_base64(text: str) -> tuple[bytes, list[str]]:
         raise Unreadable("mask_bad_base64") from error
 
 
-def open_grey(data: bytes) -> Image.Image:
-    """Return the image as one channel of 0..255 (mode L). Raises ``Unreadable`` (mask_bad_png).
+def open_grey(data: bytes, budget: PixelBudget) -> Image.Image:
+    """Return the image as one channel of 0..255 (mode L). Raises ``Unreadable`` (mask_bad_png, too_large).
 
     Colours count by their brightest channel, so that a red mask is as good as a white one; with
     transparency, by colour times opacity, or by opacity alone where the colour is uniform.
@@ -64,6 +67,8 @@ def open_grey(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             _check_size(*image.size)
+            # A few kilobytes can unpack to millions of pixels: what they cost is bounded per answer.
+            budget.spend_px(image.width * image.height // _PX_PER_PLACED_PX)
             image.load()
             return image if image.mode == "L" and "transparency" not in image.info else _to_grey(image)
     except (

@@ -12,11 +12,12 @@ from evalkit.decode.find_items import RawItem
 from evalkit.decode.formats import find_format
 from evalkit.decode.images import is_png_prefix
 from evalkit.decode.keys import NATIVE_KEYS, ItemKeys, label_of, score_of
-from evalkit.decode.loose_json import Damaged
+from evalkit.decode.loose_json import Damaged, LooseList
 from evalkit.decode.mask_reading import Context
 from evalkit.decode.repetition import runs_away
 from evalkit.decode.seg_tokens import holds_tokens
 from evalkit.decode.vertex_png import read_vertex_png
+from evalkit.decode.wrapped_mask import unwrap
 from evalkit.types import CropMask, Item
 
 _NEEDS_NO_BOX: Final = frozenset({"rle", "vertex_png", "placeholder", "seg_tokens"})
@@ -34,7 +35,7 @@ class _Verdict:
 
 def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
     """Return the item with its mask or the reason why it has none; never raises."""
-    box_key = next((key for key in keys.box if key in raw.members), None)
+    box_key = keys.box_in(raw.members)
     mask_key = _mask_key(raw, keys)
     spelled = ((box_key, keys.asked_box), (mask_key, keys.asked_mask))
     other = any(key not in (None, asked) and key not in NATIVE_KEYS for key, asked in spelled)
@@ -57,9 +58,13 @@ def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
 
 
 def _mask_key(raw: RawItem, keys: ItemKeys) -> str | None:
-    """Return the first mask key that holds something, else the first that is there."""
-    present = [key for key in keys.mask if key in raw.members]
-    return next((key for key in present if raw.members[key] is not None), present[0] if present else None)
+    """Return the first mask key that holds more than a placeholder, else the first that holds anything."""
+    present = keys.masks_in(raw.members)
+    if len(present) < 2:
+        return present[0] if present else None
+    filled = [key for key in present if raw.members[key] is not None]
+    real = (key for key in filled if find_format(raw.members[key])[0] not in (None, "placeholder"))
+    return next(real, filled[0] if filled else present[0])
 
 
 def _read_box(value: Any, key: str | None, context: Context) -> tuple[ItemBox | None, str | None]:
@@ -80,6 +85,7 @@ def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, cont
         return _damaged(value)
     if value is None:
         return _without_mask(raw, context)
+    value, wrapped = unwrap(value)
     wire_format, reader = find_format(value)
     if mask_key == "bytesBase64Encoded" and isinstance(value, str):
         wire_format, reader = "vertex_png", read_vertex_png
@@ -92,8 +98,13 @@ def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, cont
     try:
         read = reader(value, context)
     except Unreadable as error:
-        return _Verdict(wire_format, error.code)
-    return _Verdict(wire_format, None, read.mask, read.repairs)
+        return _Verdict(wire_format, error.code, repairs=["bad_point_dropped"] * _lost_points(value))
+    return _Verdict(wire_format, None, read.mask, ["wrapper"] * wrapped + read.repairs)
+
+
+def _lost_points(value: Any) -> bool:
+    """Return True for a list, or a list of lists, of which elements could not be read."""
+    return isinstance(value, LooseList) and any(getattr(part, "dropped", 0) for part in (value, *value))
 
 
 def _box_in_the_way(raw: RawItem, box_failure: str | None) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from evalkit.decode.formats import find_format
 from evalkit.types import AskedFormat
 
 BOX_KEYS: Final = (
@@ -18,7 +19,10 @@ BOX_KEYS: Final = (
     "bbox",
     "bbox_2d",
     "bounding_box",
-    "boundingBox",
+    "bounding_box_2d",
+    "2d_box",
+    "bndbox",
+    "box_coordinates",
 )
 MASK_KEYS: Final = (
     "mask",
@@ -30,31 +34,91 @@ MASK_KEYS: Final = (
     "mask_2d",
     "mask_png",
     "mask_base64",
+    "mask_data",
+    "mask_image",
+    "mask_points",
+    "mask_rle",
+    "rle",
     "contour",
     "contours",
+    "outline",
+    "segment",
     "points",
+    "vertices",
+    "masks",
+    "segmentations",
+    "segmentation_masks",
     "bytesBase64Encoded",
 )
+_PLURALS: Final = frozenset(
+    {"polygons", "contours", "points", "vertices", "masks", "segmentations", "segmentation_masks"}
+)
+"""Keys that may also wrap the list of items: a mask only where their value is one."""
 NATIVE_KEYS: Final = frozenset({"box_px", "bytesBase64Encoded"})
 """Keys that belong to one wire format and are no deviation from what was asked."""
+_MOST_MEMBERS: Final = 64
+_LONGEST_KEY: Final = 24
+"""Objects and keys beyond these are no items of any model's; they are not searched for odd spellings."""
+_SEPARATORS: Final = str.maketrans("", "", "_- ")
 _LABEL_KEYS: Final = ("label", "name", "text_label", "class", "labels")
 
 
 @dataclass(frozen=True, slots=True)
 class ItemKeys:
-    """The keys to look under, the asked ones first; ``wrapper`` is the asked wrapper's key."""
+    """The keys to look under, the asked ones first; ``wrapper`` is the asked wrapper's key.
+
+    ``names``: all of them; ``folded``: the same without case, ``_`` and ``-``.
+    """
 
     box: tuple[str, ...]
     mask: tuple[str, ...]
     asked_box: str
     asked_mask: str
     wrapper: str | None
+    names: frozenset[str]
+    folded: frozenset[str]
 
     def is_item(self, members: Mapping[str, Any]) -> bool:
         """Return True for an object with a box or a mask of its own (not a list of further objects)."""
-        if any(key in members for key in self.box):
+        if self.names.isdisjoint(members) and not _oddly_spelled(members, self.folded):
+            return False
+        if _spellings(members, self.box):
             return True
-        return any(key in members and not _holds_items(members[key], self) for key in self.mask)
+        return any(_is_mask(key, members[key], self) for key in self.masks_in(members))
+
+    def box_in(self, members: Mapping[str, Any]) -> str | None:
+        """Return the key under which the box stands, as the object spells it; None without one."""
+        return next(iter(_spellings(members, self.box)), None)
+
+    def masks_in(self, members: Mapping[str, Any]) -> list[str]:
+        """Return the keys under which a mask may stand, as the object spells them, the asked one first."""
+        return _spellings(members, self.mask)
+
+
+def _spellings(members: Mapping[str, Any], keys: tuple[str, ...]) -> list[str]:
+    """Return which of ``keys`` an object has; where it has none, those that differ in case, ``_`` or ``-``."""
+    exact = [key for key in keys if key in members]
+    if exact or len(members) > _MOST_MEMBERS:
+        return exact
+    folded = {_fold(key): key for key in members if len(key) <= _LONGEST_KEY}
+    return [folded[fold] for fold in dict.fromkeys(map(_fold, keys)) if fold in folded]
+
+
+def _oddly_spelled(members: Mapping[str, Any], folded: frozenset[str]) -> bool:
+    return len(members) <= _MOST_MEMBERS and any(
+        len(key) <= _LONGEST_KEY and _fold(key) in folded for key in members
+    )
+
+
+@lru_cache(maxsize=1024)
+def _fold(key: str) -> str:
+    return key.translate(_SEPARATORS).lower()
+
+
+def _is_mask(key: str, value: Any, keys: ItemKeys) -> bool:
+    if key in _PLURALS and key != keys.asked_mask:
+        return isinstance(value, (str, list)) and bool(value) and find_format(value)[0] is not None
+    return not _holds_items(value, keys)
 
 
 def _holds_items(value: Any, keys: ItemKeys) -> bool:
@@ -68,7 +132,10 @@ def item_keys(asked: AskedFormat) -> ItemKeys:
     box = next((key for key in asked.keys if key in BOX_KEYS), "box_2d")
     others = [key for key in asked.keys if key not in BOX_KEYS and key not in _LABEL_KEYS]
     mask = next((key for key in others if key in MASK_KEYS), others[0] if others else "mask")
+    names = frozenset((*BOX_KEYS, *MASK_KEYS, mask))
     return ItemKeys(
+        names=names,
+        folded=frozenset(map(_fold, names)),
         box=(box, *(key for key in BOX_KEYS if key != box)),
         mask=(mask, *(key for key in MASK_KEYS if key != mask)),
         asked_box=box,

@@ -14,6 +14,9 @@ from typing import Any, Final
 MAX_DEPTH: Final = 32
 """Nesting inside one item; real answers have at most 4 (item, rings, ring, point)."""
 
+MAX_DAMAGE: Final = 4096
+"""Damaged places of one answer that are looked past; text with more is noise, and looking costs."""
+
 _SPACE: Final = re.compile(r"[ \t\r\n]*+")
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _NUMBER: Final = re.compile(r"-?\d++(?:\.\d++)?+(?:[eE][+-]?\d++)?+")
@@ -22,6 +25,9 @@ _TOKENS: Final = re.compile(r"(?=[^\s\"{}\[\],]{0,40}?(?:<start_of_mask|<seg_))[
 _COORDINATES: Final = re.compile(r"\[[\d.,eE+\-\[\]\s]*+")
 _FLAT: Final = re.compile(r"\[[\d.,eE+\-\s]*+\]")
 _ROW: Final = re.compile(r'\[[^\[\]{}"]*+\]')
+_UNCLOSED_ROW: Final = re.compile(r'\[[^\[\]{}"]*+(?=\[)')
+_UNOPENED_ROW: Final = re.compile(r"\]\s*+,\s*+\[\s*+[-\d]")
+_FLAT_OBJECT: Final = re.compile(r"\{[^\[\]{}]*+\}")
 _OPENING: Final = re.compile(r'\{\s*+"')
 _SKIP_GARBAGE: Final = re.compile(r'[^"{}\[\],]*+')
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
@@ -77,12 +83,14 @@ class LooseReader:
     """Reads objects out of ``text``; ``repairs`` collects what was passed over on the way.
 
     ``dropped``: elements of arrays were left out, which the items that hold them tell.
+    ``patience``: damaged places that will still be looked past.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.repairs: set[str] = set()
         self.dropped = False
+        self.patience = MAX_DAMAGE
         self._garbled_until = 0
 
     def read_object(self, start: int, depth: int = 0, *, implicit: bool = False) -> tuple[LooseObject, int]:
@@ -112,6 +120,7 @@ class LooseReader:
                 value_at = self._space(colon + 1)
                 if depth == 0 and _NESTED_ITEMS.match(self.text, value_at):
                     found.opened_list = True
+                    self.patience -= 1
                     return found, value_at + 1
                 value, position = self._value(value_at, depth)
                 self._keep(found, key, value)
@@ -129,6 +138,7 @@ class LooseReader:
         self, found: LooseObject, last_key: str | None, value_at: int, position: int
     ) -> tuple[LooseObject, int]:
         """End an object at something that is no member; a last value that ran into it is lost."""
+        self.patience -= 1
         if last_key is None or isinstance(found.members[last_key], Tokens):
             return found, position  # what stands after leaked tokens changes nothing about them
         # A quote that is missing makes a string swallow the `{` of the next object: go back to it.
@@ -204,6 +214,9 @@ class LooseReader:
             if run.end() == len(self.text) and run.group().count("[") > run.group().count("]"):
                 return Damaged(cut=True, tail=self._tail(position)), run.end()
             return None
+        if self._row_lost_its_opening(value, position + length - 1):
+            self._garbled_until = max(self._garbled_until, run.end())
+            return None
         return value, position + length
 
     def _array(self, start: int, depth: int) -> tuple[Any, int]:
@@ -215,10 +228,16 @@ class LooseReader:
             if mark == "":
                 return Damaged(cut=True, tail=self._tail(start)), position
             if mark == "]":
+                if self._row_lost_its_opening(items, position):
+                    while not isinstance(items[-1], list):
+                        items.pop()
+                    self._drop(items)
+                    position += 1
+                    continue
                 if comma:
                     self.repairs.add("trailing_comma")
                 return items, position + 1
-            if mark == "}":
+            if mark == "}" or self.patience <= 0:
                 return Damaged(), position
             if mark == ",":
                 comma, position = True, position + 1
@@ -226,21 +245,47 @@ class LooseReader:
             if mark == ":":
                 position = self._lost_object(items, position)
                 continue
-            value, after = self._row(position) or self._value(position, depth + 1)
+            value, after = self._element(position, depth)
             if isinstance(value, Damaged):
                 if value.cut:
                     return Damaged(cut=True, tail=self._tail(start)), after
-                items.dropped += 1
-                self.dropped = True
+                self._drop(items)
                 # Progress is guaranteed: a value that consumed nothing costs one character.
                 position, comma = max(after, position + 1), False
                 continue
             items.append(value)
             position, comma = after, False
 
+    def _drop(self, items: LooseList) -> None:
+        """Count an element of an array that cannot be read."""
+        items.dropped += 1
+        self.dropped = True
+        self.patience -= 1
+
+    def _element(self, position: int, depth: int) -> tuple[Any, int]:
+        """Read one element of an array; a garbled row or point is ``Damaged`` as a whole."""
+        if row := self._row(position):
+            return row
+        flat = _FLAT_OBJECT.match(self.text, position)
+        value, after = self._value(position, depth + 1)
+        if flat and (isinstance(value, Damaged) or any(isinstance(v, Damaged) for v in value.values())):
+            return Damaged(), flat.end()
+        return value, after
+
+    def _row_lost_its_opening(self, items: list[Any], closing: int) -> bool:
+        """Return True where numbers follow rows before a ``]`` and rows after it: ``[1, 2], 3, 4], [5, 6]``."""
+        mixed = bool(items) and isinstance(items[0], list) and isinstance(items[-1], (int, float))
+        return mixed and _UNOPENED_ROW.match(self.text, closing) is not None
+
     def _row(self, position: int) -> tuple[Any, int] | None:
-        """Read a closed row such as ``[12, 34]`` inside an array; a garbled one is ``Damaged`` as a whole."""
+        """Read a closed row such as ``[12, 34]`` inside an array; a garbled one is ``Damaged`` as a whole.
+
+        So is one that never closes before the next begins, ``[12, 34, [56, 78]``.
+        """
         row = _ROW.match(self.text, position)
+        unclosed = None if row else _UNCLOSED_ROW.match(self.text, position)
+        if unclosed and any(map(str.isdigit, unclosed.group())):
+            return Damaged(), unclosed.end()
         if row is None or row.group()[:-1].rstrip().endswith(","):
             return None
         try:
@@ -256,8 +301,7 @@ class LooseReader:
         """Pass over ``": x": 655, "y": 286}``, an object whose opening was garbled away."""
         if items:
             items.pop()
-        items.dropped += 1
-        self.dropped = True
+        self._drop(items)
         while position < len(self.text):
             mark = self.text[position]
             if mark in "[]{":

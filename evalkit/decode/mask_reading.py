@@ -22,6 +22,10 @@ class PixelBudget:
     def spend(self, pixels: int) -> None:
         """Take ``pixels`` and one mask's cost off. Raises ``Unreadable`` (too_large) when none are left."""
         self.left_px -= MASK_COST_PX  # paid by masks that do not fit too, so that trying ends
+        self.spend_px(pixels)
+
+    def spend_px(self, pixels: int) -> None:
+        """Take ``pixels`` alone off. Raises ``Unreadable`` (too_large) when none are left."""
         if pixels > self.left_px:
             raise Unreadable("too_large")
         self.left_px -= pixels

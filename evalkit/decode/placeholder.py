@@ -1,4 +1,4 @@
-"""``placeholder``: a word, an id or a link where the mask should stand."""
+"""``placeholder``: a word, an id, a link, a number or an empty promise where the mask should stand."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from evalkit.decode.repetition import runs_away
 
 
 def is_placeholder(value: Any) -> bool:
-    """Return True for any text that no other format claimed."""
-    return isinstance(value, str)
+    """Return True for any text, number, yes or no, or object that no other format claimed."""
+    return isinstance(value, (str, bool, int, float, dict))
 
 
-def read_placeholder(value: str, context: Context) -> MaskRead:
-    """Raise: nothing to decode. Blank text is ``mask_empty``, a loop ``repetition``, else ``mask_placeholder``."""
+def read_placeholder(value: Any, context: Context) -> MaskRead:
+    """Raise: nothing to decode. Blank text or ``{}`` is ``mask_empty``, a loop ``repetition``, else ``mask_placeholder``."""
     del context
-    if not value.strip():
+    if value == {} or (isinstance(value, str) and not value.strip()):
         raise Unreadable("mask_empty")
-    raise Unreadable("repetition" if runs_away(value) else "mask_placeholder")
+    loops = isinstance(value, str) and runs_away(value)
+    raise Unreadable("repetition" if loops else "mask_placeholder")

@@ -13,6 +13,10 @@ from evalkit.decode.repetition import runs_away
 _PREFIX: Final = re.compile(
     r"\s*+data:\s*+image/[\w.+-]{1,40}+\s*+(?:;[^,;]{0,60}+)*?;\s*+base64\s*+,", re.IGNORECASE
 )
+_PART_OF_PREFIX: Final = re.compile(
+    r"\s*+(?:data:\s*+)?+(?:[\w.+-]{1,40}+/[\w.+-]{1,40}+)?+;?+\s*+(?:base64)?+\s*+,", re.IGNORECASE
+)
+"""What is left of a prefix where a part of it is missing: ``base64,``, ``data:image/png,``..."""
 _EMBEDDED: Final = re.compile(r"data:image/[\w.+-]{1,40}+;base64,")
 _BASE64_ONLY: Final = re.compile(r"(?:[A-Za-z0-9+/]{40,}+\s++)*+[A-Za-z0-9+/]++[=\s]*+")
 _MAGIC: Final = ("iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD", "Qk")
@@ -29,10 +33,15 @@ def is_base64(value: Any) -> bool:
     """Return True for a string that is the base64 of an image by its first bytes, or long enough to be meant so."""
     if not isinstance(value, str):
         return False
-    text = value.strip()
+    text = _without_part_of_prefix(value).strip()
     if text.startswith(_MAGIC[:4]) or (text.startswith(_MAGIC[4]) and len(text) > _LONG):
         return True
     return len(text) >= _LONG and _BASE64_ONLY.fullmatch(text) is not None
+
+
+def _without_part_of_prefix(value: str) -> str:
+    match = _PART_OF_PREFIX.match(value)
+    return value[match.end() :] if match else value
 
 
 def _after_tokens(value: str) -> int | None:
@@ -50,7 +59,8 @@ def read_data_url(value: str, context: Context) -> MaskRead:
     """
     match = _PREFIX.match(value)
     if match is not None:
-        return _read(value[match.end() :], context, [])
+        again = _PREFIX.match(value, match.end())
+        return _read(value[(again or match).end() :], context, ["repeated_prefix"] if again else [])
     start = _after_tokens(value) or 0
     try:
         return _read(value[value.index(",", start) + 1 :], context, ["tokens_dropped"])
@@ -63,14 +73,14 @@ def read_data_url(value: str, context: Context) -> MaskRead:
 def read_base64_image(value: str, context: Context) -> MaskRead:
     """Return the mask of bare base64. Raises ``Unreadable``."""
     asked_prefix = context.asked.wire_format not in (None, "png_base64")
-    return _read(value, context, ["missing_prefix"] if asked_prefix else [])
+    return _read(_without_part_of_prefix(value), context, ["missing_prefix"] if asked_prefix else [])
 
 
 def _read(encoded: str, context: Context, repairs: list[str]) -> MaskRead:
     """Decode, open, lay over the box. What cannot be decoded because it loops is ``repetition``."""
     try:
         data, padded = read_base64(encoded)
-        grey = open_grey(data)
+        grey = open_grey(data, context.budget)
     except Unreadable as error:
         bad = error.code in ("mask_bad_base64", "mask_bad_png")
         if bad and runs_away(encoded) and not is_png_prefix(encoded):

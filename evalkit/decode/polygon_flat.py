@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit.decode.boxes import finite
+from evalkit.decode.boxes import finite, unquoted
 from evalkit.decode.codes import Unreadable
 from evalkit.decode.contour import make_contour, read_contour
 from evalkit.decode.loose_json import LooseList
@@ -22,7 +22,7 @@ def is_polygon_flat(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+    return type(unquoted(value)) in (int, float)
 
 
 def read_polygon_flat(value: list[Any], context: Context) -> MaskRead:
@@ -33,9 +33,14 @@ def read_polygon_flat(value: list[Any], context: Context) -> MaskRead:
 
 def read_flat(rings: Sequence[Sequence[Any]], context: Context) -> MaskRead:
     """Return the mask of flat rings. Raises ``Unreadable`` (polygon_degenerate on an odd count)."""
+    quoted = False
     if any(len(ring) % 2 or (isinstance(ring, LooseList) and ring.dropped) for ring in rings):
         # One number lost shifts every pair after it: which one cannot be known.
         raise Unreadable("polygon_degenerate")
+    if any(isinstance(number, str) for ring in rings for number in ring):
+        rings, quoted = [[unquoted(number) for number in ring] for ring in rings], True
     if not all(finite(number) for ring in rings for number in ring):
         raise Unreadable("polygon_degenerate")
-    return read_contour(make_contour([list(zip(r[0::2], r[1::2], strict=True)) for r in rings]), context)
+    contour = make_contour([list(zip(ring[0::2], ring[1::2], strict=True)) for ring in rings])
+    contour.repairs.extend(["quoted_number"] * quoted)
+    return read_contour(contour, context)

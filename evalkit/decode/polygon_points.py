@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from evalkit.decode.contour import make_contour, read_contour
 from evalkit.decode.loose_json import LooseList
 from evalkit.decode.mask_reading import Context, MaskRead
+
+_NAMES: Final = frozenset("xyXY")
 
 
 def is_polygon_points(value: Any) -> bool:
@@ -17,7 +19,7 @@ def is_polygon_points(value: Any) -> bool:
 
 
 def _is_ring(value: list[Any]) -> bool:
-    named = sum(isinstance(point, dict) and ("x" in point or "y" in point) for point in value)
+    named = sum(isinstance(point, dict) and not _NAMES.isdisjoint(point) for point in value)
     return 2 * named > len(value)
 
 
@@ -32,4 +34,6 @@ def read_polygon_points(value: list[Any], context: Context) -> MaskRead:
 
 
 def _pair(point: Any) -> tuple[Any, ...]:
-    return (point.get("x"), point.get("y")) if isinstance(point, dict) else ()
+    if not isinstance(point, dict):
+        return ()
+    return point.get("x", point.get("X")), point.get("y", point.get("Y"))

@@ -19,13 +19,13 @@ _MAX_CHARACTERS: Final = 7
 
 
 def is_rle(value: Any) -> bool:
-    """Return True for an object with ``size`` and ``counts``."""
-    return isinstance(value, dict) and "counts" in value and "size" in value
+    """Return True for an object with ``counts``; without a ``size`` too, which is then told."""
+    return isinstance(value, dict) and "counts" in value
 
 
 def read_rle(value: dict[str, Any], context: Context) -> MaskRead:
     """Return the mask. Raises ``Unreadable``: wrong_shape (another size, runs that do not add up), mask_empty."""
-    size, counts = value["size"], value["counts"]
+    size, counts = value.get("size"), value["counts"]
     height_px, width_px = context.height_px, context.width_px
     if not isinstance(size, list) or size != [height_px, width_px]:
         raise Unreadable("wrong_shape")

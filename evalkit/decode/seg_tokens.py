@@ -9,22 +9,14 @@ from evalkit.decode.codes import Unreadable
 from evalkit.decode.mask_reading import Context, MaskRead
 from evalkit.decode.token_codebook import decode_tokens
 
-_ESCAPED: Final = re.compile(r"(?i)\\u003c(?=start_of_mask|seg_)|&lt;(?=start_of_mask|seg_)")
-_TOKEN: Final = re.compile(r"<seg_(\d{1,4})>")
-_MARKS: Final = (
-    "<start_of_mask",
-    "<seg_",
-    "u003cstart_of_mask",
-    "u003cseg_",
-    "&lt;seg_",
-    "&lt;start_of_mask",
-)
+_TOKEN: Final = re.compile(r"(?i)(?:<|u003c|&lt;)seg_?(\d{1,4})(?:>|\\?u003e|&gt;)")
+_MARK: Final = re.compile(r"(?i)(?:<|u003c|&lt;)(?:start_of_mask|seg_|seg\d|loc\d{4})")
+"""Gemini's spelling, and PaliGemma's own (``<loc0123>``, ``<seg012>``), plain or escaped."""
 
 
 def holds_tokens(text: str) -> bool:
     """Return True where mask tokens stand in the text, plain or escaped, complete or cut."""
-    lowered = text[:200_000]
-    return any(mark in lowered for mark in _MARKS)
+    return _MARK.search(text, 0, 200_000) is not None
 
 
 def is_seg_tokens(value: Any) -> bool:
@@ -34,7 +26,7 @@ def is_seg_tokens(value: Any) -> bool:
 
 def token_numbers(text: str) -> list[int]:
     """Return the N of every complete ``<seg_N>`` in the text, in order."""
-    return [int(number) for number in _TOKEN.findall(_ESCAPED.sub("<", text))]
+    return [int(number) for number in _TOKEN.findall(text)]
 
 
 def read_seg_tokens(value: str, context: Context) -> MaskRead:

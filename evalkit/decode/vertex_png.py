@@ -9,7 +9,7 @@ from evalkit.decode.mask_reading import Context, MaskRead
 def read_vertex_png(value: str, context: Context) -> MaskRead:
     """Return the mask over the whole image, resized to it where the sizes differ. Raises ``Unreadable``."""
     data, repairs = read_base64(value)
-    grey = open_grey(data)
+    grey = open_grey(data, context.budget)
     whole = (0, 0, context.width_px, context.height_px)
     context.budget.spend(context.width_px * context.height_px)
     crop_hw = place(grey, whole, whole, context.settings)

@@ -65,7 +65,7 @@ def test_standard_input_and_settings_reach_the_decoder(png_item):
     other = call("-", "--size", "641x481", "--json", "--decode.box_rounding", "expand", input=text)
     assert json.loads(other.stdout)["items"][0]["box_px"] == [128, 48, 385, 241]
     cut = call("-", "--size", "4x4", "--json", "--finish-reason", "MAX_TOKENS", input=" ")
-    assert json.loads(cut.stdout)["failure"] == "truncated"
+    assert json.loads(cut.stdout)["failure"] == "empty_response"
 
 
 def test_the_overlay_tints_the_mask_on_the_photograph(saved, tmp_path):

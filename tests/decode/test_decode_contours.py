@@ -226,7 +226,7 @@ def test_sub_boxes_are_a_union_of_rectangles():
         ([1, 2, 300, 4, 500, 600, 7], "polygon_degenerate"),
         ("1,2,3", "polygon_degenerate"),
         ([["a", "b"], ["c", "d"], ["e", "f"]], "polygon_degenerate"),
-        (["cup"], "wrong_shape"),
+        (["cup"], "mask_placeholder"),
         ([[i, i % 7] for i in range(50_001)], "too_large"),
     ],
 )

@@ -57,11 +57,11 @@ VERDICTS: dict[str, tuple[str, str | None, str | None, set[str], int]] = {
         "decoded", None, "polygon_pairs", {"wrapper", "alternate_key", "frame_box_local"}, 1,
     ),
     # The log keeps no count of thought tokens: that thinking used the budget is likely, not said.
-    "d-myrvm-maxtokens": ("format_failure", "truncated", None, set(), 0),
+    "d-myrvm-maxtokens": ("format_failure", "empty_response", None, set(), 0),
     "d-koala-placeholder": ("format_failure", "mask_placeholder", "placeholder", {"salvaged"}, 0),
     "d-csutil-broken": ("format_failure", "truncated", None, {"wrapper"}, 0),
     "d-csutil-refs": ("format_failure", "mask_placeholder", "placeholder", {"wrapper"}, 0),
-    "d-csutil-bool": ("format_failure", "wrong_shape", None, {"wrapper"}, 0),
+    "d-csutil-bool": ("format_failure", "mask_placeholder", "placeholder", {"wrapper"}, 0),
     "d-supervision-433": (*BOX_ONLY, {"fence"}, 0),
     "d-supervision-448": (*BOX_ONLY, {"fence"}, 0),
     "d-supervision-464": (*BOX_ONLY, {"fence"}, 0),

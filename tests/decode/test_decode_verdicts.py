@@ -109,6 +109,10 @@ CASES: dict[str, tuple[str, str, str | None, bool, set[str], set[str]]] = {
         {"alternate_key"}, {"png_data_url"},
     ),
     "bare base64 mask": (f"[{item(mask=PNG)}]", "decoded", None, False, {"missing_prefix"}, {"png_base64"}),
+    "prefix twice": (
+        f"[{item(mask='data:image/png;base64,' + URL)}]", "decoded", None, False, {"repeated_prefix"},
+        {"png_data_url"},
+    ),
     "padding lost": (
         f"[{item(mask='data:image/png;base64,' + PADDED.rstrip('='))}]", "decoded", None, False,
         {"base64_padding"}, {"png_data_url"},
@@ -140,7 +144,7 @@ CASES: dict[str, tuple[str, str, str | None, bool, set[str], set[str]]] = {
     "label only": ('[{"label": "cat"}]', "format_failure", "mask_missing", False, set(), set()),
     "empty mask text": (f"[{item(mask='')}]", "format_failure", "mask_empty", False, set(), {"placeholder"}),
     "empty mask list": (f"[{item(mask=[])}]", "format_failure", "mask_empty", False, set(), set()),
-    "mask true": (f"[{item(mask=True)}]", "format_failure", "wrong_shape", False, set(), set()),
+    "mask true": (f"[{item(mask=True)}]", "format_failure", "mask_placeholder", False, set(), {"placeholder"}),
     "mask a link": (
         f"[{item(mask='https://host/mask.png')}]", "format_failure", "mask_placeholder", False, set(),
         {"placeholder"},
@@ -188,8 +192,8 @@ CASES: dict[str, tuple[str, str, str | None, bool, set[str], set[str]]] = {
         {"bad_point_dropped"}, {"polygon_pairs"},
     ),
     "a bracket lost in a contour": (
-        f"[{POLYGON}, {A}]".replace("[600, 500]", "600, 500]"), "decoded", None, False, {"salvaged"},
-        {"png_data_url"},
+        f"[{POLYGON}, {A}]".replace("[600, 500]", "600, 500]"), "decoded", None, False,
+        {"bad_point_dropped"}, {"png_data_url", "polygon_pairs"},
     ),
     "contour swapped": (
         f"[{item(mask=[[y, x] for x, y in SQUARE], box_2d=[100, 200, 500, 600])}]", "decoded", None, False,
@@ -291,7 +295,7 @@ def test_the_golden_set_holds_every_failure():
             "format_failure",
             "thinking_used_budget",
         ),
-        (None, {"finish_reason": "MAX_TOKENS"}, "format_failure", "truncated"),
+        (None, {"finish_reason": "MAX_TOKENS"}, "format_failure", "empty_response"),
         (
             "Let me look at",
             {"finish_reason": "MAX_TOKENS", "thought_tokens": 9},
