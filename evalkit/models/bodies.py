@@ -61,7 +61,7 @@ def is_batch_line(body: str) -> bool:
 
 def read_text_body(body: str) -> Response:
     """Return an answer whose body is the very text to decode (``provider: python``)."""
-    return Response(body=body, text=body)
+    return Response(body=body, text=encodable(body))
 
 
 def read_vertex_body(body: str) -> Response:
@@ -88,7 +88,19 @@ def read_vertex_body(body: str) -> Response:
 def _answer_text(candidate: Mapping[str, Any]) -> str | None:
     parts = _items(_mapping(candidate.get("content")).get("parts"))
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str) and not part.get("thought")]
-    return "".join(texts) if texts else None
+    return encodable("".join(texts)) if texts else None
+
+
+def encodable(text: str) -> str:
+    """Return ``text`` with what no file can hold replaced: half of a character's escape, cut off by a limit.
+
+    Halves that follow each other (in two parts of one answer) are the character. The body keeps them all.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
