@@ -57,6 +57,9 @@ def centre_box(image: Image, expression: str) -> BoolMask:
     return mask_hw
 
 
+STARTUP_S = 900.0
+"""For starting workers and importing the function's module: large weights are often read there."""
+
 FLOORS: dict[str, Callable[[Image, str], BoolMask]] = {"whole-image": whole_image, "centre-box": centre_box}
 
 
@@ -72,6 +75,7 @@ class PythonModel:
         self.entry = entry
         find_function(entry.function, directory)
         self.pool: ProcessPoolExecutor | None = None
+        self.starting = asyncio.Lock()
 
     def prompt_for(self, sample: Sample) -> str:
         """Return the expression itself: a function gets no prompt."""
@@ -86,12 +90,16 @@ class PythonModel:
         job = (self.entry.function, image.data, question.sample.expression, size_hw)
         if self.entry.function in FLOORS:
             return read_text_body(answer_of(*job))
+        loop, allowed_s = asyncio.get_running_loop(), STARTUP_S
         try:
-            async with asyncio.timeout(self.entry.limits.timeout_s):
-                text, error = await asyncio.get_running_loop().run_in_executor(self._workers(), call, job)
+            async with asyncio.timeout(STARTUP_S):
+                workers = await self._workers()
+            allowed_s = self.entry.limits.timeout_s
+            async with asyncio.timeout(allowed_s):
+                text, error = await loop.run_in_executor(workers, call, job)
         except TimeoutError:
             self._drop_workers()
-            raise GiveUp(f"{self.entry.function} took more than {self.entry.limits.timeout_s:g} s") from None
+            raise GiveUp(f"{self.entry.function} took more than {allowed_s:g} s") from None
         except BrokenProcessPool:
             self._drop_workers()
             raise RetryLater(
@@ -109,13 +117,21 @@ class PythonModel:
         """End the worker processes."""
         self._drop_workers()
 
-    def _workers(self) -> ProcessPoolExecutor:
-        if self.pool is None:
-            # Forking a process with threads and an event loop can deadlock in the child; spawning cannot.
-            from multiprocessing import get_context
+    async def _workers(self) -> ProcessPoolExecutor:
+        """Return the pool, started and with the function imported: neither counts as the function's time."""
+        async with self.starting:
+            if self.pool is None:
+                # Forking a process with threads and an event loop can deadlock in the child; spawning cannot.
+                from multiprocessing import get_context
 
-            self.pool = ProcessPoolExecutor(self.entry.workers, mp_context=get_context("spawn"))
-        return self.pool
+                self.pool = ProcessPoolExecutor(self.entry.workers, mp_context=get_context("spawn"))
+                loop = asyncio.get_running_loop()
+                ready = [
+                    loop.run_in_executor(self.pool, prepare, self.entry.function)
+                    for _ in range(self.entry.workers)
+                ]
+                await asyncio.gather(*ready)
+            return self.pool
 
     def _drop_workers(self) -> None:
         pool, self.pool = self.pool, None
@@ -165,8 +181,13 @@ def call(job: Job) -> tuple[str, str | None]:
     """Run one job in a worker process: (answer text, None), or ("", what was raised)."""
     try:
         return answer_of(*job), None
-    except Exception as error:  # noqa: BLE001 - somebody else's function may raise anything; it is reported
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's function may raise anything; it is reported
         return "", f"{type(error).__name__}: {error}"
+
+
+def prepare(name: str) -> None:
+    """Import a function's module, in a worker process."""
+    find_function(name)
 
 
 def answer_of(name: str, data: bytes, expression: str, size_hw: tuple[int, int]) -> str:
@@ -211,7 +232,9 @@ def _item(instance: Any, size_hw: tuple[int, int]) -> dict[str, Any] | None:
         )
     score, box = fields.get("score"), fields.get("box_px")
     coded = fields["mask"]
-    if not isinstance(coded, dict):
+    if isinstance(coded, dict):
+        coded = _rle_json(coded)
+    else:
         mask_hw = _sized(np.asarray(coded), size_hw)
         if not mask_hw.any():
             return None
@@ -223,6 +246,12 @@ def _item(instance: Any, size_hw: tuple[int, int]) -> dict[str, Any] | None:
         "box_px": None if box is None else _box(box),
         "mask": coded,
     }
+
+
+def _rle_json(coded: dict[str, Any]) -> dict[str, Any]:
+    """Return run lengths as JSON holds them: pycocotools gives the counts as bytes."""
+    counts = coded.get("counts")
+    return {**coded, "counts": counts.decode("ascii")} if isinstance(counts, bytes) else coded
 
 
 def _box(box: Any) -> BoxPx:

@@ -35,6 +35,9 @@ def fails(image, expression):
 
 def dies(image, expression):
     os._exit(9)
+
+def leaves(image, expression):
+    raise SystemExit(3)
 """
 
 
@@ -86,6 +89,8 @@ def test_what_a_function_raises_is_a_system_error(question: Question, folder: Pa
     """It names the exception; a process that dies may be tried again."""
     with pytest.raises(GiveUp, match="ValueError: no such thing"):
         ask("functions_of_mine:fails", question, folder)
+    with pytest.raises(GiveUp, match="SystemExit: 3"):
+        ask("functions_of_mine:leaves", question, folder)
     with pytest.raises(RetryLater, match="died"):
         ask("functions_of_mine:dies", question, folder)
 
@@ -107,6 +112,43 @@ def test_instances_keep_labels_scores_and_boxes() -> None:
     assert items == [
         {"label": "cup", "score": 0.5, "box_px": [2, 1, 5, 3], "mask": rle_encode(mask_hw).to_json()}
     ]
+
+
+def test_run_lengths_of_pycocotools_are_taken_as_they_are() -> None:
+    """Their counts are bytes, which JSON does not hold."""
+    from pycocotools import mask as coco
+
+    mask_hw = np.zeros((4, 6), dtype=bool)
+    mask_hw[1:3, 2:5] = True
+    coded = coco.encode(np.asfortranarray(mask_hw.astype(np.uint8)))
+    (item,) = json.loads(answer_text({"mask": coded}, (4, 6)))
+    assert item["mask"] == rle_encode(mask_hw).to_json()
+
+
+def test_importing_the_module_is_not_the_functions_time(question: Question, tmp_path: Path) -> None:
+    """A module that takes longer to import than a call may take is asked all the same."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import multiprocessing, time\n"
+        "if multiprocessing.parent_process() is not None:\n    time.sleep(1.2)\n"
+        "def says(image, expression):\n    return '[]'\n"
+    )
+    limits = PythonConfig(name="p", provider="python", function="slow_to_import:says").limits
+    entry = PythonConfig.model_construct(
+        name="p",
+        provider="python",
+        function="slow_to_import:says",
+        workers=1,
+        limits=limits.model_copy(update={"timeout_s": 1.0}),
+    )
+
+    async def run() -> str | None:
+        model = PythonModel(entry, tmp_path)
+        try:
+            return (await model.ask(question)).text
+        finally:
+            await model.close()
+
+    assert asyncio.run(run()) == "[]"
 
 
 @pytest.mark.parametrize("nothing", [None, [], np.zeros((4, 6))])
