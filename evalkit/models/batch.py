@@ -35,6 +35,9 @@ SETTINGS = {"poll_s": 30.0, "deadline_h": 24.0, "max_requests": 500, "max_mb": 2
 """Small jobs: large ones have been seen stuck for over a day (googleapis/python-genai#2974)."""
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
+GONE = (403, 404)
+"""A job or file that was deleted, or is older than the service keeps it (files: 48 h), answers with one of these."""
+
 FILE_TIMEOUT_S = 900.0
 
 Pair = tuple[Sample, int]
@@ -216,6 +219,13 @@ class GeminiBatch:
         except RetryLater as fault:
             note(f"{self.name}: batch job {job.name} cannot be looked at just now: {fault}")
             state = ""
+        except SystemFault as fault:
+            if fault.http_status not in GONE:
+                raise
+            note(
+                f"{self.name}: batch job {job.name} or its results are no longer there ({fault.http_status})"
+            )
+            state = "EXPIRED"
         if state not in ENDED and time.time() - job.submitted_at > self.settings["deadline_h"] * 3600:
             await self._cancel(job)
             state = "CANCELLED"

@@ -16,7 +16,7 @@ from evalkit.errors import ConfigError
 from evalkit.images import read_image
 from evalkit.models.base import Question
 from evalkit.models.batch import GeminiBatch, key_of, open_batch
-from evalkit.models.batch_jobs import JobFile
+from evalkit.models.batch_jobs import Job, JobFile
 from evalkit.pace import Attempt
 from evalkit.prices import cost_usd
 from evalkit.prompts import find_prompt
@@ -210,3 +210,22 @@ def test_unknown_batch_settings_are_refused(gemini_entry: Callable[..., GeminiCo
     entry = gemini_entry("http://127.0.0.1:9", provider="gemini-batch", batch={"pol_s": 1})
     with pytest.raises(ConfigError, match="poll_s"):
         open_batch(entry, find_prompt("google-mask"), directory=Path(), state=None)
+
+
+def test_a_job_that_is_no_longer_there_is_left_to_live_calls(
+    simulate: Callable[..., Any], entry: Callable[..., GeminiConfig], samples: list[Sample], tmp_path: Path
+) -> None:
+    """A job that was deleted answers 404: it is given up, and does not stop the model at every resume."""
+    simulator = simulate()
+    state = tmp_path / "state"
+    state.mkdir()
+    lines = {key_of(samples[0], 0): read_image(samples[0].image).sha256}
+    file = JobFile(
+        state / "batch-m.json", [Job("evalkit-x", dt.datetime.now(dt.UTC).timestamp(), lines, "batches/gone")]
+    )
+    file.save()
+    session = Session(entry(simulator.base_url), state, samples)
+    session.run()
+    assert set(session.answers) == {sample.sample_id for sample in samples[1:]}
+    assert JobFile.load(state / "batch-m.json").open == []
+    assert any("no longer there (404)" in note for note in session.notes)
