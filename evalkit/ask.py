@@ -67,12 +67,14 @@ def ask_command(
 
     Raises ``ConfigError`` or ``DataError`` before anything is sent.
     """
+    target = out or Path("ask.png")
+    if target.suffix.lower() != ".png":
+        raise ConfigError(f"--out {target}: the overlays are one PNG picture, give a name that ends in .png")
     config = config_for(config_path, models)
     entries = pick_models(config, None if config_path is None else models)
     check_models(entries, config)
     image = read_image(ImageRef(image_path))
     shown = asyncio.run(ask_all(config, entries, image, image_path, expression))
-    target = out or Path("ask.png")
     panels(image, shown, expression).save(target, "PNG")
     return "\n\n".join([*(text_of(one) for one in shown), f"overlays: {target}"])
 

@@ -40,7 +40,7 @@ async def guarded(
         raise api_fault(error, endpoint, model) from None
     except (httpx2.HTTPError, httpx2.StreamError) as error:
         said = endpoint.redact(f"{type(error).__name__}: {error}")
-        raise RetryLater(f"{model}: the connection failed ({said})") from None
+        raise RetryLater(f"{model}: the connection to {endpoint.address} failed ({said})") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise RetryLater(f"{model}: the endpoint answered with what is not JSON") from None
 

@@ -32,10 +32,14 @@ LOOPBACK_PROJECT, LOOPBACK_LOCATION = "local", "us-central1"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An open client with the transport that it does not close itself; ``secret`` is never shown."""
+    """An open client with the transport that it does not close itself; ``secret`` is never shown.
+
+    ``address``: where it connects to, for messages.
+    """
 
     client: Client
     transport: httpx2.AsyncClient
+    address: str
     secret: str | None = field(default=None, repr=False)
 
     def redact(self, text: str) -> str:
@@ -127,7 +131,7 @@ def open_developer_endpoint(
             httpx_async_client=transport,
         ),
     )
-    return Endpoint(client, transport, key)
+    return Endpoint(client, transport, base_url or GOOGLE_BASE_URL, key)
 
 
 def open_vertex_endpoint(
@@ -171,7 +175,7 @@ def open_vertex_endpoint(
             httpx_async_client=transport,
         ),
     )
-    return Endpoint(client, transport)
+    return Endpoint(client, transport, base_url or f"Vertex AI in {location}")
 
 
 def _transport(base_url: str | None, connections: int, timeout_s: float) -> httpx2.AsyncClient:

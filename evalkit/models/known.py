@@ -165,7 +165,9 @@ def _sampling_warnings(known: KnownModel, generation: GenerationConfig) -> list[
     if not known.sampling_ignored:
         return []
     named = [key for key in ("temperature", "top_p", "top_k") if getattr(generation, key) is not None]
-    return [f"{' and '.join(named)} are ignored by this model"] if named else []
+    return (
+        [f"{' and '.join(named)} {'is' if len(named) == 1 else 'are'} ignored by this model"] if named else []
+    )
 
 
 def _event_text(event: Event, today: dt.date) -> str:
