@@ -157,7 +157,7 @@ def _write_samples(data: ReportData, chosen: Chosen, environment: Environment, f
             reasons=chosen.reasons.get(key, ()),
             json=safe_json(sample_json(head, answers, drawn.answers)),
         )
-        (folder / "samples" / f"{drawing.slug}.html").write_text(text, encoding="utf-8")
+        (folder / "samples" / f"{drawing.slug}.html").write_text(text, encoding="utf-8", errors="replace")
     return Gallery(drawings, excerpts)
 
 
