@@ -227,11 +227,12 @@ class Item:
 
     Under ``task: box`` a box-only item has a box and neither.
     ``box_px_xyxy``: the item's own box after the repairs listed, None where it has none that is
-    usable. ``score``: a confidence that the answer gave, else None.
+    usable; with fractions only where predictions made elsewhere gave them. ``score``: a confidence
+    that the answer gave, else None.
     """
 
     label: str | None
-    box_px_xyxy: BoxPx | None
+    box_px_xyxy: BoxPx | tuple[float, float, float, float] | None
     wire_format: str | None
     repairs: tuple[str, ...] = ()
     failure: str | None = None

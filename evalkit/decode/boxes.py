@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from evalkit.decode.codes import Unreadable
@@ -40,7 +40,8 @@ class ItemBox:
 
     ``norm_yxyx``: corners in 0..1000, sorted, not clamped. ``place_px_xyxy``: whole pixels, which
     may reach past the image: where a mask inside the box is laid. ``visible_px_xyxy``: its part on
-    the image. ``in_pixels``: the answer gave pixels.
+    the image. ``in_pixels``: the answer gave pixels. ``exact_px_xyxy``: the same part with the fractions
+    of a box that was given in pixels by predictions made elsewhere, None of all others.
     """
 
     norm_yxyx: Box
@@ -48,6 +49,7 @@ class ItemBox:
     visible_px_xyxy: BoxPx
     repairs: tuple[str, ...] = ()
     in_pixels: bool = False
+    exact_px_xyxy: Box | None = None
 
 
 def finite(value: Any) -> bool:
@@ -102,12 +104,14 @@ def _are_pixels(corners: Box, height_px: int, width_px: int) -> bool:
 
 
 def read_box_px(value: Any, height_px: int, width_px: int) -> ItemBox:
-    """Return the box of ``box_px``: ``[x0, y0, x1, y1]`` in pixels. Raises ``Unreadable``."""
+    """Return the box of ``box_px``: ``[x0, y0, x1, y1]`` in pixels, whose fractions stay. Raises ``Unreadable``."""
     if value is None:
         raise Unreadable("box_missing")
     (x0, y0, x1, y1), repairs = _four_numbers(value)
     rounded = DecodeSettings(box_rounding="round")
-    return _box_of_px((y0, x0, y1, x1), height_px, width_px, rounded, tuple(repairs))
+    box = _box_of_px((y0, x0, y1, x1), height_px, width_px, rounded, tuple(repairs))
+    exact = (max(x0, 0), max(y0, 0), min(x1, width_px), min(y1, height_px))
+    return replace(box, exact_px_xyxy=exact)
 
 
 def _box_of_px(

@@ -48,7 +48,7 @@ def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
     repairs = ["alternate_key"] * other + list(box.repairs if box else ()) + list(verdict.repairs)
     return Item(
         label=label_of(raw.members),
-        box_px_xyxy=box.visible_px_xyxy if box else None,
+        box_px_xyxy=(box.exact_px_xyxy or box.visible_px_xyxy) if box else None,
         wire_format=verdict.wire_format,
         repairs=tuple(dict.fromkeys(repairs)),
         failure=verdict.failure,

@@ -11,8 +11,10 @@ from PIL import Image
 
 from evalkit.cli import main
 from evalkit.config import PredictionsConfig, RunConfig
+from evalkit.decode import decode_answer
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.masks import rle_decode, rle_encode
+from evalkit.metrics import Truth, count_row
 from evalkit.models.base import Question
 from evalkit.models.predictions import PredictionsModel
 from evalkit.types import GroundTruth, ImageRef, Rle, Sample
@@ -246,3 +248,15 @@ def test_a_dataset_of_which_no_size_is_known_is_refused(tmp_path):
     assert result.exit_code == 2
     assert "1 of 1 images are missing" in result.output
     assert "no annotation says their size" in result.output
+
+
+def test_boxes_keep_their_fractions(tmp_path):
+    """A box equal to the truth's, fractions included, has box IoU 1; outside the image it is cut."""
+    truth = GroundTruth(
+        40, 60, (rle_encode(np.ones((40, 60), dtype=bool)),), box_px_xyxy=(1.25, 2.5, 30.5, 40)
+    )
+    one = Sample("d", "val", "1", "i", ImageRef("none.jpg"), "thing", truth)
+    model = model_of(tmp_path, [{"sample_id": "1", "box": [1.25, 2.5, 30.5, 44.0]}], [one], task="box")
+    answer = asyncio.run(model.ask(Question(one, "thing", None)))
+    decoded = decode_answer(answer.text, height_px=40, width_px=60, asked=model.asked)
+    assert count_row(decoded, Truth(truth))["box_iou"] == 1.0
