@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit import __version__
 from evalkit.compare import LEVEL, Comparison, Measured, Pair, Table
-from evalkit.measures import lower_is_better
+from evalkit.measures import SHARES, lower_is_better
 from evalkit.pareto import Point, pareto
 from evalkit.power import detectable_by, images_needed
 
@@ -27,6 +27,9 @@ NAMES = {
 
 def measure_words(measure: str) -> str:
     """Return what a table calls a measure."""
+    family, _, code = measure.partition(".")
+    if family in SHARES and code:
+        return f"share of {code}"
     return NAMES.get(measure, measure.replace("precision_at_", "P@"))
 
 
@@ -67,6 +70,7 @@ def _sentence(pair: Pair, found: Measured, code: str, *, tests: int) -> str:
     gap, name = found.difference, measure_words(found.measure)
     size = f"{found.n} common answers on {found.n_images} images of {pair.dataset}"
     span = f"{gap.value:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}"
+    among = "" if tests == 1 else f" after Holm over {tests} verdicts"
     if code == "no_difference":
         at_most = max(abs(gap.low), abs(gap.high))
         return (
@@ -74,8 +78,8 @@ def _sentence(pair: Pair, found: Measured, code: str, *, tests: int) -> str:
             f"(seen {span}, on {size})."
         )
     return (
-        f"{pair.b.label} is {code} than {pair.a.label} in {name}: {span}, p = {_p(found.p_holm)} after Holm "
-        f"over {tests} {'verdict' if tests == 1 else 'verdicts'}, on {size}."
+        f"{pair.b.label} is {code} than {pair.a.label} in {name}: {span}, {_p_is(found.p_holm)}{among}, "
+        f"on {size}."
     )
 
 
@@ -83,8 +87,8 @@ def rate_sentences(table: Table, pair: Pair) -> list[str]:
     """Return one sentence for each further measure whose difference is real."""
     primary = table.primary
     return [
-        f"{pair.b.label} has {'lower' if found.difference.value < 0 else 'higher'} {measure_words(found.measure)} "
-        f"({found.a.value:.3g} -> {found.b.value:.3g})."
+        f"{pair.b.label} is {'better' if found.difference.value < 0 else 'worse'} in {measure_words(found.measure)}: "
+        f"{found.a.value:.3g} -> {found.b.value:.3g}."
         for found in table.measured
         if found is not primary and lower_is_better(found.measure) and is_real(found)
     ]
@@ -93,11 +97,12 @@ def rate_sentences(table: Table, pair: Pair) -> list[str]:
 def power_of(found: Measured, tests: int) -> dict[str, Any]:
     """Return what this size can detect (80 % power, 5 % over all tests) and how many images the seen difference needs."""
     error, n = found.standard_error, found.n_images
-    seen = found.difference.value
+    needed = images_needed(found.difference.value, error, n, comparisons=max(1, tests))
     return {
         "detectable": _finite(detectable_by(error, n, comparisons=max(1, tests))) if error > 0 else None,
         "images": n,
-        "images_needed_for_the_difference_seen": images_needed(seen, error, n, comparisons=max(1, tests)),
+        "images_needed_for_the_difference_seen": needed,
+        "more_images_needed": None if needed is None else max(0, needed - n),
         "power": 0.8,
     }
 
@@ -200,12 +205,12 @@ def _pair_lines(pair: Pair, tests: int, margin: float) -> list[str]:
 def _power_lines(found: Measured, tests: int, margin: float) -> list[str]:
     power, test = power_of(found, tests), not_worse(found, margin)
     shown = "shown" if test["shown"] else "not shown"
-    lines = [
-        f"  not worse by more than {margin:g}: {shown} at {test['confidence']:.0%} (p = {_p(test['p'])})"
-    ]
+    lines = [f"  not worse by more than {margin:g}: {shown} at {test['confidence']:.0%} ({_p_is(test['p'])})"]
     if power["detectable"] is not None:
         needed = power["images_needed_for_the_difference_seen"]
-        more = "" if needed is None or is_real(found) else f"; the one seen would need about {needed} images"
+        more = ""
+        if needed is not None and not is_real(found):
+            more = f"; the one seen would need about {needed} images, {power['more_images_needed']} more"
         lines += [
             f"  {found.n_images} images detect a difference of {power['detectable']:.3f} (80 % power){more}"
         ]
@@ -230,7 +235,9 @@ def _row(found: Measured) -> str:
 
 def pareto_lines(dataset: str, points: Sequence[Point]) -> list[str]:
     """Return who is dominated, for a terminal."""
-    lines = [f"quality against cost and latency on {dataset}:"]
+    lines = [
+        f"quality against cost and latency on {dataset} (plain values; whether a lead is real is said above):"
+    ]
     for point in points:
         reasons = [
             f"{what} by {', '.join(others)}"
@@ -241,6 +248,10 @@ def pareto_lines(dataset: str, points: Sequence[Point]) -> list[str]:
             f"  {point.label}: {'dominated on ' + '; on '.join(reasons) if reasons else 'not dominated'}"
         )
     return lines
+
+
+def _p_is(value: float) -> str:
+    return f"p {_p(value)}" if value < 0.001 else f"p = {_p(value)}"
 
 
 def _p(value: float) -> str:

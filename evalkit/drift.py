@@ -113,8 +113,10 @@ def _changes_not_within(
 ) -> float:
     """Return the p-value of "some kind's share changed by ``allowed`` or more"."""
     ones = np.ones(images.size)
-    first, second = ([(pair[side], ones) for pair in shares] for side in (0, 1))
-    return max(_not_within(one, allowed) for one in paired_differences(first, second, images, seed=seed))
+    estimates = paired_differences(
+        [(before, ones) for before, _ in shares], [(after, ones) for _, after in shares], images, seed=seed
+    )
+    return max(_not_within(estimate, allowed) for estimate in estimates)
 
 
 def _not_within(estimate: Estimate | None, allowed: float) -> float:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Status = Literal["pass", "fail", "inconclusive", "incomplete"]
 Bound = Literal["max_drop", "max_rise", "min", "max"]
 
+DEFAULT_CONFIDENCE = 0.95
+"""Of a rule that names none (``GateRule.confidence``); another one is part of the rule's name."""
+
 TOTAL_COST = "cost_usd"
 """The run's bill: a sum and no estimate, so its bounds are compared exactly."""
 
@@ -125,7 +128,8 @@ def rule_words(rule: GateRule) -> str:
         )
         if name
     )
-    return f"{rule.metric} {bounds}{where}"
+    sure = "" if rule.confidence == DEFAULT_CONFIDENCE else f", confidence {rule.confidence:g}"
+    return f"{rule.metric} {bounds}{where}{sure}"
 
 
 def absolute_check(

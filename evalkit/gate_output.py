@@ -13,9 +13,35 @@ from evalkit.pairing import run_name
 
 HEADLINES = {
     "pass": "passed: no regression",
+    "open": "passed with open questions: no regression shown, too little data to rule one out",
+    "undecided": "FAILED: no regression shown, but too little data to tell, which the config counts as failing",
     "fail": "FAILED: a regression",
     "incomplete": "INCOMPLETE: the run cannot be judged",
 }
+
+
+def kind_of(verdict: Verdict) -> str:
+    """Return the key of ``HEADLINES``: the outcome, and whether it rests on evidence or on its absence."""
+    statuses = {check.status for check in verdict.checks}
+    if verdict.outcome == "pass":
+        return "open" if any(check.counts_as == "warn" for check in verdict.checks) else "pass"
+    return "undecided" if verdict.outcome == "fail" and "fail" not in statuses else verdict.outcome
+
+
+def what_to_do(verdict: Verdict) -> str:
+    """Return the next step for whoever reads the verdict, '' where there is none."""
+    run, base = verdict.run.path, None if verdict.baseline is None else verdict.baseline.path
+    look = f"`evalkit report {run}`" if base is None else f"`evalkit compare {base} {run}`"
+    more = "ask more images (`sample: {size: ...}`, as `evalkit plan` advises) or allow a larger change"
+    steps = {
+        "pass": "",
+        "open": f"{more}; a rule that should stay silent takes `inconclusive: pass`",
+        "undecided": f"{more}; a rule that should not stop you takes `inconclusive: warn`",
+        "fail": f"{look} shows the samples that changed. Is the change wanted? Then bless this run: "
+        f"`evalkit baseline set NAME {run}`",
+        "incomplete": "run the same `evalkit run` command again, which resumes and pays for nothing twice; then gate again",
+    }
+    return steps[kind_of(verdict)]
 
 
 def message(check: Check) -> str:
@@ -63,6 +89,8 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "baseline": None if verdict.baseline is None else str(verdict.baseline.path),
         "simulated": verdict.simulated,
         "outcome": verdict.outcome,
+        "headline": HEADLINES[kind_of(verdict)],
+        "what_to_do": what_to_do(verdict),
         "passed": verdict.outcome == "pass",
         "exit_code": verdict.exit_code,
         "tests": verdict.tests,
@@ -100,7 +128,7 @@ def _check_json(check: Check) -> dict[str, Any]:
 
 def verdict_text(verdict: Verdict) -> str:
     """Return the verdict for a terminal: what failed or is open in full, what passed by rule."""
-    lines = [f"gate {HEADLINES[verdict.outcome]} ({_against(verdict)})"]
+    lines = [f"gate {HEADLINES[kind_of(verdict)]} ({_against(verdict)})"]
     if verdict.simulated:
         lines.append("SIMULATED ANSWERS: this says nothing about any real model.")
     lines += [
@@ -110,6 +138,8 @@ def verdict_text(verdict: Verdict) -> str:
     ]
     lines += _passed_lines(verdict.checks)
     lines += [f"  note: {note}" for note in verdict.notes]
+    if step := what_to_do(verdict):
+        lines.append(f"what to do: {step}")
     return "\n".join(lines)
 
 
@@ -126,7 +156,9 @@ def _passed_lines(checks: Sequence[Check]) -> list[str]:
 
 def verdict_markdown(verdict: Verdict) -> str:
     """Return the verdict as Markdown that a CI job summary shows."""
-    lines = [f"## evalkit gate {HEADLINES[verdict.outcome]}", "", f"{_against(verdict)}.", ""]
+    lines = [f"## evalkit gate {HEADLINES[kind_of(verdict)]}", "", f"{_against(verdict)}.", ""]
+    if step := what_to_do(verdict):
+        lines += [f"**What to do:** {step}.", ""]
     if verdict.simulated:
         lines += ["> **Simulated answers**: this says nothing about any real model.", ""]
     lines += ["| verdict | rule | what was seen |", "| --- | --- | --- |"]

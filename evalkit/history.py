@@ -11,6 +11,7 @@ import numpy as np
 
 from evalkit import __version__
 from evalkit.changes import LEVEL, Shift, shifts_of
+from evalkit.compare_words import measure_words
 from evalkit.drift import served_versions
 from evalkit.errors import DataError
 from evalkit.measures import answered_rows, codes_of, row_measures
@@ -90,11 +91,16 @@ class Change:
             "p": self.shift.p,
         }
 
+    def command(self) -> str:
+        """Return the command that shows what changed."""
+        return f"evalkit compare {self.before.side.path} {self.after.side.path}"
+
     def words(self) -> str:
         """Return one line for people."""
+        way = "fell" if self.shift.after < self.shift.before else "rose"
         return (
-            f"{self.measure} {self.shift.before:.3f} -> {self.shift.after:.3f} from {self.after.when} on "
-            f"(p = {self.shift.p:.2g})"
+            f"{measure_words(self.measure)} {way} from {self.shift.before:.3f} to {self.shift.after:.3f} with the run of "
+            f"{self.after.when[:16].replace('T', ' ')} (p = {self.shift.p:.2g})"
         )
 
 
@@ -235,6 +241,7 @@ def history_text(series: Sequence[Series]) -> str:
         lines.append(f"{one.config}: {one.model} on {one.dataset}{simulated}")
         lines += [_line(point) for point in one.points]
         lines += [f"  SHIFT {change.words()}" for change in one.changes]
+        lines += [f"  what changed: {command}" for command in dict.fromkeys(c.command() for c in one.changes)]
         lines.append("")
     return "\n".join(lines).rstrip()
 
