@@ -408,7 +408,11 @@ def load_config(path: str | Path) -> RunConfig:
     source = read_yaml(path)
     if isinstance(source.data, dict):
         source.data = {**source.data, "directory": str(Path(path).resolve().parent)}
-    return validate(source, RunConfig)
+    config = validate(source, RunConfig)
+    if config.decode.token_codebook is None:
+        return config
+    codebook = str(Path(config.directory) / config.decode.token_codebook)
+    return config.model_copy(update={"decode": config.decode.model_copy(update={"token_codebook": codebook})})
 
 
 def pick_models(config: RunConfig, names: list[str] | None) -> list[Any]:

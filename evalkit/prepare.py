@@ -35,11 +35,13 @@ def prepare(
 ) -> RunPlan:
     """Load and check everything that a run needs. Raises ``ConfigError`` or ``DataError``; writes nothing."""
     from evalkit.config import pick_models
+    from evalkit.decode.token_codebook import check_codebook
     from evalkit.models import check_models
     from evalkit.score import protocols_of
 
     chosen = pick_models(config, models)
     protocols_of(config)
+    check_codebook(config.decode.token_codebook)
     check_models(chosen, config)
     folder = out or REPORTS / config.name
     resumes = open_for_run(folder, config)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.decode import decode_answer
+from evalkit.decode.token_codebook import check_codebook
 from evalkit.engine import Engine, map_chunks
 from evalkit.errors import ConfigError
 from evalkit.ledger import Key, KeyState, Ledger
@@ -71,9 +72,10 @@ def score_run(
     """Score every stored answer of ``run`` and write scores and summary; return the folder written.
 
     ``decode`` and ``protocol`` replace the run's own. ``out``: a new folder that refers to the same
-    ledger; None updates ``run``. Raises ``ConfigError`` on an unknown protocol.
+    ledger; None updates ``run``. Raises ``ConfigError`` on an unknown protocol or an absent codebook.
     """
     config = _rescored(run.config(), decode, protocol)
+    check_codebook(config.decode.token_codebook)
     names = run.manifest.get("models") or [model.name for model in config.models]
     target = run.path if out is None else _refer_to(run, out)
     jobs = _jobs(run, config, names)

@@ -38,6 +38,8 @@ _DEFAULT_ASKED: Final = AskedFormat()
 _DEFAULT_SETTINGS: Final = DecodeSettings()
 _PIXELS_AT_LEAST: Final = 64_000_000
 _IMAGES_AT_LEAST: Final = 20
+_NATIVE: Final = frozenset({"rle", "vertex_png"})
+"""Formats of predictions and of Vertex, which no prompt asks for."""
 _DATA_URL: Final = re.compile(r"data:image/[\w.+-]{1,40}+;base64,[A-Za-z0-9+/=]*+")
 
 
@@ -135,7 +137,9 @@ def _verdict(found: Found, items: tuple[Item, ...], keys: ItemKeys, context: Con
         item.wire_format == "rle" and item.failure == "mask_empty" for item in items
     )
     if (found.empty_list and not items and not found.cut) or (items and empty_rle):
-        strict = not set(found.repairs) - {"fence"} and not found.leftover
+        strict = not (set(found.repairs) - {"fence"} or found.leftover) and _wrapped_as_asked(
+            found, keys, asked
+        )
         return Decoded("no_target", None, strict, items, repairs)
     return None
 
@@ -174,7 +178,7 @@ def _is_strict(found: Found, items: Sequence[Item], keys: ItemKeys, asked: Asked
     """Return True where the answer is what the prompt asked for: keys, format, no repair but a fence."""
     if set(found.repairs) - {"fence"} or found.leftover or found.cut:
         return False
-    native = asked.wire_format in ("rle", "vertex_png")
+    native = asked.wire_format in _NATIVE
     for raw, item in zip(found.items, items, strict=True):
         if item.failure or item.repairs:
             return False
@@ -182,4 +186,9 @@ def _is_strict(found: Found, items: Sequence[Item], keys: ItemKeys, asked: Asked
             return False
         if not native and any(raw.members.get(key) is None for key in asked.keys):
             return False
-    return native or keys.wrapper is None or found.wrapped_as_asked
+    return _wrapped_as_asked(found, keys, asked)
+
+
+def _wrapped_as_asked(found: Found, keys: ItemKeys, asked: AskedFormat) -> bool:
+    """Return True where the list stands in the object that the prompt asks for, or bare where it asks for none."""
+    return asked.wire_format in _NATIVE or keys.wrapper is None or found.wrapped_as_asked

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit.decode.answer import decode_answer
+from evalkit.decode.token_codebook import check_codebook
 from evalkit.decode.verdict import draw_overlay, verdict_json, verdict_text
 from evalkit.errors import ConfigError
 from evalkit.types import AskedFormat, Decoded, DecodeSettings
@@ -100,6 +101,7 @@ def _settings(changes: Mapping[str, Any]) -> DecodeSettings:
     from evalkit.config import DecodeConfig
 
     given = {key: value for key, value in changes.items() if value is not None}
+    check_codebook(given.get("token_codebook"))
     try:
         return DecodeConfig(**given).settings()
     except ValidationError as error:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from evalkit.decode.codes import Unreadable
 from evalkit.decode.images import crop_mask, place
 from evalkit.decode.mask_reading import Context, MaskRead
+from evalkit.errors import ConfigError
 
 TOKENS: Final = 16
 LEAST_KNOWN: Final = 10
@@ -49,6 +50,15 @@ def decode_tokens(tokens: Sequence[int], context: Context) -> MaskRead:
     grey = Image.fromarray(values.astype(np.uint8))
     crop_hw = place(grey, box.place_px_xyxy, box.visible_px_xyxy, context.settings)
     return MaskRead(crop_mask(crop_hw, box.visible_px_xyxy, context.height_px, context.width_px))
+
+
+def check_codebook(path: str | None) -> None:
+    """Raise ``ConfigError`` where a codebook is named and no such file is there."""
+    if path is not None and not Path(path).is_file():
+        raise ConfigError(
+            f"decode.token_codebook: there is no file {path}. Give the path of a PaliGemma vae-oid.npz "
+            "(from the config's folder), or leave the key out: mask tokens then count as mask_tokens"
+        )
 
 
 @lru_cache(maxsize=4)

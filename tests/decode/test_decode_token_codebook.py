@@ -6,9 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from evalkit.cli import main
+from evalkit.config import load_config
 from evalkit.decode import decode_answer
 from evalkit.decode.token_codebook import proven_codebook, self_check, token_map
+from evalkit.errors import ConfigError
+from evalkit.prepare import prepare
 from evalkit.types import DecodeSettings
 
 
@@ -34,6 +39,24 @@ def test_the_network_has_the_published_shape(parameters):
     one, other = token_map(parameters, list(range(16))), token_map(parameters, list(range(16, 32)))
     assert one.shape == (64, 64)
     assert np.abs(one - other).max() > 0
+
+
+def test_a_codebook_that_is_not_there_is_told(tmp_path):
+    """In a config, in a re-scoring and on the command line, with the way out; a relative path is the config's."""
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "name: c\ndatasets: [{name: everyday}]\nmodels: [{name: f, provider: python, function: whole-image}]\n"
+        "decode: {token_codebook: not-there.npz}\n"
+    )
+    loaded = load_config(config)
+    assert loaded.decode.token_codebook == str(tmp_path / "not-there.npz")
+    with pytest.raises(ConfigError, match=r"there is no file .*not-there\.npz"):
+        prepare(loaded, out=tmp_path / "run")
+    (tmp_path / "a.txt").write_text("[]")
+    told = CliRunner().invoke(
+        main, ["decode", str(tmp_path / "a.txt"), "--size", "9x9", "--decode.token_codebook", "not-there.npz"]
+    )
+    assert (told.exit_code, "there is no file not-there.npz" in told.stderr) == (2, True)
 
 
 def answer(tokens) -> str:

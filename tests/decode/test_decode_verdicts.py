@@ -333,6 +333,7 @@ BOXES = AskedFormat(wire_format="polygon_pairs", keys=("box_2d", "mask", "label"
     [
         (f'{{"boxes": [{POLYGON}]}}', BOXES, True, ()),
         ('{"boxes": []}', BOXES, True, ()),
+        ("[]", BOXES, False, ()),
         (f"[{POLYGON}]", BOXES, False, ()),
         (f'{{"items": [{POLYGON}]}}', BOXES, False, ("wrapper",)),
         (f"[{POLYGON}]", AskedFormat(wire_format="polygon_pairs"), True, ()),

@@ -12,14 +12,15 @@ TARGET = Path(__file__).with_name("fuzz_decode.py")
 
 
 def test_a_short_search_finds_nothing(tmp_path):
-    """Three thousand inputs from the golden answers: no exception, no contradiction, nothing slow."""
+    """A thousand inputs from the golden answers: no exception, no contradiction, nothing slow."""
     pytest.importorskip("atheris", reason="atheris has no wheel for this Python or system")
     found = subprocess.run(
         [
             sys.executable,
             TARGET,
             tmp_path / "corpus",
-            "-runs=3000",
+            "-runs=1000",
+            "-seed=1",
             "-timeout=10",
             f"-artifact_prefix={tmp_path}/",
         ],
