@@ -136,6 +136,16 @@ def test_there_are_pages_that_really_run():
     assert {"tutorial.md", "own-dataset.md", "own-model.md", "read-the-report.md"} <= running
 
 
+def test_the_python_of_the_notebook_page_runs(workplace):
+    """The Python blocks of the how-to page run in its order, beside a run at reports/demo."""
+    namespace: dict[str, object] = {}
+    blocks = [b for b in blocks_of(ROOT / "docs" / "how-to" / "notebook.md") if b.language == "python"]
+    for block in blocks:
+        exec(block.text, namespace)  # noqa: S102
+    assert len(blocks) == 2
+    assert "run" in namespace
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_stands_in_a_block_that_is_tested(page):
     """Outside docs/reference, no block but console (and those of the scheduling recipes) shows a command."""
