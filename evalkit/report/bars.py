@@ -83,8 +83,8 @@ def outcome_bars(data: ReportData, dataset: str) -> list[Bar]:
     seen = {key[len(FAILURE) :] for count in counts.values() for key in count if key.startswith(FAILURE)}
     codes = [code for code in FAILURE_WORDS if code in seen] + sorted(seen - set(FAILURE_WORDS))
     order = [
-        _Kind("strict", "mask as asked", STRICT, {"outcome": "decoded", "strict": "yes"}),
-        _Kind("repaired", "mask after repairs", REPAIRED, {"outcome": "decoded", "strict": "no"}),
+        _Kind("strict", "as asked", STRICT, {"outcome": "decoded", "strict": "yes"}),
+        _Kind("repaired", "after repairs", REPAIRED, {"outcome": "decoded", "strict": "no"}),
         _Kind("no_target", "says nothing fits", REFUSED, {"outcome": "no_target"}),
         *(_failure_kind(code) for code in codes),
         _Kind("blocked", "blocked by policy", BLOCKED, {"outcome": "blocked"}),

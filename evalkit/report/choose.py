@@ -47,7 +47,7 @@ def choose_samples(data: ReportData, first: Sequence[SampleKey] = (), limit: int
     first_trial = data.scores[data.scores["trial"] == 0]
     keys = list(dict.fromkeys(zip(first_trial["dataset"], first_trial["sample_id"], strict=True)))
     if len(keys) <= limit:
-        return Chosen(tuple(keys), {}, len(keys), f"All {len(keys):,} samples are drawn.")
+        return Chosen(tuple(keys), {}, len(keys), f"All {len(keys):,} samples are drawn.{_trials(data)}")
     reasons: dict[SampleKey, list[str]] = defaultdict(list)
     queues = {"label to look at": list(first), **_queues(first_trial, keys, data.seed)}
     position = dict.fromkeys(queues, 0)
@@ -60,8 +60,15 @@ def choose_samples(data: ReportData, first: Sequence[SampleKey] = (), limit: int
     rule = (
         f"{len(drawn):,} of {len(keys):,} samples are drawn: each kind of failure, where the models disagree "
         "most, the worst, the best, and random ones. The others stand in the list without pictures."
+        f"{_trials(data)}"
     )
     return Chosen(drawn, {key: tuple(reasons[key]) for key in drawn}, len(keys), rule)
+
+
+def _trials(data: ReportData) -> str:
+    """Say that only the first trial is shown, where questions were repeated."""
+    number = int(data.scores["trial"].max()) + 1
+    return "" if number == 1 else f" Of {number} trials the first is shown."
 
 
 def _queues(rows: pd.DataFrame, keys: list[SampleKey], seed: int) -> dict[str, list[SampleKey]]:

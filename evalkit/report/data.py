@@ -33,7 +33,7 @@ SCORED = ("decoded", "no_target", "format_failure", "blocked")
 """Outcomes of an answered request: the denominator of every rate."""
 
 OUTCOME_WORDS = {
-    "decoded": "mask found",
+    "decoded": "object found",
     "no_target": "says nothing fits",
     "format_failure": "unreadable",
     "blocked": "blocked",
@@ -67,7 +67,11 @@ class RunSource:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One column of the comparison: a model of one run, with what answered in its name."""
+    """One column of the comparison: a model of one run, with what answered in its name.
+
+    ``routed``: (version, answers) of every version that is not the requested model, as the summary says.
+    ``unasked_thinking``: (answers, tokens) that thought although thinking was off, None where none did.
+    """
 
     label: str
     name: str
@@ -77,11 +81,8 @@ class ModelEntry:
     versions: tuple[tuple[str, int], ...]
     colour: str
     config: Mapping[str, Any]
-
-    @property
-    def routed(self) -> bool:
-        """True where some answers came from another model version than the one requested."""
-        return any(not version.startswith(_bare(self.requested)) for version, _ in self.versions)
+    routed: tuple[tuple[str, int], ...]
+    unasked_thinking: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def load_report(folders: Sequence[RunFolder]) -> ReportData:
             label = f"{config['name']} @ {run.name}" if several else str(config["name"])
             own = scores[scores["model"] == config["name"]]
             colour = MODEL_COLOURS[len(models) % len(MODEL_COLOURS)]
-            models.append(_model_entry(label, index, config, own, colour))
+            models.append(_model_entry(label, index, config, own, colour=colour, summary=run.summary))
             frames.append(own.assign(model=label, run=index))
             results += [{**r, "model": label} for r in run.summary["results"] if r["model"] == config["name"]]
     if not frames:
@@ -202,10 +203,20 @@ def _model_configs(run: RunSource, scores: pd.DataFrame) -> list[Mapping[str, An
 
 
 def _model_entry(
-    label: str, run: int, config: Mapping[str, Any], rows: pd.DataFrame, colour: str
+    label: str,
+    run: int,
+    config: Mapping[str, Any],
+    rows: pd.DataFrame,
+    *,
+    colour: str,
+    summary: Mapping[str, Any],
 ) -> ModelEntry:
     requested = rows["requested_model"].dropna()
     versions = Counter(rows["model_version"].dropna())
+    routed, thinking = (
+        [entry for entry in summary.get(key, ()) if entry["model"] == config["name"]]
+        for key in ("routed", "unasked_thinking")
+    )
     return ModelEntry(
         label=label,
         name=str(config["name"]),
@@ -215,6 +226,8 @@ def _model_entry(
         versions=tuple(versions.most_common()),
         colour=colour,
         config=config,
+        routed=tuple((str(entry["model_version"]), int(entry["n"])) for entry in routed),
+        unasked_thinking=(thinking[0]["n"], thinking[0]["thought_tokens"]) if thinking else None,
     )
 
 
@@ -237,7 +250,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return value
     return None if pd.isna(value) else value
-
-
-def _bare(model: str) -> str:
-    return model.removeprefix("models/")

@@ -32,10 +32,13 @@ THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--rule)"}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 """A second sign beside colour, for print and for colour blindness."""
 
+NAME_CHARACTERS = 28
+
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "svg.hashsalt": "evalkit",
     "axes.edgecolor": MUTED,
     "axes.labelcolor": MUTED,
@@ -157,7 +160,7 @@ def bars_figure(bars: Sequence[Bar]) -> Figure | None:
                 label=label,
             )
             left += segment.share
-    axes.set_yticks(range(len(shown)), [bar.label for bar in shown])
+    axes.set_yticks(range(len(shown)), [short(bar.label) for bar in shown])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
@@ -188,7 +191,7 @@ def iou_figure(data: ReportData, dataset: str) -> Figure | None:
             color=model.colour,
         )
         axes.bar(-0.13, failed.mean(), width=0.06, color=MUTED)
-        axes.set_title(model.label, loc="left", fontsize=10, color=INK)
+        axes.set_title(short(model.label), loc="left", fontsize=10, color=INK)
         axes.yaxis.set_major_formatter(_percent)
         axes.set_xticks([-0.13, 0, 0.5, 1], ["✕", "0", "0.5", "1"])
         axes.grid(axis="y")
@@ -213,7 +216,7 @@ def precision_figure(data: ReportData, dataset: str) -> Figure | None:
     for model in data.models:
         if model.label not in curves:
             continue
-        axes.plot(*curves[model.label], color=model.colour, linewidth=1.8, label=model.label)
+        axes.plot(*curves[model.label], color=model.colour, linewidth=1.8, label=short(model.label))
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="IoU threshold", ylabel="share reaching it")
     axes.yaxis.set_major_formatter(_percent)
     axes.grid(axis="y")
@@ -260,7 +263,7 @@ def scatter_figure(data: ReportData, dataset: str, measure: Any, x_label: str) -
     axes.set(xlabel=x_label, ylabel=measure_of.name)
     axes.grid(axis="y")
     axes.margins(x=0.12, y=0.12)
-    _label_points(figure, axes, [(x, value, model.label) for x, value, _, _, model, _ in points])
+    _label_points(figure, axes, [(x, value, short(model.label)) for x, value, _, _, model, _ in points])
     return figure
 
 
@@ -303,7 +306,7 @@ def history_figure(data: ReportData, past: Past) -> Figure:
             if found.low is not None and found.high is not None:
                 axes.plot([at, at], [found.low, found.high], color=model.colour, linewidth=1, alpha=0.7)
     axes.set_xticks(range(len(past.table.rows)), [row.label[:10] for row in past.table.rows], rotation=30)
-    axes.set_ylabel("gIoU")
+    axes.set_ylabel(past.table.columns[0].meaning)
     axes.grid(axis="y")
     return figure
 
@@ -341,6 +344,15 @@ def _median_latency(result: Mapping[str, Any]) -> float | None:
 def _answered(data: ReportData, dataset: str, label: str) -> Any:
     rows = data.rows(dataset, label)
     return rows[rows["outcome"].isin(SCORED) & rows["quality"].notna()]
+
+
+def short(label: str) -> str:
+    """Return a model's name as a figure has room for it: the middle of a long one left out.
+
+    A space goes before an underscore, which Matplotlib takes for a name to keep out of the legend.
+    """
+    shown = label if len(label) <= NAME_CHARACTERS else f"{label[: NAME_CHARACTERS - 9]}\u2026{label[-8:]}"
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def _blank(width_in: float, height_in: float) -> tuple[Figure, Axes]:

@@ -21,6 +21,7 @@ from evalkit.report.gallery import as_script, excerpt, first_cards, gallery_data
 from evalkit.report.overlays import Drawing, Painter
 from evalkit.report.sample_view import answer_views, sample_json, sample_view
 from evalkit.report.tables import write_tables
+from evalkit.report.words import who_answered
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -204,6 +205,7 @@ def _index_context(
         "models": data.models,
         "has_tags": any(view.tags is not None for view in views),
         "chosen": chosen,
+        "who_answered": who_answered(data.models),
         "suspects": [
             _suspect_card(data, suspect, gallery) for suspect in suspects if suspect.key in gallery.drawings
         ],

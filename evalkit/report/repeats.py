@@ -5,43 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evalkit.report.data import SCORED, ReportData
-from evalkit.report.numbers import NOTHING, spell
+from evalkit.report.numbers import NOTHING, Cell, cell, spell
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """One model's repeats as text: gIoU of each trial, spread within a sample, changed outcomes."""
+    """One model's repeats: gIoU of each trial, spreads, agreement of the masks, changed outcomes."""
 
     label: str
     n: int
     giou: str
-    spread: str
+    giou_spread: Cell
+    spread: Cell
+    agreement: Cell
     changed: str
 
 
 def repeats(data: ReportData, dataset: str) -> list[Repeat]:
     """Return one line per model that was asked more than once; an empty list for a single trial.
 
-    The spread is the standard deviation of IoU over the trials of a sample (n - 1 below), averaged
-    over the samples that were answered at least twice.
+    The numbers are ``trials`` of the summary (``evalkit.trials`` defines them); only the share of
+    samples whose outcome changed is counted here.
     """
     lines = []
     for model in data.models:
-        rows = data.rows(dataset, model.label)
-        if rows.empty or rows["trial"].max() == 0:
+        result = data.result(dataset, model.label)
+        trials = None if result is None else result.get("trials")
+        if not trials:
             continue
-        answered = rows[rows["outcome"].isin(SCORED)]
-        per_trial = answered.groupby("trial")["quality"].mean()
-        by_sample = answered.groupby("sample_id")
-        deviations = by_sample["quality"].std().dropna()
-        changed = by_sample["outcome"].nunique().gt(1).mean() if len(answered) else None
         lines.append(
             Repeat(
                 model.label,
-                int(rows["trial"].max()) + 1,
-                " ".join(f"{value:.3f}" for value in per_trial),
-                NOTHING if deviations.empty else f"{deviations.mean():.3f}",
-                NOTHING if changed is None else spell(float(changed), "percent"),
+                int(trials["k"]),
+                " ".join(f"{value:.3f}" for value in trials["giou_by_trial"]) or NOTHING,
+                cell(trials["giou_sd"], "ratio"),
+                cell(trials["iou_sd_within_sample"], "ratio"),
+                cell(trials["agreement"], "ratio"),
+                _changed(data, dataset, model.label),
             )
         )
     return lines
+
+
+def _changed(data: ReportData, dataset: str, label: str) -> str:
+    rows = data.rows(dataset, label)
+    answered = rows[rows["outcome"].isin(SCORED)]
+    if answered.empty:
+        return NOTHING
+    return spell(float(answered.groupby("sample_id")["outcome"].nunique().gt(1).mean()), "percent")

@@ -50,14 +50,15 @@ class Table:
 
 
 HEADLINE = (
-    Column("n", "n", "answered samples, of all samples"),
+    Column("n", "n", "answers, of all questions asked; every trial counts"),
     Column("giou", "gIoU", "mean IoU over expressions; unreadable counts 0", "up"),
     Column("box_iou", "Box IoU", "mean IoU of the returned box", "up"),
+    Column("box_accuracy", "Box acc@0.5", "share of targeted expressions with box IoU at least 0.5", "up"),
     Column("ciou", "cIoU", "sum of intersections over sum of unions", "up"),
     Column("p50", "P@0.5", "share of targeted expressions with IoU at least 0.5", "up"),
     Column("format", "Format failures", "answers without one usable mask, after repairs", "down"),
     Column("strict", "Strict failures", "answers that are not exactly what the prompt asked for", "down"),
-    Column("not_run", "Not run", "samples without an answer (network, quota, budget); outside every mean"),
+    Column("not_run", "Not run", "questions without an answer (network, quota, budget); outside every mean"),
     Column(
         "latency", "Latency", "mean seconds until the whole answer, with median and 95th percentile", "down"
     ),
@@ -89,6 +90,7 @@ def _headline_cells(result: Mapping[str, Any]) -> dict[str, Cell]:
         "n": Cell(f"{answered:,}", "" if answered == total else f"of {total:,}", answered),
         "giou": cell(result["giou"], "ratio"),
         "box_iou": cell(None if result["giou"] else result.get("box_iou"), "ratio"),
+        "box_accuracy": cell(None if result["giou"] else result.get("box_accuracy_0.5"), "ratio"),
         "ciou": cell(result["ciou"], "ratio"),
         "p50": cell((result.get("precision_at") or {}).get("0.5"), "ratio"),
         "format": cell(result["format_failure_rate"], "percent"),
@@ -110,7 +112,7 @@ def _cost(cost: float | None, answered: int) -> Cell:
     total = cell(cost, "usd")
     if not cost or not answered:
         return total
-    return replace(total, more=f"{spell(1000 * cost / answered, 'usd')} per 1,000")
+    return replace(total, more=f"{spell(1000 * cost / answered, 'usd')}/1,000")
 
 
 def _tokens_out(tokens: Mapping[str, Any]) -> Cell:
@@ -118,7 +120,7 @@ def _tokens_out(tokens: Mapping[str, Any]) -> Cell:
     thought = cell(tokens.get("thought_mean"), "count")
     if not thought.value:
         return written
-    return replace(written, more=f"and {thought.text} thinking")
+    return replace(written, more=f"+ {thought.text} thinking")
 
 
 def tag_table(data: ReportData, dataset: str) -> Table | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.report.changes import Change
-from evalkit.report.data import MASKS, ReportData
+from evalkit.report.data import MASKS, ModelEntry, ReportData
 from evalkit.report.differences import Difference, certain, iou_table, leads, ranked, real_winners
 from evalkit.report.numbers import signed, spell, triple
 
@@ -74,7 +74,7 @@ def verdict(data: ReportData, dataset: str, changes: Sequence[Change] = ()) -> V
     known = {label: result for label, result in results.items() if result is not None}
     measure = data.measure(dataset)
     values = {label: triple(result[measure.key])[0] for label, result in known.items()}
-    details = tuple(filter(None, (_unreadable(known), _not_run(known))))
+    details = tuple(filter(None, (_unreadable(known), _outside(known))))
     own = [change for change in changes if change.dataset == dataset]
     if own:
         sentences = tuple(change.sentence for change in own)
@@ -98,6 +98,8 @@ def verdict(data: ReportData, dataset: str, changes: Sequence[Change] = ()) -> V
         )
     level = [gap for gap in gaps if gap is not None and not certain(gap, gaps)]
     headline = f"No clear winner: {order[0]} leads, but within chance."
+    if values[order[0]] == values[order[1]]:
+        headline = f"No clear winner: {_and([label for label in order if values[label] == values[order[0]]])} are level."
     return Verdict(
         dataset, headline, (_no_lead(measure.name, order[0], values, level), *details), clear=False
     )
@@ -147,10 +149,31 @@ def _unreadable(results: Mapping[str, Mapping[str, object]]) -> str:
     return f"Unreadable answers: {named}{tail}."
 
 
-def _not_run(results: Mapping[str, Mapping[str, object]]) -> str:
-    missing = {label: int(str(result.get("n_not_run") or 0)) for label, result in results.items()}
-    named = [f"{label} {count:,}" for label, count in missing.items() if count]
-    return f"Not run, and outside every mean: {', '.join(named)}." if named else ""
+def _outside(results: Mapping[str, Mapping[str, object]]) -> str:
+    """Say what stands outside every mean: samples that were not run, and samples with damaged data."""
+    parts = []
+    for key, words in (("n_not_run", "not run"), ("n_data_error", "their data missing or damaged")):
+        counts = {label: int(str(result.get(key) or 0)) for label, result in results.items()}
+        named = [f"{label} {count:,}" for label, count in counts.items() if count]
+        parts += (
+            [f"{words}: {', '.join(named[:NAMED])}{', ...' if len(named) > NAMED else ''}"] if named else []
+        )
+    return f"Outside every mean: {'; '.join(parts)}." if parts else ""
+
+
+def who_answered(models: Sequence[ModelEntry]) -> list[str]:
+    """Return what a reader must know before any number: answers by another model, thinking that was off."""
+    sentences = []
+    for model in models:
+        if model.routed:
+            others = _and([f"{version} ({count:,} answers)" for version, count in model.routed])
+            sentences.append(f"{model.label} asked for {model.requested} and was answered by {others}.")
+        if model.unasked_thinking is not None:
+            answers, tokens = model.unasked_thinking
+            sentences.append(
+                f"{model.label} was asked not to think, and thought in {answers:,} answers ({tokens:,} tokens, billed)."
+            )
+    return sentences
 
 
 def _and(names: Sequence[str]) -> str:

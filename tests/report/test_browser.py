@@ -229,6 +229,14 @@ def test_no_width_scrolls_sideways(tab, page, width):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_the_comparison_fits_a_laptop(tab, page):
+    """At 1280 pixels every column of the comparison is seen, the cost too, with nothing to scroll."""
+    tab.goto(page.as_uri())
+    assert tab.locator("#comparison thead th").last.inner_text() == "Cost"
+    width, content = tab.eval_on_selector("#comparison .scroll", "e => [e.clientWidth, e.scrollWidth]")
+    assert content <= width
+
+
 def luminance(tab, expression):
     """Return the relative luminance (WCAG 2) of a computed colour."""
     red, green, blue = tab.evaluate(
@@ -270,6 +278,7 @@ def test_screen_reader_names(tab, page):
     assert tab.locator("h1").count() == 1
     assert tab.locator("[role=status]").count() == 1
     assert tab.evaluate("[...document.querySelectorAll('th')].every(th => th.hasAttribute('scope'))")
+    assert tab.evaluate("[...document.querySelectorAll('table')].every(table => table.caption?.textContent)")
 
 
 def test_print_shows_everything_but_controls(tab, page):

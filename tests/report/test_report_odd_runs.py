@@ -44,7 +44,7 @@ def test_nothing_was_answered(run_folder, tmp_path):
     page = build_report([changed(run_folder, tmp_path / "lost", lose)])
     assert "No model has a score yet." in text_of(page)
     assert "429 quota" in text_of(page)
-    assert "Not run, and outside every mean: good 16, poor 16." in text_of(page)
+    assert "Outside every mean: not run: good 16, poor 16." in text_of(page)
 
 
 def test_boxes_without_masks(run_folder, tmp_path):
@@ -58,6 +58,49 @@ def test_boxes_without_masks(run_folder, tmp_path):
     assert "No clear winner: good leads" in text_of(page)
     assert "Its mean box IoU is" in text_of(page)
     assert "NaN" not in text_of(page) + (page.parent / "gallery-data.js").read_text()
+
+
+def test_damaged_data_is_said_with_the_verdict(run_folder, tmp_path):
+    """Samples whose data is missing stand outside every mean, and the first screen says how many."""
+
+    def damage(scores):
+        damaged = scores["sample_id"] == "2:0"
+        scores.loc[damaged, "outcome"] = "data_error"
+        scores.loc[damaged, COUNTED] = float("nan")
+        return scores
+
+    page = build_report([changed(run_folder, tmp_path / "damaged", damage)])
+    assert "Outside every mean: not run: poor 1; their data missing or damaged: good 1, poor 1." in text_of(
+        page
+    )
+
+
+def test_equal_models_are_level(run_folder, tmp_path):
+    """Of two models with the same answers none leads."""
+
+    def twins(scores):
+        good = scores[scores["model"] == "good"]
+        return pd.concat([good, good.assign(model="poor")], ignore_index=True)
+
+    page = build_report([changed(run_folder, tmp_path / "twins", twins)])
+    assert "No clear winner: good and poor are level." in text_of(page)
+
+
+def test_names_that_figures_could_misread(run_folder, tmp_path):
+    """Dollar signs are no formula, a leading underscore hides nothing, a long name is cut in figures alone."""
+    names = {"good": "_price$^$", "poor": "p" * 80}
+
+    target = changed(run_folder, tmp_path / "names", lambda scores: scores.replace({"model": names}))
+    manifest = json.loads((target / "manifest.json").read_text())
+    for entry in manifest["config"]["models"]:
+        entry["name"] = names[entry["name"]]
+    write_json(target / "manifest.json", manifest)
+    page = build_report([target])
+    curve = (page.parent / "figures/precision-at-iou.svg").read_text()
+    assert "_price$^$" in curve
+    assert "p" * 80 not in curve
+    assert f"{'p' * 19}\u2026{'p' * 8}" in curve
+    assert "p" * 80 in text_of(page)
 
 
 def test_one_model(run_folder, tmp_path):

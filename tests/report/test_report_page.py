@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from evalkit.report import build_report
 from evalkit.report.choose import choose_samples
 from evalkit.report.data import load_report
 from evalkit.report.gallery import safe_json
-from evalkit.store import RunFolder
+from evalkit.store import RunFolder, write_json
 
 from .conftest import EXPRESSION, HOSTILE
 
@@ -131,6 +132,38 @@ def test_numbers_are_those_of_the_summary(page, run_folder):
     giou = result["giou"]
     assert f"{giou['value']:.3f}" in text
     assert f"{giou['low']:.3f} to {giou['high']:.3f}" in text
+
+
+def test_who_answered_stands_with_the_verdict(page, run_folder, tmp_path):
+    """Another model's answers and thinking that was off are told before any number."""
+    asked = "poor asked for gemini-3.6-flash and was answered by gemini-3.8-flash (15 answers)."
+    verdict = page.read_text().split('id="comparison"')[0]
+    assert asked in verdict
+    assert "asked not to think" not in verdict
+    target = tmp_path / "thinking"
+    shutil.copytree(run_folder, target, ignore=shutil.ignore_patterns("report"))
+    summary = RunFolder(target).summary()
+    summary |= {"routed": [], "unasked_thinking": [{"model": "good", "n": 3, "thought_tokens": 1234}]}
+    write_json(target / "summary.json", summary)
+    text = build_report([target]).read_text()
+    assert asked not in text
+    assert "good was asked not to think, and thought in 3 answers (1,234 tokens, billed)." in text
+
+
+def test_repeats_are_those_of_the_summary(both_page, later_folder):
+    """Spread and agreement of the trials repeat summary.json, and the gallery says which trial it shows."""
+    result = next(
+        r
+        for r in RunFolder(later_folder).summary()["results"]
+        if r["model"] == "poor" and r["slice"] == "all"
+    )
+    text = both_page.read_text()
+    row = text[text.index("Masks agree") :].split("poor @ later")[1]
+    shown = [part.split("<")[0] for part in row.split('class="value">')[1:4]]
+    trials = result["trials"]
+    wanted = (trials["giou_sd"], trials["iou_sd_within_sample"], trials["agreement"]["value"])
+    assert shown == [f"{value:.3f}" for value in wanted]
+    assert "Of 2 trials the first is shown." in text
 
 
 def test_gallery_holds_every_answer(page, run_folder):
