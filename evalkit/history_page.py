@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit.compare_words import measure_words
 from evalkit.history import Series, spelled
+from evalkit.history_mix import mix_chart
 
 WIDTH, HEIGHT = 860, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 34
+
+MIXES = {"wire_formats": "wire formats, share of the answers", "failures": "failures, share of the answers"}
+"""Key of a result in summary.json -> title of its chart."""
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -27,7 +32,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem; }
 th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 500; }
-svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
+.chart { margin: .6rem 0 0; color: var(--soft); font-size: .82rem; } svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
 </style></head><body>
 <h1>History</h1>
 {% if simulated %}<p class="banner">Simulated answers: these numbers say nothing about any real model.</p>{% endif %}
@@ -36,9 +41,10 @@ answered; in a month in which nothing changes, {{ "%.0f"|format(level * 100) }} 
 models show one by chance (more if the page is looked at every night).</p>
 {% for one in series %}{% set name = quality[loop.index0] %}
 <h2>{{ one.model }} on {{ one.dataset }} <small>({{ one.config }})</small></h2>
-{% for change in one.changes %}<p class="shift">{{ change.words() }}</p>{% endfor %}
+{% if one.changes %}<ul class="shift">{% for change in one.changes %}<li>{{ change.words() }}; what changed:
+<code>{{ change.command() }}</code></li>{% endfor %}</ul>{% endif %}
 {% for chart in charts[loop.index0] %}{{ chart|safe }}{% endfor %}
-<div class="scroll"><table><thead><tr><th>started</th><th>{{ name }}</th><th>format failures</th>
+<div class="scroll"><table><thead><tr><th>started</th><th>{{ words(name) }}</th><th>format failures</th>
 <th>wire formats</th><th>failures</th><th>answered by</th><th>USD</th><th></th></tr></thead><tbody>
 {% for point in one.points|reverse %}<tr><td>{{ point.when[:16] }}</td>
 <td>{{ spelled(point.result[name]) }}</td>
@@ -63,7 +69,10 @@ def history_page(series: Sequence[Series], level: float) -> str:
         series=list(series),
         quality=qualities,
         charts=[
-            [chart(one, name) for name in (qualities[k], "format_failure_rate")]
+            [
+                *(chart(one, name) for name in (qualities[k], "format_failure_rate")),
+                *(mix_of(one, family, title) for family, title in MIXES.items()),
+            ]
             for k, one in enumerate(series)
         ],
         simulated=any(p.side.manifest.get("simulated") for one in series for p in one.points),
@@ -71,7 +80,19 @@ def history_page(series: Sequence[Series], level: float) -> str:
         level=level,
         spelled=spelled,
         counts=counts,
+        words=measure_words,
     )
+
+
+def mix_of(one: Series, family: str, title: str) -> str:
+    """Return the chart of the shares of each wire format or failure, run after run."""
+    mixes = [
+        (point.result.get(family) or {}, int(point.result.get("n_answered") or 0)) for point in one.points
+    ]
+    shifts = {
+        one.points.index(change.after) for change in one.changes if change.measure.startswith(f"{family}.")
+    }
+    return mix_chart(title, mixes, sorted(shifts))
 
 
 def quality_of(one: Series) -> str:
@@ -124,7 +145,9 @@ def _frame(one: Series, measure: str, low: float, high: float, y: Any) -> list[s
     first, last = one.points[0].when[:10], one.points[-1].when[:10]
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 10}">{first}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 10}" text-anchor="end">{last}</text>')
-    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle">{measure}</text>')
+    parts.append(
+        f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle">{measure_words(measure)}</text>'
+    )
     return parts
 
 
