@@ -118,13 +118,18 @@ def polygons_to_mask(rings_px: Iterable[Sequence[float]], height_px: int, width_
     Rasterised by pycocotools, the reference of COCO and of the refer family. Rings with fewer
     than 3 points are left out, as ReLA does; overlaps are clipped to 1.
     """
+    return rle_decode(polygons_to_rle(rings_px, height_px, width_px))
+
+
+def polygons_to_rle(rings_px: Iterable[Sequence[float]], height_px: int, width_px: int) -> Rle:
+    """Return what ``polygons_to_mask`` draws as compressed run lengths, without drawing pixels."""
     from pycocotools import mask as coco_mask
 
     rings: Any = [list(ring) for ring in rings_px if len(ring) >= 6 and len(ring) % 2 == 0]
     if not rings:
-        return np.zeros((height_px, width_px), dtype=bool)
-    coded = coco_mask.frPyObjects(rings, height_px, width_px)
-    return cast("BoolMask", coco_mask.decode(coco_mask.merge(coded)).astype(bool))
+        return rle_from_counts([height_px * width_px], height_px, width_px)
+    merged = coco_mask.merge(coco_mask.frPyObjects(rings, height_px, width_px))
+    return Rle(height_px, width_px, cast("bytes", merged["counts"]))
 
 
 def region_mask(region: Region, height_px: int, width_px: int) -> BoolMask:
@@ -139,6 +144,18 @@ def region_mask(region: Region, height_px: int, width_px: int) -> BoolMask:
             f"{width_px}x{height_px}: a mask must have the size of its image"
         )
     return mask_hw
+
+
+def region_rle(region: Region, height_px: int, width_px: int) -> Rle:
+    """Return one annotated region as compressed run lengths. Raises ``DataError`` on another size.
+
+    Polygons are never rasterised for it: pycocotools draws them as runs.
+    """
+    if isinstance(region, Rle) and (region.height_px, region.width_px) == (height_px, width_px):
+        return region
+    if isinstance(region, Polygons):
+        return polygons_to_rle(region.rings_px, height_px, width_px)
+    return rle_encode(region_mask(region, height_px, width_px))
 
 
 def region_crop(region: Region, height_px: int, width_px: int) -> CropMask:
@@ -175,11 +192,15 @@ def truth_mask(truth: GroundTruth) -> BoolMask:
 
 def ring_overlap(truth: GroundTruth) -> BoolMask | None:
     """Return where two rings of one polygon instance overlap, bool, H x W; None where none do."""
+    in_rings = [
+        region for region in truth.instances if isinstance(region, Polygons) and len(region.rings_px) > 1
+    ]
+    if not in_rings:
+        return None
     overlap_hw = np.zeros((truth.height_px, truth.width_px), dtype=bool)
-    for region in truth.instances:
-        if isinstance(region, Polygons) and len(region.rings_px) > 1:
-            rings = [polygons_to_mask([ring], truth.height_px, truth.width_px) for ring in region.rings_px]
-            overlap_hw |= np.sum(rings, axis=0) > 1
+    for region in in_rings:
+        rings = [polygons_to_mask([ring], truth.height_px, truth.width_px) for ring in region.rings_px]
+        overlap_hw |= np.sum(rings, axis=0) > 1
     return overlap_hw if overlap_hw.any() else None
 
 

@@ -330,11 +330,9 @@ def truth_from_json(data: Mapping[str, Any]) -> GroundTruth:
 
 
 def _region_json(region: Region, truth: GroundTruth) -> dict[str, object]:
-    from evalkit.masks import region_mask, rle_encode
+    from evalkit.masks import region_rle
 
-    if isinstance(region, Rle) and (region.height_px, region.width_px) == (truth.height_px, truth.width_px):
-        return region.to_json()
-    return rle_encode(region_mask(region, truth.height_px, truth.width_px)).to_json()
+    return region_rle(region, truth.height_px, truth.width_px).to_json()
 
 
 def _overlap_json(truth: GroundTruth) -> dict[str, object] | None:

@@ -19,6 +19,7 @@ from evalkit.masks import (
     polygons_to_mask,
     read_mask_file,
     region_mask,
+    region_rle,
     rle_crop,
     rle_decode,
     rle_encode,
@@ -113,6 +114,22 @@ def test_the_box_is_tight_and_half_open(mask):
     assert mask[y1 - 1].any()
     assert mask[:, x0].any()
     assert mask[:, x1 - 1].any()
+
+
+@given(
+    rings=st.lists(st.lists(st.floats(-5, 50), min_size=2, max_size=14), max_size=3),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+)
+def test_polygons_become_the_run_lengths_of_their_pixels(rings, height, width):
+    """To the byte, without drawing them: what a run stores of a sample does not depend on the way."""
+    polygons = Polygons(tuple(tuple(ring) for ring in rings))
+    drawn = [ring for ring in rings if len(ring) >= 6 and len(ring) % 2 == 0]
+    pixels = np.zeros((height, width), dtype=bool)
+    for coded in coco_mask.frPyObjects(drawn, height, width) if drawn else ():
+        pixels |= coco_mask.decode(coded).astype(bool)
+    assert region_rle(polygons, height, width) == rle_encode(pixels)
+    assert np.array_equal(region_mask(polygons, height, width), pixels)
 
 
 def test_overlapping_rings_are_clipped_to_one():
