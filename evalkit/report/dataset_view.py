@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from evalkit.references import Reference
 from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
 from evalkit.report.changes import Change
 from evalkit.report.data import ReportData, RunSource
+from evalkit.report.differences import Difference
 from evalkit.report.evaluators import Evaluator, evaluator, published
 from evalkit.report.figures import Drawn, draw_figures, precision_curve
 from evalkit.report.numbers import NOTHING, Cell
@@ -49,9 +50,16 @@ class DatasetView:
 
 
 def dataset_view(
-    data: ReportData, dataset: str, figures: Path, changes: Sequence[Change] = ()
+    data: ReportData,
+    dataset: str,
+    figures: Path,
+    pairs: Mapping[str, Sequence[Difference | None]],
+    changes: Sequence[Change] = (),
 ) -> DatasetView:
-    """Return everything the first page says of one dataset; draws its figures into ``figures``."""
+    """Return everything the first page says of one dataset; draws its figures into ``figures``.
+
+    ``pairs``: ``every_pair`` of the page.
+    """
     rows = data.rows(dataset)
     headline, tags = headline_table(data, dataset), tag_table(data, dataset)
     outcomes, formats = outcome_bars(data, dataset), format_bars(data, dataset)
@@ -62,7 +70,7 @@ def dataset_view(
         name=dataset,
         n=rows["sample_id"].nunique(),
         n_images=rows["image_id"].nunique(),
-        verdict=verdict(data, dataset, changes),
+        verdict=verdict(data, dataset, pairs, changes),
         headline=headline,
         span=_span(headline, data.measure(dataset).key),
         outcomes=outcomes,

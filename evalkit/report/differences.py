@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evalkit.estimates import interval_of
-from evalkit.report.data import SCORED
+from evalkit.report.data import SCORED, ReportData
+from evalkit.report.numbers import triple
 from evalkit.significance import holm, swap_test
 from evalkit.stats import cluster_codes, cluster_sums, paired_difference
 from evalkit.types import Interval
@@ -81,6 +83,21 @@ def leads(table: pd.DataFrame, values: Mapping[str, float | None], *, seed: int)
     """Return the differences of the best model from every other one, in the order of rank."""
     order = ranked(values)
     return [difference(table, order[0], other, seed=seed) for other in order[1:]]
+
+
+def every_pair(data: ReportData) -> dict[str, list[Difference | None]]:
+    """Return per dataset the differences of all pairs of models, the leads of the best one first.
+
+    Together they are the family of the page's verdicts, the same that ``evalkit compare`` adjusts for.
+    """
+    pairs = {}
+    for dataset in data.datasets:
+        table = iou_table(data.rows(dataset))
+        key = data.measure(dataset).key
+        results = {model.label: data.result(dataset, model.label) for model in data.models}
+        order = ranked({label: triple(r[key])[0] for label, r in results.items() if r is not None})
+        pairs[dataset] = [difference(table, *pair, seed=data.seed) for pair in combinations(order, 2)]
+    return pairs
 
 
 def real_winners(families: Sequence[Sequence[Difference | None]]) -> list[str | None]:

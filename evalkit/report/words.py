@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evalkit.report.changes import Change
 from evalkit.report.data import MASKS, ModelEntry, ReportData
-from evalkit.report.differences import Difference, certain, iou_table, leads, ranked, real_winners
+from evalkit.report.differences import Difference, certain, ranked
 from evalkit.report.numbers import signed, spell, triple
 
 FAILURE_WORDS = {
@@ -65,9 +65,15 @@ class Verdict:
     clear: bool
 
 
-def verdict(data: ReportData, dataset: str, changes: Sequence[Change] = ()) -> Verdict:
+def verdict(
+    data: ReportData,
+    dataset: str,
+    pairs: Mapping[str, Sequence[Difference | None]],
+    changes: Sequence[Change] = (),
+) -> Verdict:
     """Return the verdict on one dataset: a winner only where its lead is more than chance.
 
+    ``pairs``: ``every_pair`` of the page; a lead is judged within all of them.
     ``changes``: with several runs, what changed against the first; the headline then speaks of that.
     """
     results = {model.label: data.result(dataset, model.label) for model in data.models}
@@ -88,15 +94,16 @@ def verdict(data: ReportData, dataset: str, changes: Sequence[Change] = ()) -> V
         span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
         headline = f"{only} reaches {measure.name} {spell(values[only] or 0.0, 'ratio')}{span}."
         return Verdict(dataset, headline, details, clear=False)
-    gaps = leads(iou_table(data.rows(dataset)), values, seed=data.seed)
-    if real_winners([gaps]) == [order[0]]:
+    gaps = pairs[dataset][: len(order) - 1]
+    family = [gap for found in pairs.values() for gap in found]
+    if all(gap is not None and certain(gap, family) for gap in gaps):
         return Verdict(
             dataset,
             f"{order[0]} {'segments' if measure is MASKS else 'localises'} best.",
             (_lead(measure.name, values, gaps[0]), *details),
             clear=True,
         )
-    level = [gap for gap in gaps if gap is not None and not certain(gap, gaps)]
+    level = [gap for gap in gaps if gap is not None and not certain(gap, family)]
     headline = f"No clear winner: {order[0]} leads, but within chance."
     if values[order[0]] == values[order[1]]:
         headline = f"No clear winner: {_and([label for label in order if values[label] == values[order[0]]])} are level."

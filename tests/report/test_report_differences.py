@@ -1,5 +1,7 @@
 """Winners are named only where the evidence is there; suspects only where models agree."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,17 @@ import pytest
 from evalkit.masks import crop_of, rle_encode
 from evalkit.report.answers import Answer, DrawnSample
 from evalkit.report.audit import judge
-from evalkit.report.differences import Difference, difference, iou_table, leads, real_winners
+from evalkit.report.data import load_report
+from evalkit.report.differences import (
+    Difference,
+    difference,
+    every_pair,
+    iou_table,
+    leads,
+    real_winners,
+)
+from evalkit.report.words import verdict
+from evalkit.store import RunFolder
 from evalkit.types import Decoded, GroundTruth, ImageRef, Interval, Sample
 
 
@@ -99,3 +111,16 @@ def test_one_model_twice_is_one_witness():
     """Two runs of the same model agreeing say nothing about the label."""
     pair = drawn(square(0), ("a", square(20)), ("b", square(20)))
     assert judge(pair, {"a": "m1", "b": "m1"}) is None
+
+
+def test_one_lead_is_judged_within_all_datasets(run_folder):
+    """A lead that is real alone is not where many datasets were compared; each pair is in the family."""
+    data = load_report([RunFolder(run_folder)])
+    pairs = every_pair(data)
+    assert [len(found) for found in pairs.values()] == [1]
+    lead = replace(pairs["shapes"][0], p_value=0.03)
+    assert verdict(data, "shapes", {"shapes": [lead]}).clear
+    others = {f"other {number}": [replace(lead, p_value=0.9)] for number in range(3)}
+    level = verdict(data, "shapes", {"shapes": [lead], **others})
+    assert not level.clear
+    assert level.headline == "No clear winner: good leads, but within chance."
