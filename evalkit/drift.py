@@ -70,7 +70,7 @@ def routing_check(rows: pd.DataFrame, rule: GateRule, *, allowed: bool) -> Check
     check = _exact(rule, rows, share, broken=share > _allowed(rule) and not allowed, n=len(answered))
     told = "; ".join(f"{words} ({count} answers)" for words, count in routed.most_common())
     words = (
-        f"{told}{' (allowed by allow_routing)' if allowed else ''}"
+        f"{told}{' (allowed by allow_routing)' if allowed else '; `allow_routing: true` on the model accepts it'}"
         if told
         else "the requested model answered"
     )

@@ -88,11 +88,11 @@ def test_nothing_to_show_is_an_error(tmp_path) -> None:
 
 
 def test_the_page_stands_alone_and_draws_the_shift(month) -> None:
-    """The page needs nothing from outside and has a line for each shift that it charts."""
+    """The page needs nothing from outside and has a line for each shift, also in the mix of formats."""
     series = read_history(month)
     page = history_page(series, 0.01)
     assert "http" not in page.replace("http-equiv", "")
-    assert page.count('stroke-dasharray="5 4"') == 2
+    assert page.count('stroke-dasharray="5 4"') == 3
     assert page.count("<circle") == 12
 
 
