@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError
-from evalkit.notebook_run import Run, decode_section
+from evalkit.notebook_parts import decode_section
+from evalkit.notebook_run import Run
 from evalkit.notebook_views import History, Prediction
 
 if TYPE_CHECKING:

@@ -5,39 +5,22 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import isnan
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DataError, nearest
-from evalkit.ledger import Key
-from evalkit.notebook_views import Comparison, Masks, Prediction, banner, flat_numbers, table_html
+from evalkit.notebook_parts import answers_of, decode_section, headline_columns, summary_row, tile_of
+from evalkit.notebook_views import Comparison, Masks, Prediction, banner, table_html
 from evalkit.store import RunFolder
-from evalkit.types import Decoded, Response, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.config import DecodeConfig
     from evalkit.engine import Engine
-    from evalkit.notebook_pictures import Pictures, Tile
-
-READ_AT_ONCE = 64
-"""Rows whose answers are in memory at a time."""
+    from evalkit.notebook_pictures import Pictures
 
 WALL_TILES = 24
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """One row of the scores with its sample, and its answer and verdict (None where there is none)."""
-
-    row: Mapping[str, Any]
-    sample: Sample
-    response: Response | None
-    decoded: Decoded | None
 
 
 class Run:
@@ -113,7 +96,7 @@ class Run:
         chosen = [
             r for r in results if (r["slice"] == "all" if tag is None else r["slice"].startswith(f"{tag}="))
         ]
-        return pd.DataFrame([_summary_row(result) for result in chosen])
+        return pd.DataFrame([summary_row(result) for result in chosen])
 
     def compare(self, *models: str, other: Run | str | Path | None = None) -> Comparison:
         """Compare two models of this run (all pairs where none is named), or this run with a later one.
@@ -151,11 +134,11 @@ class Run:
         """
         from evalkit.notebook_pictures import LEGEND, Pictures, difference_tile, truth_tile
 
-        found = list(self._answers(self._rows(sample_id, models, dataset, trial)))
+        found = list(answers_of(self.folder, self._rows(sample_id, models, dataset, trial)))
         sample = found[0].sample
         tiles = [truth_tile(sample, [sample.expression])]
         for one in found:
-            tiles.append(_tile(one))
+            tiles.append(tile_of(one))
             if one.decoded is not None and one.decoded.mask is not None:
                 tiles.append(difference_tile(sample, one.decoded, f"{one.row['model']}, difference"))
         return Pictures(tiles, self._note(f"{sample_id}: {LEGEND}"))
@@ -178,7 +161,7 @@ class Run:
 
         rows = self._select(query)
         shown = rows.sort_values(sort, ascending=ascending, kind="stable").head(limit)
-        tiles = [_tile(one, with_sample=True) for one in self._answers(shown)]
+        tiles = [tile_of(one, with_sample=True) for one in answers_of(self.folder, shown)]
         order = f"{'lowest' if ascending else 'highest'} {sort} first"
         return Pictures(tiles, self._note(f"{len(tiles)} of {len(rows)} rows, {order} · {LEGEND}"))
 
@@ -216,7 +199,7 @@ class Run:
           seg_tokens: leaked <seg_N> mask tokens, for which no decoder is public
           mask_tokens: the mask is <seg_N> tokens, which cannot be decoded
         """
-        (one,) = self._answers(self._rows(sample_id, [model], dataset, trial))
+        (one,) = answers_of(self.folder, self._rows(sample_id, [model], dataset, trial))
         truth = one.sample.truth
         text = None if one.response is None else one.response.text
         size = (truth.width_px, truth.height_px)
@@ -251,7 +234,7 @@ class Run:
                 if one.decoded is None or one.decoded.mask is None
                 else rle_encode(full_mask(one.decoded.mask)),
             )
-            for one in self._answers(rows)
+            for one in answers_of(self.folder, rows)
         ]
 
     def __repr__(self) -> str:
@@ -264,7 +247,7 @@ class Run:
 
         title = f"<p>run <b>{html.escape(self.name)}</b> in <code>{html.escape(str(self.path))}</code></p>"
         warning = banner(simulated=self.simulated, partial=not self.complete)
-        return title + warning + table_html(_headline(self.summary()))
+        return title + warning + table_html(headline_columns(self.summary()))
 
     def _note(self, text: str) -> str:
         return f"SIMULATED ANSWERS · {text}" if self.simulated else text
@@ -305,86 +288,9 @@ class Run:
             )
         return rows.sort_values("model", key=lambda column: column.map(names.index), kind="stable")
 
-    def _answers(self, rows: pd.DataFrame) -> Iterator[_Found]:
-        """Yield the rows with their samples and decoded answers, ``READ_AT_ONCE`` at a time."""
-        from evalkit.report.answers import decoded_answers
-
-        for start in range(0, len(rows), READ_AT_ONCE):
-            part = rows.iloc[start : start + READ_AT_ONCE].to_dict("records")
-            samples = _samples(self.folder, {(row["dataset"], row["sample_id"]) for row in part})
-            names = sorted({row["model"] for row in part})
-            decoded = decoded_answers(self.folder, names, list(samples.values()))
-            for row in part:
-                key = Key(row["model"], row["dataset"], row["sample_id"], row["trial"])
-                response, verdict = decoded.get(key, (None, None))
-                plain = {str(column): value for column, value in row.items()}
-                yield _Found(plain, samples[key.dataset, key.sample_id], response, verdict)
-
 
 def _temporary_folder() -> Path:
     """Return a new folder that is removed when Python ends."""
     folder = Path(tempfile.mkdtemp(prefix="evalkit-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def _samples(folder: RunFolder, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Sample]:
-    """Return the samples of the keys (dataset, sample id)."""
-    import pyarrow.parquet as pq
-
-    from evalkit.store import sample_from_row
-
-    wanted = [("sample_id", "in", {sample_id for _, sample_id in keys})]
-    rows = pq.read_table(folder.samples_path, filters=wanted).to_pylist()
-    found = {(row["dataset"], row["sample_id"]): row for row in rows}
-    return {key: sample_from_row(found[key]) for key in keys}
-
-
-def _tile(found: _Found, *, with_sample: bool = False) -> Tile:
-    """Return the picture of one answer; its caption says the verdict and the IoU."""
-    from evalkit.notebook_pictures import prediction_tile
-
-    row = found.row
-    verdict = row["failure"] if isinstance(row["failure"], str) else row["outcome"]
-    lines = [f"{verdict} · IoU {row['iou']:.3f}" if not isnan(row["iou"]) else str(verdict)]
-    title = str(row["model"])
-    if with_sample:
-        title = f"{title} · {found.sample.sample_id}"
-        lines.append(found.sample.expression)
-    return prediction_tile(found.sample, found.decoded, title, lines)
-
-
-def _summary_row(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one result of summary.json as columns; counters by code stay dictionaries."""
-    nested = {"precision_at", "giou_by_size", "latency_s", "tokens", "protocol"}
-    row = flat_numbers({key: value for key, value in result.items() if key not in nested})
-    for group in sorted(nested & result.keys()):
-        row |= flat_numbers({f"{group}_{key}": value for key, value in result[group].items()})
-    return row
-
-
-def _headline(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of the headline table, the interval of gIoU beside it."""
-    columns = [
-        *("model", "dataset", "n", "giou", "giou_low", "giou_high", "ciou", "precision_at_0.5"),
-        *("box_accuracy_0.5", "format_failure_rate", "strict_failure_rate", "n_not_run"),
-        *("latency_s_p50", "cost_usd"),
-    ]
-    return summary[[column for column in columns if column in summary]]
-
-
-def decode_section(current: Mapping[str, Any], changes: Mapping[str, Any]) -> DecodeConfig:
-    """Return the decode section with ``changes``. Raises ``ConfigError`` on unknown keys and wrong values."""
-    from pydantic import ValidationError
-
-    from evalkit.config import DecodeConfig
-
-    for key in changes:
-        if key not in DecodeConfig.model_fields:
-            raise ConfigError(f"there is no decode setting '{key}'.{nearest(key, DecodeConfig.model_fields)}")
-    try:
-        return DecodeConfig.model_validate({**current, **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        raise ConfigError(f"decode setting {key}={changes.get(key)!r}: {first['msg'].lower()}") from error

@@ -75,7 +75,7 @@ def parse(arguments: list[str]) -> None:
 def demo(tmp_path_factory):
     """Return a small run of two models of the demo's config, without figures."""
     out = tmp_path_factory.mktemp("demo") / "demo"
-    options = ["--limit", "8", "--models", "png-2.5-style,whole-image", "--out", str(out), "--yes"]
+    options = ["--limit", "8", "--models", "png-2.5-style,tokens-2.5-style", "--out", str(out), "--yes"]
     with pytest.MonkeyPatch.context() as patch:
         leave_figures_out(patch)
         done = CliRunner().invoke(main, ["run", str(ROOT / "configs" / "demo.yaml"), *options])
@@ -136,13 +136,13 @@ def test_there_are_pages_that_really_run():
     assert {"tutorial.md", "own-dataset.md", "own-model.md", "read-the-report.md"} <= running
 
 
-def test_the_python_of_the_notebook_page_runs(workplace):
-    """The Python blocks of the how-to page run in its order, beside a run at reports/demo."""
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/notebook.md"])
+def test_the_python_of_the_page_runs(page, workplace):
+    """The Python blocks of the page run in its order, beside a run at reports/demo."""
     namespace: dict[str, object] = {}
-    blocks = [b for b in blocks_of(ROOT / "docs" / "how-to" / "notebook.md") if b.language == "python"]
+    blocks = [block for block in blocks_of(ROOT / page) if block.language == "python"]
     for block in blocks:
-        exec(block.text, namespace)  # noqa: S102
-    assert len(blocks) == 2
+        exec(block.text, namespace)
     assert "run" in namespace
 
 
