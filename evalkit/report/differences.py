@@ -118,10 +118,14 @@ def real_winners(families: Sequence[Sequence[Difference | None]]) -> list[str | 
 
 
 def certain(gap: Difference, family: Sequence[Difference | None]) -> bool:
-    """Tell whether a lead is real among the family of leads it belongs to (Holm)."""
+    """Tell whether a lead is real among the family of leads it belongs to."""
+    return gap.interval.value > 0 and adjusted_p(gap, family) < LEVEL
+
+
+def adjusted_p(gap: Difference, family: Sequence[Difference | None]) -> float:
+    """Return the p-value of a difference, adjusted (Holm) for the family it belongs to."""
     known = [other for other in family if other is not None]
-    adjusted = holm([other.p_value for other in known])
-    return gap.interval.value > 0 and adjusted[known.index(gap)] < LEVEL
+    return float(holm([other.p_value for other in known])[known.index(gap)])
 
 
 def disagreement(values: Sequence[float]) -> float:

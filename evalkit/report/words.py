@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evalkit.report.changes import Change
 from evalkit.report.data import MASKS, ModelEntry, ReportData
-from evalkit.report.differences import Difference, certain, ranked
+from evalkit.report.differences import Difference, adjusted_p, certain, ranked
 from evalkit.report.numbers import signed, spell, triple
 
 FAILURE_WORDS = {
@@ -108,7 +108,7 @@ def verdict(
     if values[order[0]] == values[order[1]]:
         headline = f"No clear winner: {_and([label for label in order if values[label] == values[order[0]]])} are level."
     return Verdict(
-        dataset, headline, (_no_lead(measure.name, order[0], values, level), *details), clear=False
+        dataset, headline, (_no_lead(measure.name, order[0], values, level, family), *details), clear=False
     )
 
 
@@ -131,15 +131,26 @@ def _lead(name: str, values: Mapping[str, float | None], gap: Difference | None)
     )
 
 
-def _no_lead(name: str, leader: str, values: Mapping[str, float | None], level: list[Difference]) -> str:
+def _no_lead(
+    name: str,
+    leader: str,
+    values: Mapping[str, float | None],
+    level: Sequence[Difference],
+    family: Sequence[Difference | None],
+) -> str:
     if not level:
         return f"Its {name} is {values[leader]:.3f}; it shares too few answered samples with the others to compare."
     first = level[0]
-    return (
+    low, high = first.interval.low, first.interval.high
+    words = (
         f"Its {name} is {values[leader]:.3f}. {_and([gap.other for gap in level])} cannot be told from it: the "
-        f"difference from {first.other} is {signed(first.interval.value)} ({signed(first.interval.low)} to "
-        f"{signed(first.interval.high)}) on {first.n:,} common samples of {first.n_images:,} images."
+        f"difference from {first.other} is {signed(first.interval.value)} ({signed(low)} to {signed(high)}) on "
+        f"{first.n:,} common samples of {first.n_images:,} images"
     )
+    if low <= 0 <= high:
+        return f"{words}."
+    tests = sum(gap is not None for gap in family)
+    return f"{words}, p = {adjusted_p(first, family):.2f} among this page's {tests} comparisons."
 
 
 def _unreadable(results: Mapping[str, Mapping[str, object]]) -> str:

@@ -124,3 +124,4 @@ def test_one_lead_is_judged_within_all_datasets(run_folder):
     level = verdict(data, "shapes", {"shapes": [lead], **others})
     assert not level.clear
     assert level.headline == "No clear winner: good leads, but within chance."
+    assert "p = 0.12 among this page's 4 comparisons" in level.details[0]
