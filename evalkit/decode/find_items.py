@@ -21,7 +21,7 @@ _VALUE_START: Final = re.compile(r'\[\s*+(?:[\[{\]]|\Z)|\{\s*+(?:["}]|\Z)')
 _OBJECT_START: Final = re.compile(r'\{\s*+"(?!(?:x|y|size|counts)")[^"\\]{0,64}+"\s*+:')
 _FRAGMENT: Final = re.compile(r'"(?:mask|box_2d|mask_polygon|polygon|segmentation)"\s*+:')
 _STRINGS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
-_EMPTY_OBJECTS: Final = re.compile(r"\{\s*+\}(?:[\s,;]*+\{\s*+\})*+")
+_EMPTIES: Final = re.compile(r"(?:\{\s*+\}|\[\s*+\])(?:[\s,;]*+(?:\{\s*+\}|\[\s*+\]))*+")
 _ANSWER_FENCES: Final = ("", "json", "json5", "jsonc", "javascript", "js", "text")
 _MAX_WALK_DEPTH: Final = 64
 
@@ -158,10 +158,12 @@ def _read_part(part: str, keys: ItemKeys, found: Found, *, fenced: bool) -> None
     position, values, around = 0, 0, False
     while match := _VALUE_START.search(part, position):
         around = around or bool(part[position : match.start()].strip(" \t\r\n,;"))
-        if empty := _EMPTY_OBJECTS.match(part, match.start()):
+        if empty := _EMPTIES.match(part, match.start()):
             # Passed over in one go: a million of them would cost seconds one by one.
             found.value_seen = found.json_begun = True
-            position, values = empty.end(), values + empty.group().count("{")
+            lists = empty.group().count("[")
+            found.empty_list = found.empty_list or lists > 0
+            position, values = empty.end(), values + lists + empty.group().count("{")
             continue
         read = _read_strict(part, match.start())
         found.json_begun = True
@@ -220,7 +222,9 @@ def _walk_list(value: list[Any], keys: ItemKeys, found: Found) -> None:
         found.repaired("single_object")
         return
     for element in value:
-        if isinstance(element, dict) and (keys.is_item(element) or not any(_containers(element))):
+        if element == {} and found.items:
+            found.leftover = True  # one empty object says that items are empty; a million say no more
+        elif isinstance(element, dict) and (keys.is_item(element) or not any(_containers(element))):
             found.items.append(RawItem(element))
         elif isinstance(element, (dict, list)) and element:
             _walk_wrapper(element, keys, found)

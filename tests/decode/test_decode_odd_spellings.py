@@ -229,3 +229,11 @@ def test_images_that_unpack_to_much_are_bounded_together():
     failures = [item.failure for item in decode(items).items]
     assert failures[0] is None
     assert failures[-1] == "too_large"
+
+
+@pytest.mark.parametrize(("unit", "outcome"), [("{}", "format_failure"), ("[]", "no_target")])
+def test_a_flood_of_empty_values_is_one_empty_answer(unit, outcome):
+    """A hundred thousand empty values make no hundred thousand items."""
+    got = decode(unit * 100_000)
+    assert (got.outcome, got.items) == (outcome, ())
+    assert len(decode(f"[{','.join(['{}'] * 100_000)}]").items) == 1
