@@ -17,6 +17,7 @@ from evalkit.errors import DataError
 from evalkit.measures import answered_rows, codes_of, row_measures
 from evalkit.pairing import Side, run_sides, setting_differences
 from evalkit.store import MANIFEST, SCORES, SUMMARY, RunFolder
+from evalkit.summary import summarise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,15 +141,19 @@ def read_history(directory: Path) -> list[Series]:
         results = {(r["model"], r["dataset"]): r for r in folder.summary()["results"] if r["slice"] == "all"}
         for side in run_sides(folder):
             for dataset in dict.fromkeys(side.rows["dataset"]):
-                result = results.get((side.model, dataset))
-                if result is None:
-                    continue
+                result = results.get((side.model, dataset)) or _summarised(side, str(dataset))
                 series = points.setdefault((side.run, side.model, str(dataset)), [])
                 series.append(_point(side, result, str(dataset), series[-1] if series else None))
     return [
         Series(*key, points=tuple(found), changes=tuple(changes_of(found, key[2])))
         for key, found in points.items()
     ]
+
+
+def _summarised(side: Side, dataset: str) -> dict[str, Any]:
+    """Return the result of one model and dataset that summary.json leaves out, from the scores."""
+    rows = side.rows[side.rows["dataset"] == dataset]
+    return summarise(rows, seed=int(side.manifest.get("seed", 0)), protocols={}, slices=[])[0]
 
 
 def run_folders(directory: Path) -> Iterator[RunFolder]:

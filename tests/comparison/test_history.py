@@ -13,6 +13,7 @@ from evalkit.cli import main
 from evalkit.errors import DataError
 from evalkit.history import history_text, read_history
 from evalkit.history_page import history_page
+from evalkit.store import write_json
 
 
 @pytest.fixture
@@ -105,3 +106,15 @@ def test_the_command_prints_a_table_or_json_and_writes_the_page(month) -> None:
     document = json.loads(CliRunner().invoke(main, ["history", str(month), "--json"]).stdout)
     assert len(document["series"][0]["runs"]) == 6
     assert CliRunner().invoke(main, ["history", str(month / "nowhere")]).exit_code == 2
+
+
+def test_a_summary_without_the_model_does_not_hide_its_run(
+    make_run, make_answers, good_iou, tmp_path
+) -> None:
+    """What summary.json leaves out is computed from the scores."""
+    for night in (1, 2):
+        folder = make_run(f"n/{night}", [make_answers("m", good_iou)], started_at=f"2026-11-0{night}")
+    write_json(folder.path / "summary.json", folder.summary() | {"results": []})
+    (series,) = read_history(tmp_path / "n")
+    first, second = (point.result["giou"]["value"] for point in series.points)
+    assert first == pytest.approx(second)
