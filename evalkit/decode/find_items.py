@@ -162,7 +162,7 @@ def _read_part(part: str, keys: ItemKeys, found: Found, *, fenced: bool) -> None
             # Passed over in one go: a million of them would cost seconds one by one.
             found.value_seen = found.json_begun = True
             lists = empty.group().count("[")
-            found.empty_list = found.empty_list or lists > 0
+            found.empty_list = found.empty_list or (lists > 0 and _stands_apart(part, empty))
             position, values = empty.end(), values + lists + empty.group().count("{")
             continue
         read = _read_strict(part, match.start())
@@ -181,6 +181,12 @@ def _read_part(part: str, keys: ItemKeys, found: Found, *, fenced: bool) -> None
         _read_whole_scalar(part.strip(), found)
     if not found.items and not found.empty_list and (match := _FRAGMENT.search(part)):
         _salvage_fragment(part, match.start(), keys, found)
+
+
+def _stands_apart(text: str, match: re.Match[str]) -> bool:
+    """Return True for brackets that are a value of their own; those of ``argv[]`` or of noise say nothing."""
+    before, after = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 1]
+    return (not before or before in " \t\r\n:") and (not after or after in " \t\r\n,.;")
 
 
 def _read_whole_scalar(part: str, found: Found) -> None:

@@ -237,3 +237,15 @@ def test_a_flood_of_empty_values_is_one_empty_answer(unit, outcome):
     got = decode(unit * 100_000)
     assert (got.outcome, got.items) == (outcome, ())
     assert len(decode(f"[{','.join(['{}'] * 100_000)}]").items) == 1
+
+
+@pytest.mark.parametrize("text", ["Use argv[] for that.", "\x07q[]\x9fz", "int a[]; then (x[]) and so on"])
+def test_brackets_inside_words_do_not_say_that_nothing_fits(text):
+    """A pair of brackets that is part of code or noise is no answer."""
+    assert decode(text).outcome == "format_failure"
+
+
+@pytest.mark.parametrize("text", ["No such object. []", "Answer:[]", "[] as nothing fits", "[]."])
+def test_brackets_that_stand_apart_say_that_nothing_fits(text):
+    """The empty list is the answer, with words around it."""
+    assert decode(text).outcome == "no_target"
