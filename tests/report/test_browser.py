@@ -282,11 +282,14 @@ def test_screen_reader_names(tab, page):
 
 
 def test_print_shows_everything_but_controls(tab, page):
-    """On paper the filters are gone and the tables whole."""
+    """On a sheet of A4 the filters are gone and the comparison has all its columns."""
     tab.emulate_media(media="print")
+    tab.set_viewport_size({"width": 718, "height": 1000})
     tab.goto(page.as_uri())
     assert not tab.locator("#filters").is_visible()
     assert tab.locator("table.numbers").first.is_visible()
+    right = tab.eval_on_selector("#comparison thead th:last-child", "e => e.getBoundingClientRect().right")
+    assert right <= 718
 
 
 def test_change_against_the_first_run(tab, both_page):
