@@ -57,9 +57,9 @@ def run_command(
     click.echo(headline_table(result.folder.summary()))
     click.echo(f"\nreport: {result.report}")
     if result.folder.manifest["status"] != "complete":
-        reasons = "; ".join(f"{stop.model}: {stop.reason}" for stop in result.stopped)
+        stops = [f"{stop.model}: {stop.reason}" for stop in result.stopped]
         raise RunIncomplete(
-            f"the run is incomplete{': ' + reasons if reasons else ': too many samples were not run'}. "
+            f"the run is incomplete. {'. '.join(stops or result.folder.manifest['incomplete'])}. "
             f"Every answer so far is in {result.folder.path}; the same command asks only what is missing"
         )
 

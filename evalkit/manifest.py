@@ -62,8 +62,8 @@ def _with_scope(manifest: dict[str, Any], plan: RunPlan, datasets: Mapping[str, 
 def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) -> dict[str, Any]:
     """Return the manifest of a run whose questions were asked: counts and whether it is complete.
 
-    ``complete``: no model stopped early and no model has more than ``limits.max_not_run`` of its
-    samples without an answer.
+    ``complete``: no model stopped early, has more than ``limits.max_not_run`` of its samples without an
+    answer, or more than ``limits.max_data_errors`` that could not be put to it. ``incomplete`` says what is short.
     """
     from evalkit.ledger import Ledger
 
@@ -77,15 +77,32 @@ def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) 
             "attempts": ledger.count(),
             "answered": ledger.count("answered"),
         }
-    shares = {
-        name: 1 - (answered.get(name, 0) + data_errors.get(name, 0)) / total for name in manifest["models"]
-    }
-    short = [name for name, share in shares.items() if share > plan.config.limits.max_not_run]
-    manifest["status"] = "partial" if stopped or short else "complete"
+        short = [
+            sentence
+            for name in manifest["models"]
+            for sentence in _short(name, total - answered.get(name, 0), data_errors.get(name, 0), total, plan)
+        ]
+        incomplete = [f"{sentence}; most often: {ledger.commonest_error(name)}" for name, sentence in short]
+    manifest["status"] = "partial" if stopped or incomplete else "complete"
+    manifest["incomplete"] = incomplete
     manifest["stopped"] = list(stopped)
     manifest["finished_at"] = now()
     manifest["counts"] = counts
     return manifest
+
+
+def _short(name: str, unanswered: int, data_errors: int, total: int, plan: RunPlan) -> list[tuple[str, str]]:
+    """Return (model, what is short) for each limit of the run that a model exceeds."""
+    limits = plan.config.limits
+    counts = (
+        (unanswered - data_errors, limits.max_not_run, "were not run (limits.max_not_run"),
+        (data_errors, limits.max_data_errors, "had faulty data (limits.max_data_errors"),
+    )
+    return [
+        (name, f"{name}: {count} of {total} {what}: {limit:g})")
+        for count, limit, what in counts
+        if count > limit * total
+    ]
 
 
 def is_simulated(plan: RunPlan) -> bool:

@@ -182,6 +182,7 @@ class Asking:
         """Ask what has no answer yet; return why the model stopped early, None where it did not."""
         total = len(self.plan.samples) * self.plan.config.trials
         pending = sum(self._key(*pair) not in answered for pair in self._pairs())
+        self.pace.ever_answered = pending < total
         self.progress.expect(self.model.name, total, total - pending)
         if isinstance(self.model, GeminiBatch) and pending:
             answered = answered | await self._ask_in_batches(self.model, answered)

@@ -359,6 +359,21 @@ def test_a_few_missing_images_are_rows_not_a_crash(tmp_path):
     assert png["n"] - png["n_answered"] == 3
 
 
+def test_a_run_whose_endpoint_is_down_says_why_it_is_incomplete(tmp_path):
+    """Exit 3, with how many were not run and the commonest cause."""
+    config = write_config(tmp_path)
+    config.write_text(
+        "name: x\ndatasets: [{name: shapes, format: jsonl, path: shapes.jsonl}]\n"
+        "models: [{name: a, provider: gemini, model: m, base_url: 'http://127.0.0.1:9', limits: {max_attempts: 1}}]\n"
+    )
+    result = evalkit("run", config, "--out", tmp_path / "out", "--yes", "--limit", 3)
+    assert result.exit_code == 3, result.output
+    assert "a: 3 of 3 were not run (limits.max_not_run: 0.02); most often:" in result.output
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["status"] == "partial"
+    assert len(manifest["incomplete"]) == 1
+
+
 def test_a_folder_of_another_config_is_refused(tmp_path):
     """Answers of two configs are never mixed in one folder."""
     config = write_config(tmp_path)
