@@ -137,6 +137,13 @@ def test_the_address_keeps_the_view(tab, page):
     assert cards(tab) == shown
 
 
+def test_a_spoilt_address_shows_everything(tab, page):
+    """Unknown names, numbers that are none and pages that are not there are left out, without an error."""
+    tab.goto(page.as_uri() + "#gallery?model=nobody&min=low&page=-4&sort=none")
+    assert count(tab) == 32
+    assert tab.text_content("#page") == "page 1 of 2"
+
+
 def test_a_part_of_a_bar_opens_its_answers(tab, page):
     """Following a failure in the stacked bars filters the gallery to it."""
     tab.goto(page.as_uri())

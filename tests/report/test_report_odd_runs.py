@@ -32,6 +32,7 @@ def text_of(page):
     return page.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_nothing_was_answered(run_folder, tmp_path):
     """A run whose every sample was lost still has a page, which says so."""
 
@@ -60,6 +61,7 @@ def test_boxes_without_masks(run_folder, tmp_path):
     assert "NaN" not in text_of(page) + (page.parent / "gallery-data.js").read_text()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_damaged_data_is_said_with_the_verdict(run_folder, tmp_path):
     """Samples whose data is missing stand outside every mean, and the first screen says how many."""
 
@@ -75,6 +77,7 @@ def test_damaged_data_is_said_with_the_verdict(run_folder, tmp_path):
     )
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_equal_models_are_level(run_folder, tmp_path):
     """Of two models with the same answers none leads."""
 
@@ -103,6 +106,7 @@ def test_names_that_figures_could_misread(run_folder, tmp_path):
     assert "p" * 80 in text_of(page)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_one_model(run_folder, tmp_path):
     """With one model the verdict is its number, and nobody is called best."""
     page = build_report(

@@ -134,7 +134,7 @@ def test_numbers_are_those_of_the_summary(page, run_folder):
     assert f"{giou['low']:.3f} to {giou['high']:.3f}" in text
 
 
-def test_who_answered_stands_with_the_verdict(page, run_folder, tmp_path):
+def test_who_answered_stands_with_the_verdict(page, run_folder, tmp_path, without_figures):
     """Another model's answers and thinking that was off are told before any number."""
     asked = "poor asked for gemini-3.6-flash and was answered by gemini-3.8-flash (15 answers)."
     verdict = page.read_text().split('id="comparison"')[0]

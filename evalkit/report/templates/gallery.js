@@ -43,6 +43,7 @@
       if (!field) continue;
       const value = state[name] || "";
       if (field.type === "checkbox") field.checked = value === field.value;
+      else if (field.type === "number") field.value = Number.isFinite(Number(value)) ? value : "";
       else field.value = value;
       if (field.tagName === "SELECT" && field.selectedIndex < 0) field.value = "";
     }
