@@ -28,6 +28,7 @@ FAILURE_WORDS = {
     "polygon_ambiguous": "a polygon that can be read two ways",
     "repetition": "the answer repeats itself until it is cut off",
     "thinking_used_budget": "thinking used up the output budget",
+    "too_large": "masks beyond the limits on pixels",
     "blocked": "blocked by safety or policy",
 }
 
@@ -48,6 +49,13 @@ REPAIR_WORDS = {
     "order_swapped": "points read in the other order",
     "frame_box_local": "points read inside the box",
     "bad_point_dropped": "unreadable point left out",
+    "frame_image": "points read over the full image",
+    "pixel_points": "points read as pixels",
+    "several_values": "several JSON values read as one",
+    "salvaged": "intact items read one by one",
+    "quoted_number": "numbers in quotes accepted",
+    "repeated_prefix": "doubled data: prefix removed",
+    "tokens_dropped": "mask tokens before an image left aside",
 }
 
 
