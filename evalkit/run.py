@@ -115,7 +115,7 @@ def begin(plan: RunPlan) -> None:
         if plan.out.exists():
             plan.out.rmdir()
         stage.rename(plan.out)
-    except BaseException:
+    except BaseException:  # an interrupt too must leave nothing half-written; it is raised again
         shutil.rmtree(stage, ignore_errors=True)
         raise
 

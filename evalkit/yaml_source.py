@@ -179,6 +179,8 @@ def note_pydantic_errors(source: YamlSource, error: ValidationError, model: type
             key, given = item["ctx"]["discriminator"].strip("'"), item["ctx"]["tag"]
             known = [name.strip(" '") for name in item["ctx"]["expected_tags"].split(",")]
             source.add((*path, key), f"{name}: there is no {key} '{given}'.{nearest(given, known)}")
+        elif kind in ("model_type", "model_attributes_type"):
+            source.add(path, f"{name} must be a mapping of keys to values, got {_shown(item['input'])}")
         elif kind == "value_error":
             source.add(path, f"{name}: {item['msg'].removeprefix('Value error, ')}")
         else:

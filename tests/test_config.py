@@ -105,8 +105,10 @@ def test_a_missing_section_is_named(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "[]", "just text"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
-    """An empty file, a list or prose is a clear error."""
-    assert "run.yaml:1" in refusal(tmp_path, text)
+    """An empty file, a list or prose is a clear error in words of the file, not of the code."""
+    message = refusal(tmp_path, text)
+    assert "run.yaml:1" in message
+    assert "RunConfig" not in message
 
 
 def test_an_own_prompt_must_hold_the_expression(tmp_path):

@@ -57,7 +57,7 @@ def write_report(folders: Sequence[RunFolder], out: Path | None, *, conventions:
         if target.exists():
             shutil.rmtree(target)
         stage.rename(target)
-    except BaseException:
+    except BaseException:  # an interrupt too must leave nothing half-written; it is raised again
         shutil.rmtree(stage, ignore_errors=True)
         raise
     return target / "index.html"
