@@ -62,7 +62,8 @@ def _on_pool(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator
         return
     raise RunIncomplete(
         f"worker processes were killed {POOL_REBUILDS} times at chunk {done + 1} of {len(jobs)}: "
-        "is there enough memory? Run the same command again, or use --engine dask"
+        "is there enough memory? In a script of your own, keep the call under `if __name__ == '__main__':`, as worker "
+        "processes import the script. Otherwise run the same command again, or use --engine dask"
     )
 
 
