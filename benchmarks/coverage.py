@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from evalkit.stats import ratio_interval
+from evalkit.stats.bootstrap import ratio_interval
 
 Floats = NDArray[np.float64]
 Data = tuple[Floats, Floats, NDArray[np.intp]]

@@ -22,11 +22,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evalkit.config import GateRule
-from evalkit.gate import BUILT_IN_SHARE, gate_run
-from evalkit.gate_checks import relative_check
-from evalkit.power import detectable_difference
-from evalkit.significance import mcnemar_clustered, swap_test
+from evalkit.config.schema import GateRule
+from evalkit.comparison.gate.verdict import BUILT_IN_SHARE, gate_run
+from evalkit.comparison.gate.checks import relative_check
+from evalkit.stats.power import detectable_difference
+from evalkit.stats.significance import mcnemar_clustered, swap_test
 
 EXPRESSIONS = 3
 ZERO = ({"metric": "giou", "max_drop": 0.0}, {"metric": "format_failure_rate", "max_rise": 0.0})

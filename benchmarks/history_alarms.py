@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.changes import LEVEL, shifts_of
+from evalkit.stats.shifts import LEVEL, shifts_of
 
 Floats = NDArray[np.float64]
 NIGHTS, IMAGES = 30, 100

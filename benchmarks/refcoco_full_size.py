@@ -137,9 +137,9 @@ def make_outline(rng: random.Random) -> list[float]:
 
 def measure(root: Path) -> None:
     """Load train and val, then check everything; print the figures and fail over budget."""
-    from evalkit.config import DatasetConfig
-    from evalkit.loaders import load_samples
-    from evalkit.loaders.check import check_dataset
+    from evalkit.config.schema import DatasetConfig
+    from evalkit.datasets import load_samples
+    from evalkit.datasets.check import check_dataset
     from evalkit.progress import Progress
 
     started, started_cpu = time.perf_counter(), time.process_time()

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evalkit.config import RunConfig
-from evalkit.ledger import AttemptRow, Key, Ledger
+from evalkit.config.schema import RunConfig
+from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.masks import rle_encode
 from evalkit.report import build_report
-from evalkit.score import score_run
-from evalkit.store import LEDGER, SAMPLES, RunFolder, write_json, write_samples
+from evalkit.scoring.score import score_run
+from evalkit.storage.run_folder import LEDGER, SAMPLES, RunFolder, write_json, write_samples
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 HEIGHT_PX, WIDTH_PX = 480, 640

@@ -46,7 +46,7 @@ def page(title: str, intro: str, *parts: str) -> str:
 
 def commands_page() -> str:
     """Return every command with its arguments and options."""
-    from evalkit.cli import main
+    from evalkit.cli.app import main
 
     intro = (
         "Exit codes: 0 fine; 1 the gate found a regression; 2 usage, config or data error; 3 the run is incomplete. "
@@ -83,7 +83,7 @@ def _plain(text: str) -> str:
 
 def config_page() -> str:
     """Return every key of the YAML file, section by section, from the pydantic models."""
-    from evalkit import config
+    from evalkit.config import schema as config
 
     sections = [config.RunConfig, config.DatasetConfig, config.SampleConfig]
     sections += [config.GeminiConfig, config.SimulatorConfig, config.PredictionsConfig, config.PythonConfig]
@@ -177,8 +177,8 @@ def _default(field: FieldInfo) -> str:
 
 def codes_page() -> str:
     """Return every code that a verdict can hold."""
-    from evalkit.decode.codes import FAILURES, REPAIRS, WIRE_FORMATS
-    from evalkit.glossary import OUTCOMES
+    from evalkit.decoding.codes import FAILURES, REPAIRS, WIRE_FORMATS
+    from evalkit.metrics.glossary import OUTCOMES
 
     groups = {"Outcomes": OUTCOMES, "Wire formats": WIRE_FORMATS, "Failures": FAILURES, "Repairs": REPAIRS}
     parts = [
@@ -191,8 +191,8 @@ def codes_page() -> str:
 
 def columns_page() -> str:
     """Return every column of scores.parquet with its type."""
-    from evalkit.glossary import COLUMNS
-    from evalkit.score import scores_schema
+    from evalkit.metrics.glossary import COLUMNS
+    from evalkit.scoring.score import scores_schema
 
     rows = [(code(field.name), str(field.type), COLUMNS[field.name]) for field in scores_schema()]
     intro = (
@@ -204,8 +204,8 @@ def columns_page() -> str:
 
 def metrics_page() -> str:
     """Return every measure with its definition and better direction."""
-    from evalkit.glossary import MEASURES as MEANINGS
-    from evalkit.measures import MEASURES, SHARES, lower_is_better
+    from evalkit.metrics.glossary import MEASURES as MEANINGS
+    from evalkit.metrics.names import MEASURES, SHARES, lower_is_better
 
     rows = [(code(m), "lower" if lower_is_better(m) else "higher", MEANINGS[m]) for m in MEASURES]
     families = ", ".join(code(f"{family}.CODE") for family in SHARES)
@@ -219,7 +219,7 @@ def metrics_page() -> str:
 
 def protocols_page() -> str:
     """Return every protocol with its source."""
-    from evalkit.protocols import PROTOCOLS
+    from evalkit.metrics.protocols import PROTOCOLS
 
     rows = [
         (code(name), one.source, _first_line(one.aggregate.__doc__ or "").replace("``KEYS``", "its numbers"))
@@ -252,8 +252,10 @@ def personas_page() -> str:
 
 def notebook_page() -> str:
     """Return the notebook API from its docstrings."""
-    from evalkit import notebook, notebook_pictures, notebook_views
-    from evalkit.notebook_run import Run
+    from evalkit.notebook import api as notebook
+    from evalkit.notebook import pictures as notebook_pictures
+    from evalkit.notebook import views as notebook_views
+    from evalkit.notebook.scored_run import Run
 
     parts = [_member(f"ek.{name}", getattr(notebook, name)) for name in ("load", "run", "decode", "history")]
     classes = [Run, notebook_views.Comparison, notebook_views.Prediction, notebook_views.Masks]

@@ -13,7 +13,7 @@
         `-- FolderInUse          another process is writing the run folder
 
 A model's own failure to answer in a readable format is not an error: it is an ``Outcome``
-(``evalkit.types``), decided by ``evalkit.decode``.
+(``evalkit.types``), decided by ``evalkit.decoding``.
 """
 
 from __future__ import annotations

@@ -10,6 +10,6 @@ for key in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GO
 
 def pytest_report_header():
     """Print the versions that can change a number at the head of every test run."""
-    from evalkit.manifest import versions
+    from evalkit.runner.manifest import versions
 
     return "evalkit stands on " + ", ".join(f"{name} {version}" for name, version in versions().items())

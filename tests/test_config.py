@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalkit.config import load_config, pick_models
+from evalkit.config.schema import load_config, pick_models
 from evalkit.errors import ConfigError
 
 GOOD = """\

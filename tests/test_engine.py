@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from evalkit.engine import map_chunks
+from evalkit.scoring.engine import map_chunks
 from evalkit.errors import ConfigError, RunIncomplete
 
 

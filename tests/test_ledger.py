@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import DataError, RunIncomplete
-from evalkit.ledger import AttemptRow, Key, Ledger
+from evalkit.storage.ledger import AttemptRow, Key, Ledger
 
 KEY = Key("m", "d", "s", 0)
 
@@ -104,7 +104,7 @@ def test_a_row_survives_kill_9_right_after_it_was_added(tmp_path):
     """A process that is killed the moment add() returns has lost nothing."""
     program = textwrap.dedent(f"""
         import os, signal, pathlib
-        from evalkit.ledger import *
+        from evalkit.storage.ledger import *
         ledger = Ledger(pathlib.Path({str(tmp_path / "l.sqlite")!r}))
         for n in range(20):
             ledger.add(AttemptRow(Key("m", "d", str(n), 0), 1, "answered", 1.0, body="x" * 5000))
@@ -119,7 +119,7 @@ def test_a_row_survives_kill_9_right_after_it_was_added(tmp_path):
 def test_two_openers_of_a_new_ledger_share_it(tmp_path):
     """A reader that looks in while the file is being created neither fails nor makes the writer fail."""
     program = (
-        "import pathlib, sys; from evalkit.ledger import *\n"
+        "import pathlib, sys; from evalkit.storage.ledger import *\n"
         "with Ledger(pathlib.Path(sys.argv[1])) as ledger:\n"
         "    ledger.add(AttemptRow(Key('m', 'd', sys.argv[2], 0), 1, 'answered', 1.0, body='x'))\n"
     )

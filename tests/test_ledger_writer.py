@@ -6,8 +6,8 @@ import sqlite3
 import pytest
 
 from evalkit.errors import RunIncomplete
-from evalkit.ledger import AttemptRow, Key, Ledger
-from evalkit.ledger_writer import LedgerWriter
+from evalkit.storage.ledger import AttemptRow, Key, Ledger
+from evalkit.storage.ledger_writer import LedgerWriter
 
 
 def answer(number):

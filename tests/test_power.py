@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from statsmodels.stats.power import TTestPower
 
-from evalkit.power import detectable_by, detectable_difference, images_needed
+from evalkit.stats.power import detectable_by, detectable_difference, images_needed
 
 
 @pytest.mark.parametrize("n_images", [20, 50, 200, 1000])

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from evalkit.cli import main
+from evalkit.cli.app import main
 
 DATA = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "refcocos"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from evalkit.config import DatasetConfig
+from evalkit.config.schema import DatasetConfig
 from evalkit.errors import ConfigError, DataError
-from evalkit.references import (
+from evalkit.datasets.published import (
     all_references,
     read_references,
     references_for,

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
-from evalkit.cli import main
-from evalkit.ledger import Ledger
+from evalkit.cli.app import main
+from evalkit.storage.ledger import Ledger
 
 MEASURED = ["latency_s"]
 """Wall-clock columns, the only ones that may differ between two runs of the same config."""
@@ -411,8 +411,8 @@ def test_the_key_is_in_no_file_of_the_run(tmp_path, monkeypatch):
 
 def test_a_gemini_entry_pointed_at_the_simulator_is_marked_as_simulated(tmp_path):
     """The answers themselves say who made them: no config can pass them off as real."""
-    from evalkit.config import load_config
-    from evalkit.prepare import load_run_samples
+    from evalkit.config.schema import load_config
+    from evalkit.runner.prepare import load_run_samples
     from evalkit.simulator import start_simulator
 
     config = write_config(tmp_path)
@@ -430,7 +430,7 @@ def test_a_gemini_entry_pointed_at_the_simulator_is_marked_as_simulated(tmp_path
 def test_help_is_instant_and_loads_nothing_heavy():
     """`evalkit --help` must not import pandas, scipy, matplotlib, PIL or google.genai."""
     program = (
-        "import sys; from click.testing import CliRunner; from evalkit.cli import main; "
+        "import sys; from click.testing import CliRunner; from evalkit.cli.app import main; "
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0; "
         "heavy = {'numpy', 'pandas', 'scipy', 'matplotlib', 'PIL', 'pyarrow', 'google.genai', 'pydantic', 'rich', 'jinja2'}; "
         "print(sorted(heavy & set(sys.modules)))"

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from evalkit.cli import main
+from evalkit.cli.app import main
 
 CONFIG = """\
 name: small
@@ -27,7 +27,7 @@ models:
 
 IN_FRONT = """
 import signal
-from evalkit.cli import main
+from evalkit.cli.app import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 main()
 """

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats as scipy_stats
 
-from evalkit.significance import holm, mcnemar, mcnemar_clustered, mix_test, swap_test
+from evalkit.stats.significance import holm, mcnemar, mcnemar_clustered, mix_test, swap_test
 
 
 def sums_of(first: np.ndarray, second: np.ndarray) -> np.ndarray:

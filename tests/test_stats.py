@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats as scipy_stats
 
-from evalkit.estimates import Percentile, SingleImage, Student, Studentised, Wilson, interval_of
-from evalkit.stats import (
+from evalkit.stats.estimates import Percentile, SingleImage, Student, Studentised, Wilson, interval_of
+from evalkit.stats.bootstrap import (
     cluster_codes,
     difference_error,
     paired_difference,

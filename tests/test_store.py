@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from evalkit.config import RunConfig
+from evalkit.config.schema import RunConfig
 from evalkit.errors import ConfigError, DataError
 from evalkit.masks import region_mask, rle_encode
-from evalkit.store import (
+from evalkit.storage.run_folder import (
     SAMPLES_PER_CHUNK,
     RunFolder,
     open_for_run,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from evalkit.masks import crop_of
-from evalkit.trials import agreements, spread_of_trials
+from evalkit.metrics.trials import agreements, spread_of_trials
 from evalkit.types import Decoded
 
 

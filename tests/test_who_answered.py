@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from evalkit.config import RunConfig
-from evalkit.who_answered import routed_answers, unasked_thinking
+from evalkit.config.schema import RunConfig
+from evalkit.scoring.routing import routed_answers, unasked_thinking
 
 
 def rows(**columns):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import ConfigError
-from evalkit.yaml_source import parse_yaml, read_yaml
+from evalkit.config.yaml import parse_yaml, read_yaml
 
 
 def data(text, **environment):

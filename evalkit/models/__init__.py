@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.models.bodies import read_batch_body, read_gemini_body, read_text_body, read_vertex_body
-from evalkit.prompts import find_prompt
+from evalkit.models.google.bodies import read_batch_body, read_gemini_body, read_text_body, read_vertex_body
+from evalkit.config.prompts import find_prompt
 from evalkit.types import AskedFormat, Response, Sample
 
 if TYPE_CHECKING:
-    from evalkit.config import PaceConfig, RunConfig
+    from evalkit.config.schema import PaceConfig, RunConfig
     from evalkit.models.base import Model
     from evalkit.models.simulated import Simulators
 
@@ -38,14 +38,14 @@ class Opening:
 
 
 def _open_gemini(entry: Any, opening: Opening) -> Model:
-    from evalkit.models.gemini import open_gemini
+    from evalkit.models.google.gemini import open_gemini
 
     prompt = find_prompt(entry.prompt, opening.run.prompts)
     return open_gemini(entry, prompt, directory=opening.directory, state=opening.state)
 
 
 def _open_batch(entry: Any, opening: Opening) -> Model:
-    from evalkit.models.batch import open_batch
+    from evalkit.models.google.batch import open_batch
 
     prompt = find_prompt(entry.prompt, opening.run.prompts)
     return open_batch(entry, prompt, directory=opening.directory, state=opening.state)
@@ -62,7 +62,7 @@ def _open_simulated(entry: Any, opening: Opening) -> Model:
 
 def _open_vertex_segmentation(entry: Any, opening: Opening) -> Model:
     del opening
-    from evalkit.models.vertex_segmentation import open_vertex_segmentation
+    from evalkit.models.google.vertex_segmentation import open_vertex_segmentation
 
     return open_vertex_segmentation(entry)
 
@@ -133,19 +133,19 @@ def check_models(entries: Sequence[Any], run: RunConfig) -> None:
 
 
 def _check_gemini(entry: Any, run: RunConfig) -> None:
-    from evalkit.models.endpoint import require_access
+    from evalkit.models.google.client import require_access
 
     find_prompt(entry.prompt, run.prompts)
     require_access(entry.name, entry.base_url, vertexai=entry.vertexai)
     if entry.provider == "gemini-batch":
-        from evalkit.models.batch import batch_settings
+        from evalkit.models.google.batch import batch_settings
 
         batch_settings(entry)
 
 
 def _check_vertex_segmentation(entry: Any, run: RunConfig) -> None:
     del run
-    from evalkit.models.endpoint import require_access
+    from evalkit.models.google.client import require_access
 
     require_access(entry.name, entry.base_url, vertexai=True)
 

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from evalkit.config import PredictionsConfig, RunConfig
+from evalkit.config.schema import PredictionsConfig, RunConfig
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.models.base import Question
-from evalkit.models.bodies import read_text_body
+from evalkit.models.google.bodies import read_text_body
 from evalkit.models.prediction_files import (
     answer_text,
     check_prediction,

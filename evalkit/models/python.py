@@ -27,13 +27,13 @@ from evalkit.errors import ConfigError, GiveUp, RetryLater, nearest
 from evalkit.images import load_image
 from evalkit.masks import box_of, rle_encode
 from evalkit.models.base import Question
-from evalkit.models.bodies import read_text_body
+from evalkit.models.google.bodies import read_text_body
 from evalkit.types import AskedFormat, BoxPx, Response, Sample
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from evalkit.config import PythonConfig
+    from evalkit.config.schema import PythonConfig
     from evalkit.types import BoolMask
 
 ASKED = AskedFormat(wire_format=None, keys=("mask",))
@@ -191,7 +191,7 @@ def prepare(name: str) -> None:
 
 
 def answer_of(name: str, data: bytes, expression: str, size_hw: tuple[int, int]) -> str:
-    """Return the function's answer as text in a wire format of ``evalkit.decode``."""
+    """Return the function's answer as text in a wire format of ``evalkit.decoding``."""
     image = load_image(data, "of the question").convert("RGB")
     return answer_text(find_function(name)(image, expression), size_hw)
 

@@ -25,7 +25,7 @@ def build_report(
     ``out`` holds something else than a report.
     """
     from evalkit.report.page import write_report
-    from evalkit.store import RunFolder
+    from evalkit.storage.run_folder import RunFolder
 
     folders = [RunFolder(path) for path in run_paths]
     return write_report(folders, None if out is None else Path(out), conventions=conventions)

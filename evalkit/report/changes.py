@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from evalkit.compare import Pair, compare_sides
-from evalkit.compare_words import verdict
-from evalkit.pairing import SettingDifference, run_sides
+from evalkit.comparison.compare import Pair, compare_sides
+from evalkit.comparison.words import verdict
+from evalkit.comparison.sides import SettingDifference, run_sides
 from evalkit.report.data import ReportData
-from evalkit.significance import holm
+from evalkit.stats.significance import holm
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ CEILING_SAMPLES = 200
 
 def sensitivity_tables(data: ReportData) -> dict[str, Table]:
     """Return dataset -> how far each decoding convention moves each model's gIoU, paired on its rows."""
-    from evalkit.sensitivity import CONVENTIONS, sensitivity
+    from evalkit.scoring.sensitivity import CONVENTIONS, sensitivity
 
     found = {}
     for index, run in enumerate(data.runs):
@@ -48,7 +48,7 @@ def change_cell(measured: object) -> Cell:
 
 def ceiling_tables(data: ReportData) -> dict[str, Table]:
     """Return dataset -> the best IoU that each wire format can carry on the run's own ground truths."""
-    from evalkit.ceiling import ceilings
+    from evalkit.scoring.ceiling import ceilings
 
     columns = (
         Column("n", "n", "samples with a target"),

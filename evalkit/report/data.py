@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError
-from evalkit.store import RunFolder
+from evalkit.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd

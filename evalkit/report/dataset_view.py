@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.references import Reference
+from evalkit.datasets.published import Reference
 from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
 from evalkit.report.changes import Change
 from evalkit.report.data import ReportData, RunSource

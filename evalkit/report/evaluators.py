@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import EvalkitError
-from evalkit.references import Reference, references_for_dataset
+from evalkit.datasets.published import Reference, references_for_dataset
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import cell
 from evalkit.report.tables import Column, Row, Table, stem_of
@@ -44,7 +44,7 @@ def evaluator(data: ReportData, dataset: str) -> Evaluator | None:
 
 def published(data: ReportData, dataset: str) -> tuple[Reference, ...]:
     """Return published numbers on the same dataset, split and ground truth, the highest first per metric."""
-    from evalkit.loaders import resolve_dataset
+    from evalkit.datasets import resolve_dataset
 
     config = data.runs[0].folder.config()
     entry = next((entry for entry in config.datasets if entry.name == dataset), None)

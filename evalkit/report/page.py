@@ -27,7 +27,7 @@ from evalkit.report.words import who_answered
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from evalkit.store import RunFolder
+    from evalkit.storage.run_folder import RunFolder
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = ("report.css", "theme.js", "gallery.js", "sample.js")
@@ -108,7 +108,7 @@ def _environment(data: ReportData) -> Environment:
     """Return the templates' environment: everything is escaped, an unknown name is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from evalkit import __version__
+    from evalkit.version import __version__
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -176,7 +176,7 @@ class _Prompts:
     """The text that each model was asked, from the run's configuration."""
 
     def __init__(self, data: ReportData) -> None:
-        from evalkit.prompts import find_prompt
+        from evalkit.config.prompts import find_prompt
 
         self.prompts = {}
         configs = [run.folder.config() for run in data.runs]

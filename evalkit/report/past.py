@@ -11,7 +11,7 @@ from evalkit.errors import DataError
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import NOTHING, Cell, cell
 from evalkit.report.tables import Column, Row, Table, stem_of
-from evalkit.store import MANIFEST, SUMMARY, RunFolder
+from evalkit.storage.run_folder import MANIFEST, SUMMARY, RunFolder
 
 RUNS_SHOWN = 30
 

@@ -24,7 +24,7 @@ class Repeat:
 def repeats(data: ReportData, dataset: str) -> list[Repeat]:
     """Return one line per model that was asked more than once; an empty list for a single trial.
 
-    The numbers are ``trials`` of the summary (``evalkit.trials`` defines them); only the share of
+    The numbers are ``trials`` of the summary (``evalkit.metrics.trials`` defines them); only the share of
     samples whose outcome changed is counted here.
     """
     lines = []

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.simulator import spellings
+from evalkit.simulator import encoders as spellings
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from evalkit.simulator.spellings import BoxNorm, Points
+    from evalkit.simulator.encoders import BoxNorm, Points
     from evalkit.types import BoolMask
 
 

@@ -270,7 +270,7 @@ def read_faults(path: str | Path) -> list[dict[str, Any]]:
 
     Raises ``ConfigError`` where the file is missing, malformed or names an unknown kind or key.
     """
-    from evalkit.yaml_source import read_yaml
+    from evalkit.config.yaml import read_yaml
 
     source = read_yaml(path)
     source.raise_problems()

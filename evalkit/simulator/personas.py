@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evalkit.simulator import sketch
+from evalkit.simulator import perturbed_masks as sketch
 from evalkit.simulator.drafts import Answer, Draft, Drawn
-from evalkit.simulator.mishaps import BLEMISHES, FAILURES
-from evalkit.simulator.sketch import Hand
-from evalkit.simulator.spellings import box_norm
+from evalkit.simulator.failures import BLEMISHES, FAILURES
+from evalkit.simulator.perturbed_masks import Hand
+from evalkit.simulator.encoders import box_norm
 from evalkit.types import Sample
 
 

@@ -12,9 +12,9 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from evalkit.errors import ConfigError, nearest
-from evalkit.simulator.exchange import Incoming, LoggedRequest, Reply
+from evalkit.simulator.http import Incoming, LoggedRequest, Reply
 from evalkit.simulator.personas import PERSONAS
-from evalkit.simulator.service import Service
+from evalkit.simulator.routes import Service
 from evalkit.types import Sample
 
 HOST = "127.0.0.1"

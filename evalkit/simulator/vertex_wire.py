@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from evalkit.simulator import gemini_wire, personas
-from evalkit.simulator.catalogue import SEGMENTATION_MODEL
+from evalkit.simulator.model_table import SEGMENTATION_MODEL
 from evalkit.simulator.drafts import Drawn
-from evalkit.simulator.exchange import Call
-from evalkit.simulator.lookup import Entry
+from evalkit.simulator.http import Call
+from evalkit.simulator.sample_index import Entry
 from evalkit.simulator.personas import PERSONAS, question_rng
-from evalkit.simulator.speaker import Speaker, Spoken
+from evalkit.simulator.answering import Speaker, Spoken
 from evalkit.simulator.wire_errors import bad_argument, unknown_model
 from evalkit.types import SIMULATED_ID
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from evalkit.ceiling import ENCODERS, ceiling_row, ceilings, encode_png, norm_box, simplify
-from evalkit.cli import main
+from evalkit.scoring.ceiling import ENCODERS, ceiling_row, ceilings, encode_png, norm_box, simplify
+from evalkit.cli.app import main
 from evalkit.masks import polygons_to_mask, rle_encode
 from evalkit.types import GroundTruth, ImageRef, Sample
 

@@ -11,16 +11,16 @@ import pytest
 from PIL import Image
 
 from evalkit.masks import rle_encode
-from evalkit.sensitivity import CONVENTIONS, sensitivity, sensitivity_table
+from evalkit.scoring.sensitivity import CONVENTIONS, sensitivity, sensitivity_table
 
 
 @pytest.fixture
 def run_folder(tmp_path, monkeypatch):
     """Return a run of one Python model that answers with a small PNG in a rounded box."""
-    from evalkit.config import load_config
-    from evalkit.prepare import prepare
+    from evalkit.config.schema import load_config
+    from evalkit.runner.prepare import prepare
     from evalkit.progress import Progress
-    from evalkit.run import run
+    from evalkit.runner.loop import run
 
     truth = np.zeros((97, 131), dtype=bool)
     truth[20:70, 30:110] = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.baselines import find_baseline, list_baselines, set_baseline
+from evalkit.comparison.baselines import find_baseline, list_baselines, set_baseline
 from evalkit.errors import ConfigError, DataError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evalkit.changes import largest_shift, shifts_of
+from evalkit.stats.shifts import largest_shift, shifts_of
 
 
 def nights(n_nights: int, n_images: int, seed: int) -> np.ndarray:

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from evalkit.compare import compare_runs
-from evalkit.compare_words import comparison_json, comparison_text, verdict
+from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.words import comparison_json, comparison_text, verdict
 from evalkit.errors import ConfigError, DataError
-from evalkit.pareto import points_of
-from evalkit.significance import holm
+from evalkit.comparison.pareto import points_of
+from evalkit.stats.significance import holm
 
 
 def test_a_clear_loss_is_called_worse(make_run, make_answers, good_iou) -> None:

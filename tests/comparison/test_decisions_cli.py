@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner
 
-from evalkit.cli import main
+from evalkit.cli.app import main
 
 DROP = {"metric": "giou", "max_drop": 0.02}
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from evalkit.errors import ConfigError
-from evalkit.gate import gate_run
-from evalkit.gate_output import verdict_json, verdict_junit, verdict_markdown, verdict_text
+from evalkit.comparison.gate.verdict import gate_run
+from evalkit.comparison.gate.output import verdict_json, verdict_junit, verdict_markdown, verdict_text
 
 DROP = {"metric": "giou", "max_drop": 0.02}
 RISE = {"metric": "format_failure_rate", "max_rise": 0.01}

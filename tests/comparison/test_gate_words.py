@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from evalkit.gate import gate_run
-from evalkit.gate_output import kind_of, verdict_junit, verdict_text, what_to_do
-from evalkit.store import RunFolder
+from evalkit.comparison.gate.verdict import gate_run
+from evalkit.comparison.gate.output import kind_of, verdict_junit, verdict_text, what_to_do
+from evalkit.storage.run_folder import RunFolder
 
 RULE = {"metric": "giou", "max_drop": 0.02}
 DOCUMENTED = [

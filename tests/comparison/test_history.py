@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from evalkit.baselines import set_baseline
-from evalkit.cli import main
+from evalkit.comparison.baselines import set_baseline
+from evalkit.cli.app import main
 from evalkit.errors import DataError
-from evalkit.history import history_text, read_history
-from evalkit.history_page import history_page
-from evalkit.store import write_json
+from evalkit.comparison.history import history_text, read_history
+from evalkit.report.history_page import history_page
+from evalkit.storage.run_folder import write_json
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from evalkit.history_mix import HEIGHT, mix_chart
+from evalkit.report.history_chart import HEIGHT, mix_chart
 
 
 def bars_of(chart: str) -> list[tuple[str, float]]:

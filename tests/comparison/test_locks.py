@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import FolderInUse
-from evalkit.locks import lock_path, run_lock
+from evalkit.storage.locks import lock_path, run_lock
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from evalkit.locks import run_lock
+from evalkit.storage.locks import run_lock
 with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evalkit.errors import ConfigError
-from evalkit.measures import MEASURES, is_share, lower_is_better, measure_name, row_measures
+from evalkit.metrics.names import MEASURES, is_share, lower_is_better, measure_name, row_measures
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
-from evalkit.cli import main
-from evalkit.config import load_config
+from evalkit.cli.app import main
+from evalkit.config.schema import load_config
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "scheduling.md").read_text(encoding="utf-8")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.config import load_config
-from evalkit.power import detectable_difference
-from evalkit.protocols import PROTOCOLS
+from evalkit.config.schema import load_config
+from evalkit.stats.power import detectable_difference
+from evalkit.metrics.protocols import PROTOCOLS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -11,8 +11,8 @@ import skimage
 from PIL import Image
 from scipy import ndimage
 
-from evalkit.config import DatasetConfig
-from evalkit.loaders import load_samples
+from evalkit.config.schema import DatasetConfig
+from evalkit.datasets import load_samples
 from evalkit.masks import region_mask, truth_mask
 
 EVERYDAY = Path(__file__).parents[2] / "datasets" / "everyday"
@@ -87,7 +87,7 @@ def test_ids_and_questions_are_unique(lines):
 
 def test_card_counts_what_is_there(samples):
     """The card loads the file, and the counts it states are right."""
-    from evalkit.cards import find_card
+    from evalkit.datasets.cards import find_card
 
     counts = find_card("everyday").splits["all"]
     assert counts.expressions == len(samples)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.decode.boxes import read_box, read_box_px
-from evalkit.decode.codes import Unreadable
+from evalkit.decoding.boxes import read_box, read_box_px
+from evalkit.decoding.codes import Unreadable
 from evalkit.types import DecodeSettings
 
 DEFAULT = DecodeSettings()

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from evalkit.cli import main
+from evalkit.cli.app import main
 from evalkit.masks import rle_decode
 from evalkit.types import Rle
 

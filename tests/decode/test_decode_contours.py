@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.decode import decode_answer
+from evalkit.decoding import decode_answer
 from evalkit.masks import full_mask, polygons_to_mask
 from evalkit.types import AskedFormat
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from evalkit.decode import decode_answer
+from evalkit.decoding import decode_answer
 from evalkit.masks import full_mask
 from evalkit.types import AskedFormat
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit.decode import decode_answer
-from evalkit.decode.loose_json import MAX_DAMAGE
+from evalkit.decoding import decode_answer
+from evalkit.decoding.loose_json import MAX_DAMAGE
 from evalkit.masks import full_mask, rle_encode
 from evalkit.types import AskedFormat
 

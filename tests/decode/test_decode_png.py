@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from evalkit.decode import decode_answer
+from evalkit.decoding import decode_answer
 from evalkit.masks import full_mask
 from evalkit.types import DecodeSettings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.decode import decode_answer
+from evalkit.decoding import decode_answer
 
 FOLDER = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 ANSWERS = FOLDER / "responses.jsonl"

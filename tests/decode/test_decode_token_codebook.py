@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from evalkit.cli import main
-from evalkit.config import load_config
-from evalkit.decode import decode_answer
-from evalkit.decode.token_codebook import proven_codebook, self_check, token_map
+from evalkit.cli.app import main
+from evalkit.config.schema import load_config
+from evalkit.decoding import decode_answer
+from evalkit.decoding.token_codebook import proven_codebook, self_check, token_map
 from evalkit.errors import ConfigError
-from evalkit.prepare import prepare
+from evalkit.runner.prepare import prepare
 from evalkit.types import DecodeSettings
 
 

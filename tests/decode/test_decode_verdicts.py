@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit.decode import FAILURES, REPAIRS, WIRE_FORMATS, decode_answer
+from evalkit.decoding import FAILURES, REPAIRS, WIRE_FORMATS, decode_answer
 from evalkit.masks import full_mask
 from evalkit.types import AskedFormat
 

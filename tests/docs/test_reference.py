@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from evalkit import config
-from evalkit.glossary import COLUMNS, MEASURES, OUTCOMES
-from evalkit.measures import MEASURES as KNOWN_MEASURES
-from evalkit.score import scores_schema
+from evalkit.config import schema as config
+from evalkit.metrics.glossary import COLUMNS, MEASURES, OUTCOMES
+from evalkit.metrics.names import MEASURES as KNOWN_MEASURES
+from evalkit.scoring.score import scores_schema
 from evalkit.types import Outcome
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -49,7 +49,7 @@ def test_every_config_section_and_key_is_described():
     sections = [
         one
         for one in vars(config).values()
-        if isinstance(one, type) and issubclass(one, BaseModel) and one.__module__ == "evalkit.config"
+        if isinstance(one, type) and issubclass(one, BaseModel) and one.__module__ == "evalkit.config.schema"
     ]
     shown = set(generator().WHERE)
     assert {one.__name__ for one in sections} - {"Section", "ModelBase"} == shown

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["evalkit.decode"]):
-    from evalkit.decode import FAILURES, REPAIRS, WIRE_FORMATS, decode_answer
+with atheris.instrument_imports(include=["evalkit.decoding"]):
+    from evalkit.decoding import FAILURES, REPAIRS, WIRE_FORMATS, decode_answer
 
 from evalkit.types import AskedFormat, DecodeSettings
 

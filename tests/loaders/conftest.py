@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit.config import DatasetConfig
-from evalkit.loaders import load_samples
+from evalkit.config.schema import DatasetConfig
+from evalkit.datasets import load_samples
 
 SHARED = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from evalkit.cards import all_cards, card_files, card_protocol, find_card
-from evalkit.config import DatasetConfig, RunConfig
+from evalkit.datasets.cards import all_cards, card_files, card_protocol, find_card
+from evalkit.config.schema import DatasetConfig, RunConfig
 from evalkit.errors import ConfigError, DataError
-from evalkit.loaders import LOADERS, load_samples, resolve_dataset, select_whole_images
-from evalkit.protocols import PROTOCOLS
-from evalkit.score import protocols_of
+from evalkit.datasets import LOADERS, load_samples, resolve_dataset, select_whole_images
+from evalkit.metrics.protocols import PROTOCOLS
+from evalkit.scoring.score import protocols_of
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 CARD = """

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from evalkit.cli import main
-from evalkit.loaders.check import region_area
-from evalkit.loaders.regions import checked_rle, read_segmentation
+from evalkit.cli.app import main
+from evalkit.datasets.check import region_area
+from evalkit.datasets.regions import checked_rle, read_segmentation
 from evalkit.masks import rle_encode
 from evalkit.types import Polygons
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.loaders.fill_poly import fill_polygon
+from evalkit.datasets.formats.fill_poly import fill_polygon
 from evalkit.masks import rle_decode
 from evalkit.types import Rle
 

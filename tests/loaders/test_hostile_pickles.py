@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from evalkit.errors import DataError
-from evalkit.loaders.pickles import read_pickle
+from evalkit.datasets.formats.pickles import read_pickle
 
 
 class Reduced:
@@ -77,7 +77,7 @@ def test_hostile_or_damaged_pickles_are_refused(name, tmp_path):
 
 def test_many_references_to_few_objects_stay_small(tmp_path):
     """Lists that hold each other sixty times over load as references and are then refused as refs."""
-    from evalkit.loaders.refer import read_refs
+    from evalkit.datasets.formats.refer import read_refs
 
     nested = []
     for _ in range(60):

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from scipy.ndimage import binary_erosion
 
 from evalkit.masks import crop_of, rle_encode
-from evalkit.metrics import (
+from evalkit.metrics.counts import (
     COUNT_COLUMNS,
     Truth,
     boundary_radius_px,

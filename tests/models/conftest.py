@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit.config import GeminiConfig, RunConfig
+from evalkit.config.schema import GeminiConfig, RunConfig
 from evalkit.images import read_image
 from evalkit.masks import rle_encode
 from evalkit.models.base import Question

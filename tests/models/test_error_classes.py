@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalkit.errors import GiveUp, RetryLater, StopModel, SystemFault
-from evalkit.models.faults import classify, server_delay_s
+from evalkit.models.google.api_errors import classify, server_delay_s
 
 
 def body(code: int, status: str, message: str = "said", **detail: Any) -> dict[str, Any]:

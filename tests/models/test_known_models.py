@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.config import GenerationConfig
-from evalkit.models.known import (
+from evalkit.config.schema import GenerationConfig
+from evalkit.models.known_models import (
     availability,
     generation_warnings,
     image_tokens,

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from evalkit.cli import main
-from evalkit.config import PredictionsConfig, RunConfig
-from evalkit.decode import decode_answer
+from evalkit.cli.app import main
+from evalkit.config.schema import PredictionsConfig, RunConfig
+from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.masks import rle_decode, rle_encode
-from evalkit.metrics import Truth, count_row
+from evalkit.metrics.counts import Truth, count_row
 from evalkit.models.base import Question
 from evalkit.models.predictions import PredictionsModel
 from evalkit.types import GroundTruth, ImageRef, Rle, Sample

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.config import PythonConfig
-from evalkit.decode import decode_answer
+from evalkit.config.schema import PythonConfig
+from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError, GiveUp, RetryLater
 from evalkit.masks import full_mask, rle_encode
 from evalkit.models.base import Question

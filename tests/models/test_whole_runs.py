@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from evalkit import pace
-from evalkit.cli import main
-from evalkit.ledger import Ledger
+from evalkit.runner import pace
+from evalkit.cli.app import main
+from evalkit.storage.ledger import Ledger
 from evalkit.masks import rle_decode
 from evalkit.types import Rle, Sample
 

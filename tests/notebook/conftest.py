@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.notebook_run import Run
+from evalkit.notebook.scored_run import Run
 
 MAKER = Path(__file__).parents[1] / "report" / "conftest.py"
 

@@ -16,10 +16,10 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 import evalkit as ek
-from evalkit import notebook
-from evalkit.compare import compare_runs
+from evalkit.notebook import api as notebook
+from evalkit.comparison.compare import compare_runs
 from evalkit.errors import ConfigError, DataError, RunIncomplete
-from evalkit.store import RunFolder
+from evalkit.storage.run_folder import RunFolder
 
 SMALL = {
     "name": "small",
@@ -46,7 +46,7 @@ def test_importing_evalkit_loads_nothing_else():
 def test_help_loads_no_heavy_package():
     """`evalkit --help` loads click and the standard library alone, which is what makes it instant."""
     code = (
-        "import sys; from click.testing import CliRunner; from evalkit.cli import main; "
+        "import sys; from click.testing import CliRunner; from evalkit.cli.app import main; "
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0; print(*sorted(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -76,17 +76,17 @@ def test_every_public_name_resolves():
 
 
 @pytest.mark.parametrize(
-    "first", ["import evalkit.run, evalkit.history, evalkit.decode", "import evalkit.notebook"]
+    "first", ["import evalkit.runner.loop, evalkit.comparison.history, evalkit.decoding", "import evalkit.notebook.api"]
 )
 def test_functions_stay_callable_beside_their_modules(first):
     """`ek.run`, `ek.history` and `ek.decode` can be called whichever submodules were imported before."""
     code = (
-        f"{first}; import evalkit as ek, inspect; from evalkit.decode.codes import FAILURES; "
+        f"{first}; import evalkit as ek, inspect; from evalkit.decoding.codes import FAILURES; "
         "assert ek.decode('[]', size=(4, 4)).outcome == 'no_target'; "
         "assert 'config' in inspect.signature(ek.run).parameters; "
         "assert 'directory' in inspect.signature(ek.history).parameters; "
-        "import evalkit.run as module; assert module.RunResult; assert evalkit.decode.decode_answer"
-        if "evalkit.run" in first
+        "import evalkit.runner.loop as module; assert module.RunResult; assert evalkit.decoding.decode_answer"
+        if "evalkit.runner.loop" in first
         else f"{first}; import evalkit as ek; assert ek.decode('[]', size=(4, 4)).outcome == 'no_target'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,8 +5,9 @@ import doctest
 import pytest
 
 import evalkit
-from evalkit import notebook, notebook_run
-from evalkit.notebook_run import Run
+from evalkit.notebook import api as notebook
+from evalkit.notebook import scored_run as notebook_run
+from evalkit.notebook.scored_run import Run
 
 
 def examples():

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from evalkit.masks import crop_of, rle_decode, rle_encode
-from evalkit.metrics import Truth, count_row
-from evalkit.protocols import PROTOCOLS
+from evalkit.metrics.counts import Truth, count_row
+from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.types import Decoded, GroundTruth, ImageRef, Item, Rle, Sample
 
 SHARED = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[2] / "../shared/data"))

@@ -6,13 +6,13 @@ import json
 import pandas as pd
 import pytest
 
-from evalkit.config import RunConfig
-from evalkit.decode import decode_answer
+from evalkit.config.schema import RunConfig
+from evalkit.decoding import decode_answer
 from evalkit.masks import rle_decode
-from evalkit.metrics import Truth, count_row
+from evalkit.metrics.counts import Truth, count_row
 from evalkit.models.base import Question
 from evalkit.models.predictions import PredictionsModel
-from evalkit.protocols import PROTOCOLS
+from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from evalkit.errors import ConfigError
-from evalkit.protocols import PROTOCOLS, find_protocol
-from evalkit.store import truth_from_json, truth_to_json
+from evalkit.metrics.protocols import PROTOCOLS, find_protocol
+from evalkit.storage.run_folder import truth_from_json, truth_to_json
 from evalkit.types import Decoded, GroundTruth, Item, Polygons
 
 SHAPE = (10, 20)

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from evalkit.cli import main
+from evalkit.cli.app import main
 from evalkit.errors import ConfigError
-from evalkit.export import export_run
+from evalkit.report.export import export_run
 from evalkit.models.prediction_files import coco_entries
-from evalkit.store import RunFolder
+from evalkit.storage.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")

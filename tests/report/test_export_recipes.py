@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.export import export_run
-from evalkit.store import RunFolder
+from evalkit.report.export import export_run
+from evalkit.storage.run_folder import RunFolder
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "export.md"
 

@@ -19,7 +19,7 @@ from evalkit.report.differences import (
     real_winners,
 )
 from evalkit.report.words import verdict
-from evalkit.store import RunFolder
+from evalkit.storage.run_folder import RunFolder
 from evalkit.types import Decoded, GroundTruth, ImageRef, Interval, Sample
 
 

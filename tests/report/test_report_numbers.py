@@ -54,7 +54,7 @@ def test_signs_and_units():
 
 def test_every_code_of_the_decoder_has_words():
     """A failure or repair that the decoder can give is never shown as a bare code."""
-    from evalkit.decode.codes import FAILURES, REPAIRS
+    from evalkit.decoding.codes import FAILURES, REPAIRS
     from evalkit.report.words import FAILURE_WORDS, REPAIR_WORDS
 
     assert set(FAILURES) <= set(FAILURE_WORDS)

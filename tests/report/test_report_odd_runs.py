@@ -8,15 +8,15 @@ import pytest
 
 from evalkit.errors import DataError
 from evalkit.report import build_report
-from evalkit.score import score_run
-from evalkit.store import RunFolder, write_json
+from evalkit.scoring.score import score_run
+from evalkit.storage.run_folder import RunFolder, write_json
 
 COUNTED = ["iou", "intersection", "union", "boundary_iou", "box_iou", "pred_area", "latency_s", "cost_usd"]
 
 
 def changed(run_folder, target, edit):
     """Return a copy of a run whose score rows and summary were edited: ``edit(scores)`` returns the rows."""
-    from evalkit.summary import summarise
+    from evalkit.metrics.summary import summarise
 
     shutil.copytree(run_folder, target, ignore=shutil.ignore_patterns("report"))
     scores = edit(pd.read_parquet(target / "scores.parquet"))
@@ -135,7 +135,7 @@ def test_a_run_of_a_name_twice(run_folder, tmp_path):
 @pytest.mark.usefixtures("without_figures")
 def test_rescored_copy(run_folder, tmp_path):
     """A re-scored copy reads the answers of the run it refers to; its settings differ and the page says so."""
-    from evalkit.config import DecodeConfig
+    from evalkit.config.schema import DecodeConfig
 
     copy = score_run(RunFolder(run_folder), decode=DecodeConfig(threshold=10), out=tmp_path / "copy")
     page = build_report([run_folder, copy.path], tmp_path / "both")

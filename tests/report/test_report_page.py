@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from evalkit.cli import main
+from evalkit.cli.app import main
 from evalkit.errors import DataError
 from evalkit.report import build_report
 from evalkit.report.choose import choose_samples
 from evalkit.report.data import load_report
 from evalkit.report.gallery import safe_json
-from evalkit.store import RunFolder, write_json
+from evalkit.storage.run_folder import RunFolder, write_json
 
 from .conftest import EXPRESSION, HOSTILE
 

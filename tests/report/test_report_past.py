@@ -9,7 +9,7 @@ from evalkit.report.data import load_report
 from evalkit.report.evaluators import evaluator
 from evalkit.report.figures import pareto_front
 from evalkit.report.past import past_runs
-from evalkit.store import RunFolder
+from evalkit.storage.run_folder import RunFolder
 
 from .conftest import make_run
 

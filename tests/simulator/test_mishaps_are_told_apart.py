@@ -2,10 +2,10 @@
 
 import pytest
 
-from evalkit.decode import decode_answer
+from evalkit.decoding import decode_answer
 from evalkit.simulator import personas
 from evalkit.simulator.drafts import Answer, Draft
-from evalkit.simulator.mishaps import BLEMISHES, FAILURES
+from evalkit.simulator.failures import BLEMISHES, FAILURES
 from evalkit.simulator.personas import PERSONAS, question_rng
 
 

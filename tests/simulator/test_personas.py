@@ -8,9 +8,11 @@ import pytest
 
 from evalkit.errors import ConfigError
 from evalkit.masks import truth_mask
-from evalkit.simulator import mishaps, personas, sketch
+from evalkit.simulator import failures as mishaps
+from evalkit.simulator import personas
+from evalkit.simulator import perturbed_masks as sketch
 from evalkit.simulator.personas import PERSONAS, question_rng
-from evalkit.simulator.sketch import Hand
+from evalkit.simulator.perturbed_masks import Hand
 
 
 @pytest.fixture(scope="module")

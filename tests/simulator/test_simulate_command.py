@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 from click.testing import CliRunner
 
-from evalkit.cli import main
+from evalkit.cli.app import main
 
 CONFIG = """\
 name: toy

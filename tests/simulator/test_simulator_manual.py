@@ -7,7 +7,7 @@ import pytest
 
 from evalkit.simulator import faults
 from evalkit.simulator.personas import PERSONAS
-from evalkit.yaml_source import parse_yaml
+from evalkit.config.yaml import parse_yaml
 
 MANUAL = Path(__file__).parents[2] / "docs" / "simulator.md"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from evalkit.simulator import spellings
+from evalkit.simulator import encoders as spellings
 
 
 def ellipse(height, width, centre_y, centre_x, radius_y, radius_x):

@@ -1,6 +1,6 @@
 """The printed table shows masks or boxes, whichever was scored."""
 
-from evalkit.headline import headline_table
+from evalkit.report.headline import headline_table
 
 
 def summary_of(**numbers):

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from evalkit.errors import ConfigError
-from evalkit.metrics import COUNT_COLUMNS
-from evalkit.stats import ratio_interval
-from evalkit.summary import summarise
+from evalkit.metrics.counts import COUNT_COLUMNS
+from evalkit.stats.bootstrap import ratio_interval
+from evalkit.metrics.summary import summarise
 
 ANSWERED = {"decoded", "no_target", "format_failure", "blocked"}
 RATES = (

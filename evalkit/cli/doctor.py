@@ -1,0 +1,204 @@
+"""``evalkit doctor``: is everything in place? Versions, keys, endpoints, models, clock, disk.
+
+Every check is a line with what to do about it. The value of a key is never shown. Endpoints are
+asked for a model's description (``models.get``), which costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import email.utils
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from evalkit.errors import EvalkitError
+from evalkit.models.google.client import (
+    KEY_VARIABLES,
+    Endpoint,
+    open_developer_endpoint,
+    open_vertex_endpoint,
+)
+
+if TYPE_CHECKING:
+    from evalkit.config.schema import RunConfig
+
+PACKAGES = (
+    "evalkit-segmentation",
+    "google-genai",
+    "httpx2",
+    "numpy",
+    "pillow",
+    "pycocotools",
+    "scipy",
+    "pyarrow",
+)
+EXTRAS = {"pillow_heif": "heic", "gcsfs": "gcs", "s3fs": "s3", "distributed": "dask"}
+SURPRISES = ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_API_VERSION", "HTTPS_PROXY")
+"""Variables that the SDK would follow and evalkit pins (or, for a proxy, uses): worth knowing."""
+
+LEAST_FREE_GB = 2.0
+MOST_CLOCK_SKEW_S = 60.0
+TIMEOUT_S = 20.0
+
+Level = Literal["ok", "note", "problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; a ``problem`` will stop a run."""
+
+    level: Level
+    what: str
+    said: str
+
+    def text(self) -> str:
+        """Return the line."""
+        mark = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}[self.level]
+        return f"{mark}  {self.what}: {self.said}"
+
+
+def doctor(config_path: str | None = None) -> list[Finding]:
+    """Return every finding; with a config, its endpoints and models are asked too."""
+    findings = [*_installed(), *_environment(), _disk(Path.cwd())]
+    if config_path is None:
+        return findings
+    from evalkit.config.schema import load_config
+
+    try:
+        config = load_config(config_path)
+    except EvalkitError as error:
+        return [*findings, Finding("problem", "config", str(error))]
+    return [*findings, Finding("ok", "config", f"{config_path} is valid"), *asyncio.run(_models(config))]
+
+
+def _installed() -> list[Finding]:
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    found = [Finding("ok", "installed", f"Python {platform.python_version()} on {sys.platform}; {versions}")]
+    extras = [extra for module, extra in EXTRAS.items() if find_spec(module) is not None]
+    missing = [extra for extra in EXTRAS.values() if extra not in extras]
+    found.append(
+        Finding(
+            "note",
+            "extras",
+            f"installed: {', '.join(extras) or 'none'}; not installed: {', '.join(missing) or 'none'}",
+        )
+    )
+    if find_spec("aiohttp") is not None:
+        found.append(Finding("ok", "transport", "aiohttp is importable; evalkit pins httpx2 all the same"))
+    return found
+
+
+def _environment() -> list[Finding]:
+    named = [name for name in KEY_VARIABLES if os.environ.get(name, "").strip()]
+    if named:
+        both = f" ({named[0]} is used)" if len(named) > 1 else ""
+        found = [Finding("ok", "key", f"{' and '.join(named)} set{both}")]
+    else:
+        found = [
+            Finding("note", "key", "no GEMINI_API_KEY: only local endpoints and the simulator can be asked")
+        ]
+    surprises = [name for name in SURPRISES if os.environ.get(name)]
+    if surprises:
+        found.append(
+            Finding(
+                "note", "environment", f"{', '.join(surprises)} set: say it in the config where it is meant"
+            )
+        )
+    return found
+
+
+def _disk(folder: Path) -> Finding:
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    level: Level = "ok" if free_gb >= LEAST_FREE_GB else "problem"
+    return Finding(level, "disk", f"{free_gb:.1f} GB free in {folder} (a stored answer takes 1 to 10 kB)")
+
+
+async def _models(config: RunConfig) -> list[Finding]:
+    """Return a finding for each model, and one for the clock from the first answer that tells the time."""
+    checked = await asyncio.gather(*(_model(entry, config) for entry in config.models))
+    findings = [finding for finding, _ in checked]
+    skews = [skew_s for _, skew_s in checked if skew_s is not None]
+    return [*findings, _clock(skews[0])] if skews else findings
+
+
+async def _model(entry: Any, config: RunConfig) -> tuple[Finding, float | None]:
+    from evalkit.models import check_models
+    from evalkit.runner.plan import warnings_of
+
+    what = f"model {entry.name}"
+    try:
+        check_models([entry], config)
+        if entry.provider not in ("gemini", "gemini-batch"):
+            return Finding("ok", what, f"{entry.provider} is ready"), None
+        said, skew_s = await _describe(entry)
+    except EvalkitError as error:
+        return Finding("problem", what, str(error)), None
+    warnings = warnings_of(entry, dt.datetime.now(dt.UTC).date())
+    if warnings:
+        return Finding("note", what, f"{said}; {'; '.join(warnings)}"), skew_s
+    return Finding("ok", what, said), skew_s
+
+
+async def _describe(entry: Any) -> tuple[str, float | None]:
+    """Ask the endpoint what it knows of the model; return that and how far our clock is ahead, in seconds."""
+    from evalkit.models.google.calls import guarded
+
+    endpoint = _endpoint(entry)
+    dates: list[str] = []
+
+    async def keep_date(response: Any) -> None:
+        dates.append(response.headers.get("date", ""))
+
+    endpoint.transport.event_hooks["response"].append(keep_date)
+    where = entry.base_url or ("Vertex AI" if entry.vertexai else "the Gemini API")
+    try:
+        model = await guarded(
+            lambda: endpoint.client.aio.models.get(model=entry.model),
+            endpoint=endpoint,
+            model=entry.model,
+            timeout_s=TIMEOUT_S,
+        )
+    finally:
+        await endpoint.close()
+    return f"{where} knows {model.name or entry.model}", _skew_s(dates)
+
+
+def _endpoint(entry: Any) -> Endpoint:
+    if entry.vertexai:
+        return open_vertex_endpoint(
+            entry.name,
+            entry.base_url,
+            project=entry.project,
+            location=entry.location,
+            connections=1,
+            timeout_s=TIMEOUT_S,
+        )
+    return open_developer_endpoint(entry.name, entry.base_url, connections=1, timeout_s=TIMEOUT_S)
+
+
+def _skew_s(dates: Sequence[str]) -> float | None:
+    try:
+        told = email.utils.parsedate_to_datetime(dates[-1])
+    except (IndexError, ValueError):
+        return None
+    return (dt.datetime.now(dt.UTC) - told).total_seconds()
+
+
+def _clock(skew_s: float) -> Finding:
+    if abs(skew_s) <= MOST_CLOCK_SKEW_S:
+        return Finding("ok", "clock", f"within {max(abs(skew_s), 1):.0f} s of the endpoint's")
+    side = "ahead of" if skew_s > 0 else "behind"
+    return Finding(
+        "problem",
+        "clock",
+        f"{abs(skew_s):.0f} s {side} the endpoint's: dated prices and tokens of access go wrong",
+    )

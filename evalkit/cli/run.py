@@ -1,0 +1,134 @@
+"""What `evalkit run` and `evalkit score` do between their arguments and their exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.errors import ConfigError, RunIncomplete
+
+if TYPE_CHECKING:
+    from evalkit.config.schema import DecodeConfig, RunConfig
+    from evalkit.scoring.engine import Engine
+
+
+def run_command(
+    config_path: str,
+    *,
+    out: Path | None,
+    limit: int | None,
+    models: list[str] | None,
+    dry_run: bool,
+    yes: bool,
+    engine: Engine,
+) -> None:
+    """Plan, call, store, score and report one config; print the headline table."""
+    from evalkit.config.schema import load_config
+    from evalkit.report.headline import headline_table
+    from evalkit.storage.locks import run_lock
+    from evalkit.runner.plan import plan_run
+    from evalkit.runner.prepare import prepare
+    from evalkit.progress import Progress
+    from evalkit.runner.loop import run
+    from evalkit.storage.run_folder import open_for_run
+
+    config = load_config(config_path)
+    prepared = prepare(config, out=out, limit=limit, models=models)
+    cost = plan_run(config, prepared.samples, model_configs=prepared.model_configs)
+    click.echo(cost.text(), err=not dry_run)
+    if dry_run:
+        click.echo("dry run: nothing was called, nothing was written")
+        return
+    _confirm(cost.billed_usd, config, yes=yes)
+    with _terminated_as_interrupted(), run_lock(prepared.out) as note, Progress() as progress:
+        if note:
+            click.echo(note, err=True)
+        # Another process may have begun or ended this very run while this one was being prepared.
+        current = replace(prepared, resumes=open_for_run(prepared.out, config))
+        result = run(current, progress, engine=engine)
+    click.echo(headline_table(result.folder.summary()))
+    click.echo(f"\nreport: {result.report}")
+    if result.folder.manifest["status"] != "complete":
+        stops = [f"{stop.model}: {stop.reason}" for stop in result.stopped]
+        raise RunIncomplete(
+            f"the run is incomplete. {'. '.join(stops or result.folder.manifest['incomplete'])}. "
+            f"Every answer so far is in {result.folder.path}; the same command asks only what is missing"
+        )
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """End on SIGTERM, which schedulers send, as on Ctrl-C: workers ended, the way on told, exit code 3."""
+
+    def interrupt(_number: int, frame: FrameType | None) -> None:
+        current = signal.getsignal(signal.SIGINT)
+        (current if callable(current) else signal.default_int_handler)(signal.SIGINT, frame)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _confirm(usd: float | None, config: RunConfig, *, yes: bool) -> None:
+    if yes or usd is None or usd <= config.limits.confirm_above_usd:
+        return
+    question = (
+        f"This run costs about {usd:.2f} USD (limits.confirm_above_usd: {config.limits.confirm_above_usd})."
+    )
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{question} Nobody is here to ask: give --yes to accept it")
+    click.confirm(f"{question} Go on?", abort=True, err=True)
+
+
+def plan_command(config_path: str, *, as_json: bool) -> None:
+    """Print what a run would send, take and cost; call and write nothing."""
+    import json
+
+    from evalkit.config.schema import load_config
+    from evalkit.runner.plan import plan_run
+    from evalkit.runner.prepare import load_run_samples
+
+    config = load_config(config_path)
+    plan = plan_run(config, load_run_samples(config))
+    click.echo(json.dumps(plan.to_json(), indent=1) if as_json else plan.text())
+
+
+def score_command(
+    run_path: str, *, decode: Mapping[str, Any], protocol: str | None, out: Path | None, engine: Engine
+) -> None:
+    """Re-score stored answers with other settings; print the headline table."""
+    from evalkit.report.headline import headline_table
+    from evalkit.progress import Progress
+    from evalkit.scoring.score import score_run
+    from evalkit.storage.run_folder import RunFolder
+
+    run = RunFolder(run_path)
+    settings = _decode_settings(run.config().decode, decode)
+    with Progress() as progress:
+        scored = score_run(run, decode=settings, protocol=protocol, out=out, engine=engine, progress=progress)
+    click.echo(headline_table(scored.summary()))
+    click.echo(f"\nscores: {scored.path / 'scores.parquet'}")
+
+
+def _decode_settings(current: DecodeConfig, changes: Mapping[str, Any]) -> DecodeConfig:
+    from pydantic import ValidationError
+
+    from evalkit.config.schema import DecodeConfig
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        return DecodeConfig.model_validate(current.model_dump() | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = first["loc"][0]
+        raise ConfigError(f"--decode.{key} {given.get(str(key))}: {first['msg'].lower()}") from error

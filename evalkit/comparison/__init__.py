@@ -1,0 +1,1 @@
+"""Which is better, did it get worse, since when."""

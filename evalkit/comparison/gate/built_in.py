@@ -1,0 +1,215 @@
+"""The gates that every run has: too many not-run, routing, a changed wire format, new failure codes. Pure.
+
+Models are retired and re-routed, and answer the same prompt in another format from one day to the
+next. None of that needs a rule in the config to be noticed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evalkit.config.schema import GateRule
+from evalkit.comparison.gate.checks import Check
+from evalkit.metrics.names import answered_rows, codes_of
+from evalkit.models.known_models import was_routed
+from evalkit.stats.significance import mcnemar, mix_test
+from evalkit.stats.bootstrap import paired_differences
+from evalkit.types import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from evalkit.stats.estimates import Estimate
+
+DRIFT_ALLOWED = 0.05
+"""A wire format's share of the answers may change by this much, unless the config says otherwise."""
+
+TITLES = {
+    "not_run": "samples that were not run",
+    "routing": "answers of another model version",
+    "format_drift": "wire formats as in the baseline",
+    "new_failures": "no failure code that the baseline did not have",
+}
+"""Built-in gate -> the name of its test case."""
+
+
+def built_in_rule(metric: str, rules: Mapping[str, GateRule], allowed: float) -> GateRule:
+    """Return the config's own rule for a built-in gate, or the one with the ``allowed`` share."""
+    given = rules.get(metric)
+    return given if given is not None and given.max is not None else GateRule(metric=metric, max=allowed)
+
+
+def not_run_check(rows: pd.DataFrame, rule: GateRule) -> Check:
+    """Return the check of the share of samples without an answer for the network's or the quota's reasons.
+
+    Data errors are no questions and count on neither side. Above the allowed share the run is
+    ``incomplete``: it can be neither passed nor failed.
+    """
+    asked = rows[rows["outcome"] != "data_error"]
+    missing = int((asked["outcome"] == "not_run").sum())
+    share = missing / len(asked) if len(asked) else 0.0
+    check = _exact(rule, rows, share, broken=share > _allowed(rule), n=len(asked))
+    check = replace(check, detail=f"{missing} of {len(asked)} samples were not run")
+    return replace(check, status="incomplete") if check.status == "fail" else check
+
+
+def routing_check(rows: pd.DataFrame, rule: GateRule, *, allowed: bool) -> Check:
+    """Return the check that the requested model answered, from the version that each answer names."""
+    answered = rows[answered_rows(rows)]
+    routed: Counter[str] = Counter()
+    for requested, version in zip(answered["requested_model"], answered["model_version"], strict=True):
+        if isinstance(requested, str) and isinstance(version, str) and was_routed(requested, version):
+            routed[f"{requested} was answered by {version}"] += 1
+    share = sum(routed.values()) / len(answered) if len(answered) else 0.0
+    check = _exact(rule, rows, share, broken=share > _allowed(rule) and not allowed, n=len(answered))
+    told = "; ".join(f"{words} ({count} answers)" for words, count in routed.most_common())
+    words = (
+        f"{told}{' (allowed by allow_routing)' if allowed else '; `allow_routing: true` on the model accepts it'}"
+        if told
+        else "the requested model answered"
+    )
+    return replace(check, detail=words)
+
+
+def format_drift_check(before: pd.DataFrame, after: pd.DataFrame, rule: GateRule, *, seed: int) -> Check:
+    """Return the check that the mix of wire formats is the baseline's, but for ``rule.max`` of the answers.
+
+    ``before`` and ``after`` are aligned rows; those count in which both runs saw a format, so that failures and
+    refusals, which have metrics of their own, are no drift. The size is the total variation distance of
+    the two mixes (a mix within one answer is a kind of its own). Broken: the distance is above
+    ``rule.max`` and the mixes differ beyond chance (``significance.mix_test``). Kept: nothing changed, or every
+    kind's change is within ``rule.max`` with confidence.
+    """
+    seen = np.array([kind != "" for kind in _mixes(before)]) & np.array(
+        [kind != "" for kind in _mixes(after)]
+    )
+    old, new, images = _mixes(before[seen]), _mixes(after[seen]), after["image_id"].to_numpy(dtype=str)[seen]
+    kinds = sorted(set(old) | set(new))
+    shares = [(_is(old, kind), _is(new, kind)) for kind in kinds]
+    distance = sum(abs(float((b - a).mean())) for a, b in shares) / 2
+    allowed = _allowed(rule)
+    p_broken, p_kept = 1.0, 0.0
+    if distance > allowed:
+        p_broken = mix_test(*(np.stack([pair[side] for pair in shares], axis=1) == 1 for side in (0, 1)))
+    if distance > 0 and allowed < 1:
+        p_kept = _changes_not_within(shares, images, allowed, seed=seed)
+    check = _tested(rule, after[seen] if seen.any() else after, distance, p_broken=p_broken, p_kept=p_kept)
+    changes = [f"{kind} {a.mean():.1%} -> {b.mean():.1%}" for kind, (a, b) in zip(kinds, shares, strict=True)]
+    return replace(check, detail=", ".join(changes) or "no sample was answered with a format in both runs")
+
+
+def _changes_not_within(
+    shares: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    images: NDArray[np.str_],
+    allowed: float,
+    *,
+    seed: int,
+) -> float:
+    """Return the p-value of "some kind's share changed by ``allowed`` or more"."""
+    ones = np.ones(images.size)
+    estimates = paired_differences(
+        [(before, ones) for before, _ in shares], [(after, ones) for _, after in shares], images, seed=seed
+    )
+    return max(_not_within(estimate, allowed) for estimate in estimates)
+
+
+def _not_within(estimate: Estimate | None, allowed: float) -> float:
+    """Return the p-value of "changed by ``allowed`` or more, one way or the other"."""
+    if estimate is None:
+        return 1.0
+    return max(1 - estimate.confidence_below(allowed), estimate.confidence_below(-allowed))
+
+
+def new_failures_check(known: set[str], after: pd.DataFrame, rule: GateRule, *, seed: int) -> Check:
+    """Return the check that no failure code appeared which the baseline never had.
+
+    ``known``: the codes of all answers of the baseline. With ``rule.max`` 0 the evidence is the
+    exact McNemar test of the code's appearance (a code seen once is inconclusive, not a
+    failure); a higher ``max`` asks that its share is above that.
+    """
+    found = Counter(code for codes in codes_of(after, "failures") for code in codes if code not in known)
+    share = sum(found.values()) / len(after) if len(after) else 0.0
+    if not found:
+        check = _tested(rule, after, share, p_broken=1.0, p_kept=0.0)
+        return replace(check, detail="no new code")
+    p_values = [_appearance(code, after, _allowed(rule), seed) for code in found]
+    p_broken = min(1.0, min(p_values) * len(p_values))
+    within = 0.0 if share <= _allowed(rule) else 1.0
+    check = _tested(rule, after, share, p_broken=p_broken, p_kept=within)
+    told = ", ".join(f"{code} ({count} of {len(after)} answers)" for code, count in found.most_common())
+    return replace(check, detail=f"new: {told}")
+
+
+def _appearance(code: str, after: pd.DataFrame, allowed: float, seed: int) -> float:
+    """Return the one-sided p-value that a code which the baseline never had is no more than chance."""
+    appeared = np.array([code in found for found in codes_of(after, "failures")], dtype=np.float64)
+    if allowed == 0:
+        return mcnemar(0, int(appeared.sum())) / 2
+    ones = np.ones(len(after))
+    never = (np.zeros(len(after)), ones)
+    images = after["image_id"].to_numpy(dtype=str)
+    estimate = paired_differences([never], [(appeared, ones)], images, seed=seed)[0]
+    return 1.0 if estimate is None else estimate.confidence_below(allowed)
+
+
+def served_versions(rows: pd.DataFrame) -> dict[str, int]:
+    """Return the model versions that answered, the most frequent first."""
+    return {str(name): int(n) for name, n in rows["model_version"].dropna().value_counts().items()}
+
+
+def _mixes(rows: pd.DataFrame) -> list[str]:
+    return ["+".join(sorted(codes)) for codes in codes_of(rows, "wire_formats")]
+
+
+def _is(mixes: list[str], kind: str) -> NDArray[np.float64]:
+    return np.array([mix == kind for mix in mixes], dtype=np.float64)
+
+
+def _allowed(rule: GateRule) -> float:
+    return 0.0 if rule.max is None else rule.max
+
+
+def _place(rule: GateRule, rows: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "group": TITLES[rule.metric],
+        "metric": rule.metric,
+        "model": str(rows["model"].iloc[0]),
+        "dataset": str(rows["dataset"].iloc[0]),
+        "slice": "all",
+        "bound": "max",
+        "limit": _allowed(rule),
+        "confidence": rule.confidence,
+        "when_inconclusive": rule.inconclusive,
+    }
+
+
+def _exact(rule: GateRule, rows: pd.DataFrame, share: float, *, broken: bool, n: int) -> Check:
+    return Check(
+        **_place(rule, rows),
+        p_broken=0.0 if broken else 1.0,
+        p_kept=1.0 if broken else 0.0,
+        tested=False,
+        observed=Interval(share, share, share),
+        value=share,
+        n=n,
+        status="fail" if broken else "pass",
+    )
+
+
+def _tested(rule: GateRule, rows: pd.DataFrame, value: float, *, p_broken: float, p_kept: float) -> Check:
+    return Check(
+        **_place(rule, rows),
+        p_broken=p_broken,
+        p_kept=p_kept,
+        tested=True,
+        observed=None,
+        value=value,
+        n=len(rows),
+        n_images=int(rows["image_id"].nunique()),
+    )

@@ -1,0 +1,271 @@
+"""Every run of a config over time, per model: numbers, formats, versions, cost, and where they shifted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evalkit.version import __version__
+from evalkit.stats.shifts import LEVEL, Shift, shifts_of
+from evalkit.comparison.words import measure_words
+from evalkit.comparison.gate.built_in import served_versions
+from evalkit.errors import DataError
+from evalkit.metrics.names import answered_rows, codes_of, row_measures
+from evalkit.comparison.sides import Side, run_sides, setting_differences
+from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder
+from evalkit.metrics.summary import summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+WATCHED = ("giou", "box_accuracy_0.5", "format_failure_rate", "strict_failure_rate")
+"""Measures that are searched for shifts, besides the share of every wire format that was frequent once."""
+
+FREQUENT = 0.05
+"""A wire format is watched where its share reached this in any run."""
+
+SHOWN = ("giou", "ciou", "box_accuracy_0.5", "format_failure_rate", "strict_failure_rate")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Point:
+    """One model on one dataset in one run: ``result`` is its entry in summary.json, slice ``all``."""
+
+    side: Side
+    result: dict[str, Any]
+    versions: dict[str, int]
+    settings_changed: tuple[str, ...]
+
+    @property
+    def when(self) -> str:
+        """When the run started (UTC), as its manifest says."""
+        return str(self.side.manifest.get("started_at"))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run is complete; others are shown and not searched for shifts."""
+        return self.side.manifest.get("status") == "complete"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        result = self.result
+        return {
+            "run": self.side.path,
+            "started_at": self.when,
+            "status": self.side.manifest.get("status"),
+            "simulated": bool(self.side.manifest.get("simulated")),
+            "n": result["n"],
+            "n_not_run": result["n_not_run"],
+            "metrics": {name: result.get(name) for name in SHOWN},
+            "failures": result["failures"],
+            "wire_formats": result["wire_formats"],
+            "model_versions": self.versions,
+            "latency_s": result["latency_s"],
+            "cost_usd": result["cost_usd"],
+            "settings_changed": list(self.settings_changed),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """A shift of one measure between two runs that followed each other."""
+
+    measure: str
+    shift: Shift
+    before: Point
+    after: Point
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "metric": self.measure,
+            "first_run_after": self.after.side.path,
+            "last_run_before": self.before.side.path,
+            "at": self.after.when,
+            "before": self.shift.before,
+            "after": self.shift.after,
+            "p": self.shift.p,
+        }
+
+    def command(self) -> str:
+        """Return the command that shows what changed."""
+        return f"evalkit compare {self.before.side.path} {self.after.side.path}"
+
+    def words(self) -> str:
+        """Return one line for people."""
+        way = "fell" if self.shift.after < self.shift.before else "rose"
+        return (
+            f"{measure_words(self.measure)} {way} from {self.shift.before:.3f} to {self.shift.after:.3f} with the run of "
+            f"{self.after.when[:16].replace('T', ' ')} (p = {self.shift.p:.2g})"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """One model on one dataset of one config, run after run, with its shifts."""
+
+    config: str
+    model: str
+    dataset: str
+    points: tuple[Point, ...]
+    changes: tuple[Change, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "config": self.config,
+            "model": self.model,
+            "dataset": self.dataset,
+            "runs": [point.to_json() for point in self.points],
+            "changes": [change.to_json() for change in self.changes],
+        }
+
+
+def read_history(directory: Path) -> list[Series]:
+    """Return the series of every config, model and dataset under ``directory``, in order of time.
+
+    Baselines and runs that were not scored yet are left out. Raises ``DataError`` where nothing is left.
+    """
+    folders = sorted(run_folders(directory), key=lambda folder: str(folder.manifest.get("started_at")))
+    if not folders:
+        raise DataError(
+            f"{directory} holds no scored run. Give the folder that runs were written to, for example reports/nightly"
+        )
+    points: dict[tuple[str, str, str], list[Point]] = {}
+    for folder in folders:
+        results = {(r["model"], r["dataset"]): r for r in folder.summary()["results"] if r["slice"] == "all"}
+        for side in run_sides(folder):
+            for dataset in dict.fromkeys(side.rows["dataset"]):
+                result = results.get((side.model, dataset)) or _summarised(side, str(dataset))
+                series = points.setdefault((side.run, side.model, str(dataset)), [])
+                series.append(_point(side, result, str(dataset), series[-1] if series else None))
+    return [
+        Series(*key, points=tuple(found), changes=tuple(changes_of(found, key[2])))
+        for key, found in points.items()
+    ]
+
+
+def _summarised(side: Side, dataset: str) -> dict[str, Any]:
+    """Return the result of one model and dataset that summary.json leaves out, from the scores."""
+    rows = side.rows[side.rows["dataset"] == dataset]
+    return summarise(rows, seed=int(side.manifest.get("seed", 0)), protocols={}, slices=[])[0]
+
+
+def run_folders(directory: Path) -> Iterator[RunFolder]:
+    """Yield every scored run folder under ``directory``, itself included, without baselines."""
+    for manifest in sorted(directory.rglob(MANIFEST)):
+        folder = manifest.parent
+        inside = folder.relative_to(directory).parts
+        if "baselines" in inside or any(part.startswith(".") for part in inside):
+            continue
+        if (folder / SCORES).is_file() and (folder / SUMMARY).is_file():
+            yield RunFolder(folder)
+
+
+def _point(side: Side, result: dict[str, Any], dataset: str, previous: Point | None) -> Point:
+    rows = side.rows[side.rows["dataset"] == dataset]
+    ignored = {"status", "simulated"}
+    changed = (
+        []
+        if previous is None
+        else [one.words() for one in setting_differences(previous.side, side) if one.kind not in ignored]
+    )
+    return Point(side, result, served_versions(rows), tuple(changed))
+
+
+def changes_of(points: Sequence[Point], dataset: str) -> list[Change]:
+    """Return the shifts of every watched measure over the complete runs, on the rows that all answered."""
+    complete = [point for point in points if point.complete]
+    if len(complete) < 2:
+        return []
+    frames = common_frames([point.side.rows[point.side.rows["dataset"] == dataset] for point in complete])
+    if not len(frames[0]):
+        return []
+    watched = {name: sums for name in _watched(frames) if (sums := image_sums(frames, name)) is not None}
+    seed = int(complete[-1].side.manifest.get("seed", 0))
+    found = [
+        Change(name, shift, complete[shift.at - 1], complete[shift.at])
+        for name, sums in watched.items()
+        for shift in shifts_of(sums, len(frames[0]), seed=seed, level=LEVEL / len(watched))
+    ]
+    return sorted(found, key=lambda change: (change.shift.at, change.measure))
+
+
+def common_frames(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Return the rows of the samples and trials that every frame answered, in one order."""
+    keyed = [frame[answered_rows(frame)].set_index(["sample_id", "trial"]) for frame in frames]
+    common = keyed[0].index
+    for frame in keyed[1:]:
+        common = common.intersection(frame.index)
+    common = common.sort_values()
+    return [frame.loc[common].reset_index() for frame in keyed]
+
+
+def _watched(frames: Sequence[pd.DataFrame]) -> list[str]:
+    frequent = set()
+    for frame in frames:
+        codes = codes_of(frame, "wire_formats")
+        for code in set().union(*codes):
+            if sum(code in found for found in codes) >= FREQUENT * len(codes):
+                frequent.add(f"wire_formats.{code}")
+    return [*WATCHED, *sorted(frequent)]
+
+
+def image_sums(frames: Sequence[pd.DataFrame], measure: str) -> NDArray[np.float64] | None:
+    """Return the measure's sum per run and image, shape (runs, images); None where a row has no value."""
+    _, codes = np.unique(frames[0]["image_id"].to_numpy(dtype=str), return_inverse=True)
+    sums = []
+    for frame in frames:
+        above, below = row_measures(frame, [measure])[measure]
+        if not (below == 1).all():
+            return None
+        sums.append(np.bincount(codes, weights=above))
+    return np.array(sums)
+
+
+def history_json(directory: Path, series: Sequence[Series]) -> dict[str, Any]:
+    """Return the document of ``evalkit history --json``."""
+    return {
+        "evalkit": __version__,
+        "folder": str(directory),
+        "level": LEVEL,
+        "series": [one.to_json() for one in series],
+    }
+
+
+def history_text(series: Sequence[Series]) -> str:
+    """Return the history as tables for a terminal, shifts under each."""
+    lines: list[str] = []
+    for one in series:
+        simulated = " (SIMULATED)" if any(p.side.manifest.get("simulated") for p in one.points) else ""
+        lines.append(f"{one.config}: {one.model} on {one.dataset}{simulated}")
+        lines += [_line(point) for point in one.points]
+        lines += [f"  SHIFT {change.words()}" for change in one.changes]
+        lines += [f"  what changed: {command}" for command in dict.fromkeys(c.command() for c in one.changes)]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _line(point: Point) -> str:
+    result = point.result
+    formats = ", ".join(f"{name} {count}" for name, count in result["wire_formats"].items()) or "-"
+    cost = "-" if result["cost_usd"] is None else f"{result['cost_usd']:.2f} USD"
+    quality = "giou" if result.get("giou") else "box_accuracy_0.5"
+    flags = "" if point.complete else "  partial"
+    changed = f"  settings changed: {'; '.join(point.settings_changed)}" if point.settings_changed else ""
+    return (
+        f"  {point.when}  {quality} {spelled(result.get(quality))}  format failures "
+        f"{spelled(result['format_failure_rate'])}  {formats}  {', '.join(point.versions) or '-'}  {cost}{flags}{changed}"
+    )
+
+
+def spelled(interval: dict[str, float] | None) -> str:
+    """Return an interval as ``0.712 [0.690, 0.733]``."""
+    if interval is None:
+        return "-"
+    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"

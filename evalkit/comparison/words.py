@@ -1,0 +1,262 @@
+"""A comparison in words that anybody can act on, as a text table and as JSON data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from evalkit.version import __version__
+from evalkit.comparison.compare import LEVEL, Comparison, Measured, Pair, Table
+from evalkit.metrics.names import SHARES, lower_is_better
+from evalkit.comparison.pareto import Point, pareto
+from evalkit.stats.power import detectable_by, images_needed
+
+NAMES = {
+    "giou": "gIoU",
+    "giou_decoded": "gIoU of readable answers",
+    "ciou": "cIoU",
+    "box_accuracy_0.5": "box accuracy at 0.5",
+    "n_acc": "correct refusals (N-acc)",
+    "format_failure_rate": "format failures",
+    "strict_failure_rate": "answers not as asked",
+    "blocked_rate": "blocked",
+    "latency_s": "latency, s",
+    "cost_usd_per_answer": "cost per answer, USD",
+}
+
+
+def measure_words(measure: str) -> str:
+    """Return what a table calls a measure."""
+    family, _, code = measure.partition(".")
+    if family in SHARES and code:
+        return f"share of {code}"
+    return NAMES.get(measure, measure.replace("precision_at_", "P@"))
+
+
+def verdict(pair: Pair, tests: int) -> dict[str, Any]:
+    """Return the verdict on a pair: ``code`` better, worse or no_difference (of the second side) and a sentence.
+
+    A difference is called one only where its 95 % interval leaves out zero and its p-value, adjusted
+    by Holm for the table, is below 0.05. Otherwise the sentence says how large a difference could hide.
+    """
+    found = pair.whole.primary
+    if found is None:
+        return {
+            "code": "no_difference",
+            "metric": None,
+            "at_most": None,
+            "sentence": f"{pair.b.label} and {pair.a.label}: too few common samples to measure any difference.",
+        }
+    gap = found.difference
+    at_most = max(abs(gap.low), abs(gap.high))
+    code = "no_difference"
+    if is_real(found):
+        code = "better" if gap.value > 0 else "worse"
+    return {
+        "code": code,
+        "metric": found.measure,
+        "at_most": None if code != "no_difference" else at_most,
+        "sentence": _sentence(pair, found, code, tests=tests),
+    }
+
+
+def is_real(found: Measured) -> bool:
+    """Tell whether a difference has the evidence to be called one."""
+    gap = found.difference
+    return found.p_holm < LEVEL and (gap.low > 0 or gap.high < 0)
+
+
+def _sentence(pair: Pair, found: Measured, code: str, *, tests: int) -> str:
+    gap, name = found.difference, measure_words(found.measure)
+    size = f"{found.n} common answers on {found.n_images} images of {pair.dataset}"
+    span = f"{gap.value:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}"
+    among = "" if tests == 1 else f" after Holm over {tests} verdicts"
+    if code == "no_difference":
+        at_most = max(abs(gap.low), abs(gap.high))
+        return (
+            f"{pair.b.label} and {pair.a.label}: no difference in {name} larger than {at_most:.3f} at this size "
+            f"(seen {span}, on {size})."
+        )
+    return (
+        f"{pair.b.label} is {code} than {pair.a.label} in {name}: {span}, {_p_is(found.p_holm)}{among}, "
+        f"on {size}."
+    )
+
+
+def rate_sentences(table: Table, pair: Pair) -> list[str]:
+    """Return one sentence for each further measure whose difference is real."""
+    primary = table.primary
+    return [
+        f"{pair.b.label} is {'better' if found.difference.value < 0 else 'worse'} in {measure_words(found.measure)}: "
+        f"{found.a.value:.3g} -> {found.b.value:.3g}."
+        for found in table.measured
+        if found is not primary and lower_is_better(found.measure) and is_real(found)
+    ]
+
+
+def power_of(found: Measured, tests: int) -> dict[str, Any]:
+    """Return what this size can detect (80 % power, 5 % over all tests) and how many images the seen difference needs."""
+    error, n = found.standard_error, found.n_images
+    needed = images_needed(found.difference.value, error, n, comparisons=max(1, tests))
+    return {
+        "detectable": _finite(detectable_by(error, n, comparisons=max(1, tests))) if error > 0 else None,
+        "images": n,
+        "images_needed_for_the_difference_seen": needed,
+        "more_images_needed": None if needed is None else max(0, needed - n),
+        "power": 0.8,
+    }
+
+
+def not_worse(found: Measured, margin: float, confidence: float = 0.95) -> dict[str, Any]:
+    """Return the test that the second side is not worse than the first by more than ``margin``.
+
+    ``p`` is the one-sided p-value of "worse by ``margin`` or more" (Schuirmann 1987's one half).
+    """
+    worse_up = lower_is_better(found.measure)
+    p = 1 - found.estimate.confidence_below(margin) if worse_up else found.estimate.confidence_below(-margin)
+    return {
+        "metric": found.measure,
+        "margin": margin,
+        "confidence": confidence,
+        "p": p,
+        "shown": p <= 1 - confidence,
+    }
+
+
+def comparison_json(comparison: Comparison, margin: float) -> dict[str, Any]:
+    """Return the document of ``evalkit compare --json``."""
+    points = pareto(comparison.sides)
+    return {
+        "evalkit": __version__,
+        "simulated": any(bool(side.manifest.get("simulated")) for side in comparison.sides),
+        "difference_is": "b - a",
+        "seed": comparison.seed,
+        "tests": comparison.tests,
+        "models": [side.describe() for side in comparison.sides],
+        "pairs": [_pair_json(pair, comparison.tests, margin) for pair in comparison.pairs],
+        "pareto": {dataset: [point.to_json() for point in found] for dataset, found in points.items()},
+    }
+
+
+def _pair_json(pair: Pair, tests: int, margin: float) -> dict[str, Any]:
+    primary = pair.whole.primary
+    return {
+        "a": pair.a.describe(),
+        "b": pair.b.describe(),
+        "dataset": pair.dataset,
+        "n": pair.whole.n,
+        "n_images": pair.whole.n_images,
+        "verdict": verdict(pair, tests),
+        "settings_differ": [
+            {"kind": one.kind, "setting": one.setting, "a": one.a, "b": one.b} for one in pair.settings
+        ],
+        "metrics": _table_json(pair.whole),
+        "slices": [
+            {"slice": table.slice, "n": table.n, "n_images": table.n_images, "metrics": _table_json(table)}
+            for table in pair.slices
+        ],
+        "not_worse": None if primary is None else not_worse(primary, margin),
+        "power": None if primary is None else power_of(primary, tests),
+        "flips": list(pair.flips),
+    }
+
+
+def _table_json(table: Table) -> dict[str, Any]:
+    return {found.measure: found.to_json() for found in table.measured}
+
+
+def comparison_text(comparison: Comparison, margin: float) -> str:
+    """Return the comparison for a terminal: verdicts first, tables after."""
+    lines: list[str] = []
+    if any(bool(side.manifest.get("simulated")) for side in comparison.sides):
+        lines += ["SIMULATED ANSWERS: these numbers say nothing about any real model.", ""]
+    partial = dict.fromkeys(s.path for s in comparison.sides if s.manifest.get("status") != "complete")
+    lines += [f"{path} is not complete: only what both sides answered is compared." for path in partial]
+    for pair in comparison.pairs:
+        lines += [*_pair_lines(pair, comparison.tests, margin), ""]
+    for dataset, points in pareto(comparison.sides).items():
+        lines += pareto_lines(dataset, points)
+    return "\n".join(lines).rstrip()
+
+
+def _pair_lines(pair: Pair, tests: int, margin: float) -> list[str]:
+    lines = [verdict(pair, tests)["sentence"], *rate_sentences(pair.whole, pair)]
+    lines += [f"  differs in how it was asked or scored: {one.words()}" for one in pair.settings]
+    primary = pair.whole.primary
+    if primary is not None:
+        lines += _power_lines(primary, tests, margin)
+    lines += ["", *_rows(pair.whole)]
+    real = [(table, found) for table in pair.slices for found in table.measured if is_real(found)]
+    lines += [
+        f"  {table.slice}: {measure_words(found.measure)} {found.difference.value:+.3f} "
+        f"[{found.difference.low:+.3f}, {found.difference.high:+.3f}], {table.n} answers"
+        for table, found in real
+    ]
+    if pair.flips:
+        lines += ["  changed most:"]
+        lines += [
+            f"    {flip['sample_id']}: IoU {flip['iou_a']:.2f} ({flip['outcome_a']}) -> "
+            f"{flip['iou_b']:.2f} ({flip['outcome_b']})  {flip['expression']}"
+            for flip in pair.flips[:5]
+        ]
+    return lines
+
+
+def _power_lines(found: Measured, tests: int, margin: float) -> list[str]:
+    power, test = power_of(found, tests), not_worse(found, margin)
+    shown = "shown" if test["shown"] else "not shown"
+    lines = [f"  not worse by more than {margin:g}: {shown} at {test['confidence']:.0%} ({_p_is(test['p'])})"]
+    if power["detectable"] is not None:
+        needed = power["images_needed_for_the_difference_seen"]
+        more = ""
+        if needed is not None and not is_real(found):
+            more = f"; the one seen would need about {needed} images, {power['more_images_needed']} more"
+        lines += [
+            f"  {found.n_images} images detect a difference of {power['detectable']:.3f} (80 % power){more}"
+        ]
+    return lines
+
+
+def _rows(table: Table) -> list[str]:
+    header = f"  {'':<26}{'first':>9}{'second':>9}{'difference':>12}{'95 % interval':>22}{'p (Holm)':>10}  wins/ties/losses"
+    return [header, *(_row(found) for found in table.measured)]
+
+
+def _row(found: Measured) -> str:
+    gap = found.difference
+    counts = "" if found.wins is None else f"{found.wins}/{found.ties}/{found.losses}"
+    digits = 5 if found.measure.startswith("cost") else 3
+    interval = f"[{gap.low:+.{digits}f}, {gap.high:+.{digits}f}]"
+    return (
+        f"  {measure_words(found.measure):<26}{found.a.value:>9.{digits}f}{found.b.value:>9.{digits}f}"
+        f"{gap.value:>+12.{digits}f}  {interval:>20}{_p(found.p_holm):>10}  {counts}"
+    )
+
+
+def pareto_lines(dataset: str, points: Sequence[Point]) -> list[str]:
+    """Return who is dominated, for a terminal."""
+    lines = [
+        f"quality against cost and latency on {dataset} (plain values; whether a lead is real is said above):"
+    ]
+    for point in points:
+        reasons = [
+            f"{what} by {', '.join(others)}"
+            for what, others in (("cost", point.dominated_on_cost), ("latency", point.dominated_on_latency))
+            if others
+        ]
+        lines.append(
+            f"  {point.label}: {'dominated on ' + '; on '.join(reasons) if reasons else 'not dominated'}"
+        )
+    return lines
+
+
+def _p_is(value: float) -> str:
+    return f"p {_p(value)}" if value < 0.001 else f"p = {_p(value)}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _finite(value: float) -> float | None:
+    return value if value < float("inf") else None

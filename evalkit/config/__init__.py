@@ -1,0 +1,1 @@
+"""YAML -> checked configuration, prompts included."""

@@ -1,0 +1,164 @@
+"""Datasets on disk -> samples: one file per format, looked up in ``LOADERS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from evalkit.datasets.cards import Card, card_files, find_card
+from evalkit.config.schema import DatasetConfig
+from evalkit.errors import ConfigError, DataError, nearest
+from evalkit.datasets.formats.coco import load_coco
+from evalkit.datasets.formats.converseg import load_converseg
+from evalkit.datasets.files import join, place
+from evalkit.datasets.formats.grefcoco import load_grefcoco
+from evalkit.datasets.formats.gseval import load_gseval
+from evalkit.datasets.formats.jsonl import load_jsonl
+from evalkit.datasets.formats.lvis import load_lvis
+from evalkit.datasets.formats.mmr import load_mmr
+from evalkit.datasets.formats.muse import load_muse
+from evalkit.datasets.formats.parquet import load_parquet
+from evalkit.datasets.formats.phrasecut import load_phrasecut
+from evalkit.datasets.formats.reasonseg import load_reasonseg
+from evalkit.datasets.formats.refclef import load_refclef
+from evalkit.datasets.formats.refcoco import load_refcoco, load_refcoco_plus, load_refcocog
+from evalkit.datasets.formats.refcocom import load_refcocom
+from evalkit.datasets.formats.refzom import load_refzom
+from evalkit.datasets.formats.saco import load_saco
+from evalkit.datasets.sampling import select_whole_images
+from evalkit.types import Sample
+
+Loader = Callable[[DatasetConfig, Path], Iterator[Sample]]
+"""A dataset's entry and the folder its relative paths start from -> its samples, one at a time."""
+
+LOADERS: dict[str, Loader] = {
+    "jsonl": load_jsonl,
+    "coco": load_coco,
+    "lvis": load_lvis,
+    "refcoco": load_refcoco,
+    "refcoco+": load_refcoco_plus,
+    "refcocog": load_refcocog,
+    "refclef": load_refclef,
+    "grefcoco": load_grefcoco,
+    "reasonseg": load_reasonseg,
+    "phrasecut": load_phrasecut,
+    "refzom": load_refzom,
+    "saco": load_saco,
+    "converseg": load_converseg,
+    "muse": load_muse,
+    "mmr": load_mmr,
+    "refcocom": load_refcocom,
+    "gseval": load_gseval,
+    "parquet": load_parquet,
+}
+"""What ``format:`` may name."""
+
+
+def load_samples(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
+    """Yield the samples of a config's dataset: a card's, or described inline.
+
+    ``directory``: the folder that the entry's relative paths start from (the config file's).
+    Raises ``ConfigError`` on an unknown name, format, split or option, ``DataError`` on the files.
+    """
+    resolved = resolve_dataset(dataset, directory)
+    loader = LOADERS[resolved.format or ""]
+    return _without_repeats(_in_its_layout(loader(resolved, directory), resolved), resolved.name)
+
+
+def resolve_dataset(dataset: DatasetConfig, directory: Path) -> DatasetConfig:
+    """Return the entry with what its card adds, and every location absolute.
+
+    A card is found by the entry's name where it has no ``format``; what the entry says goes before the
+    card. An inline entry with a ``root`` but no ``split`` takes the default split of the card named like
+    its format; a ``path`` without one is read whole.
+    """
+    if dataset.format is not None:
+        if dataset.format not in LOADERS:
+            raise ConfigError(
+                f"dataset '{dataset.name}': there is no format '{dataset.format}'.{nearest(dataset.format, LOADERS)}"
+            )
+        card = find_card(dataset.format) if dataset.format in card_files() else None
+        default_split = card.default_split if card and dataset.path is None else None
+        changes: dict[str, object] = {"split": dataset.split or default_split}
+    else:
+        card = _card_of(dataset)
+        changes = _from_card(dataset, card)
+    for key in ("root", "path", "images"):
+        location = getattr(dataset, key)
+        if location is not None:
+            changes[key] = place(directory.absolute(), location)
+    if (
+        "root" in changes
+        and "path" not in changes
+        and card is not None
+        and dataset.format is None
+        and card.path
+    ):
+        changes["path"] = join(str(changes["root"]), card.path)
+    return dataset.model_copy(update=changes)
+
+
+def _card_of(dataset: DatasetConfig) -> Card:
+    known = card_files()
+    if dataset.name not in known:
+        raise ConfigError(
+            f"dataset '{dataset.name}' is no card and has no `format:`.{nearest(dataset.name, known)} "
+            f"Name a card, or add `format:` (one of {', '.join(sorted(LOADERS))}) and `root:` or `path:`"
+        )
+    card = find_card(dataset.name)
+    if card.format not in LOADERS:
+        raise ConfigError(
+            f"card '{card.name}': there is no format '{card.format}'.{nearest(card.format, LOADERS)}"
+        )
+    return card
+
+
+def _from_card(dataset: DatasetConfig, card: Card) -> dict[str, object]:
+    changes: dict[str, object] = {
+        "format": card.format,
+        "split": dataset.split or card.default_split,
+        "partition": dataset.partition or card.partition,
+        "options": {**card.options, **dataset.options},
+    }
+    if dataset.images is None:
+        changes["images"] = card.images_folder()
+    if dataset.root is None and dataset.path is None:
+        if card.root is None and card.path is None:
+            raise ConfigError(
+                f"dataset '{card.name}' is not shipped: download it ({card.source}) and set `root:` to the "
+                f"folder that holds {card.layout}"
+            )
+        changes["root"] = None if card.root is None else place(card.directory, card.root)
+        changes["path"] = None if card.path is None else place(card.directory, card.path)
+    return changes
+
+
+def _in_its_layout(samples: Iterator[Sample], dataset: DatasetConfig) -> Iterator[Sample]:
+    """Yield the samples; a record that lacks what its layout wants raises ``DataError`` instead of ``KeyError``."""
+    last = "the beginning"
+    try:
+        for sample in samples:
+            yield sample
+            last = f"sample '{sample.sample_id}'"
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        lacks = f"has no {error}" if isinstance(error, KeyError) else f"does not fit ({error})"
+        raise DataError(
+            f"dataset '{dataset.name}' at {dataset.path or dataset.root}: a record after {last} {lacks}: this is not "
+            f"the layout of format {dataset.format}, the file is damaged, or of another release"
+        ) from error
+
+
+def _without_repeats(samples: Iterator[Sample], dataset: str) -> Iterator[Sample]:
+    seen: set[str] = set()
+    for sample in samples:
+        if sample.sample_id in seen:
+            raise DataError(
+                f"dataset '{dataset}': the sample id '{sample.sample_id}' occurs twice, so its answers could "
+                "not be told apart: the annotation file is damaged or was put together from two; where splits "
+                "share ids, read one `split:` per entry"
+            )
+        seen.add(sample.sample_id)
+        yield sample
+
+
+__all__ = ["LOADERS", "Loader", "load_samples", "resolve_dataset", "select_whole_images"]

@@ -1,0 +1,62 @@
+"""What a wire format gives back, and what it may look at. Shared by the format files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from evalkit.decoding.boxes import ItemBox
+from evalkit.decoding.codes import Unreadable
+from evalkit.types import AskedFormat, CropMask, DecodeSettings
+
+MASK_COST_PX: Final = 20_000
+"""What one mask costs beside its pixels, so that an answer of tens of thousands stays cheap."""
+
+
+@dataclass(slots=True)
+class PixelBudget:
+    """Pixels of mask that one answer may still fill; bounds memory and time whatever it claims."""
+
+    left_px: int
+
+    def spend(self, pixels: int) -> None:
+        """Take ``pixels`` and one mask's cost off. Raises ``Unreadable`` (too_large) when none are left."""
+        self.left_px -= MASK_COST_PX  # paid by masks that do not fit too, so that trying ends
+        self.spend_px(pixels)
+
+    def spend_px(self, pixels: int) -> None:
+        """Take ``pixels`` alone off. Raises ``Unreadable`` (too_large) when none are left."""
+        if pixels > self.left_px:
+            raise Unreadable("too_large")
+        self.left_px -= pixels
+
+    @property
+    def spent(self) -> bool:
+        """True where not even the smallest mask fits any more."""
+        return self.left_px < MASK_COST_PX
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The image's size, the prompt's format, the settings and the item's own box (or None)."""
+
+    height_px: int
+    width_px: int
+    asked: AskedFormat
+    settings: DecodeSettings
+    budget: PixelBudget
+    box: ItemBox | None = None
+
+    def needed_box(self) -> ItemBox:
+        """Return the item's box. Raises ``Unreadable`` (box_missing) where there is none."""
+        if self.box is None:
+            raise Unreadable("box_missing")
+        return self.box
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRead:
+    """A mask and the repairs it took."""
+
+    mask: CropMask
+    repairs: list[str] = field(default_factory=list)

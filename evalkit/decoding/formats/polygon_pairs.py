@@ -1,0 +1,32 @@
+"""``polygon_pairs``: ``[[x, y], ...]``, one ring or a list of rings (holes by nesting)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evalkit.decoding.contour import make_contour, read_contour
+from evalkit.decoding.loose_json import LooseList
+from evalkit.decoding.context import Context, MaskRead
+
+
+def is_polygon_pairs(value: Any) -> bool:
+    """Return True for a list most of whose elements are pairs, or lists of pairs."""
+    return isinstance(value, list) and bool(value) and (_is_ring(value) or _is_rings(value))
+
+
+def _is_ring(value: list[Any]) -> bool:
+    pairs = sum(
+        isinstance(row, list) and len(row) == 2 and not isinstance(row[0], (list, dict)) for row in value
+    )
+    return 2 * pairs > len(value)
+
+
+def _is_rings(value: list[Any]) -> bool:
+    return all(isinstance(ring, list) and bool(ring) and _is_ring(ring) for ring in value)
+
+
+def read_polygon_pairs(value: list[Any], context: Context) -> MaskRead:
+    """Return the mask of pairs. Raises ``Unreadable``."""
+    dropped = value.dropped if isinstance(value, LooseList) else 0
+    rings = [value] if _is_ring(value) else value
+    return read_contour(make_contour(rings, dropped=0 if rings[0] is value else dropped), context)

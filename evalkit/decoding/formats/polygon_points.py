@@ -1,0 +1,39 @@
+"""``polygon_points``: ``[{"x": .., "y": ..}, ...]``, one ring or a list of rings."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from evalkit.decoding.contour import make_contour, read_contour
+from evalkit.decoding.loose_json import LooseList
+from evalkit.decoding.context import Context, MaskRead
+
+_NAMES: Final = frozenset("xyXY")
+
+
+def is_polygon_points(value: Any) -> bool:
+    """Return True for a list that begins with an object of x and y, or a list of such lists."""
+    if not isinstance(value, list) or not value:
+        return False
+    return _is_ring(value) or all(isinstance(ring, list) and bool(ring) and _is_ring(ring) for ring in value)
+
+
+def _is_ring(value: list[Any]) -> bool:
+    named = sum(isinstance(point, dict) and not _NAMES.isdisjoint(point) for point in value)
+    return 2 * named > len(value)
+
+
+def read_polygon_points(value: list[Any], context: Context) -> MaskRead:
+    """Return the mask of named points; their names settle the order. Raises ``Unreadable``."""
+    rings = [value] if _is_ring(value) else value
+    dropped = sum(
+        ring.dropped for ring in {id(r): r for r in (value, *rings)}.values() if isinstance(ring, LooseList)
+    )
+    pairs = [[_pair(point) for point in ring] for ring in rings]
+    return read_contour(make_contour(pairs, dropped=dropped, named=True), context)
+
+
+def _pair(point: Any) -> tuple[Any, ...]:
+    if not isinstance(point, dict):
+        return ()
+    return point.get("x", point.get("X")), point.get("y", point.get("Y"))

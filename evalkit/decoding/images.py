@@ -1,0 +1,192 @@
+"""base64 text -> image bytes -> grey image -> mask inside a box. Bombs are refused before decoding."""
+
+from __future__ import annotations
+
+import binascii
+import io
+import struct
+import warnings
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from evalkit.decoding.codes import Unreadable
+from evalkit.decoding.context import PixelBudget
+from evalkit.types import BoxPx, CropMask, DecodeSettings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from evalkit.types import BoolMask
+
+MAX_SIDE_PX: Final = 16_384
+MAX_IMAGE_PX: Final = 4096 * 4096
+"""A mask image larger than this is refused: Gemini's have 256 x 256 pixels, Vertex's the image's."""
+
+_PX_PER_PLACED_PX: Final = 4
+"""Unpacking four pixels of a mask costs about as much as placing one (measured)."""
+_PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_NEEDED: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+def read_base64(text: str) -> tuple[bytes, list[str]]:
+    """Return the bytes of base64 text and the repairs. Raises ``Unreadable`` (mask_bad_base64, mask_empty)."""
+    repairs: list[str] = []
+    if not text or text.isspace():
+        raise Unreadable("mask_empty")
+    try:
+        return binascii.a2b_base64(text, strict_mode=True), repairs
+    except ValueError:
+        pass
+    packed = "".join(text.split())
+    if packed != text.strip():
+        repairs.append("raw_newline")
+    missing = -len(packed.rstrip("=")) % 4
+    if missing < 3 and len(packed) % 4:
+        packed = packed.rstrip("=") + "=" * missing
+        repairs.append("base64_padding")
+    try:
+        return binascii.a2b_base64(packed, strict_mode=True), repairs
+    except ValueError as error:
+        raise Unreadable("mask_bad_base64") from error
+
+
+def open_grey(data: bytes, budget: PixelBudget) -> Image.Image:
+    """Return the image as one channel of 0..255 (mode L). Raises ``Unreadable`` (mask_bad_png, too_large).
+
+    Colours count by their brightest channel, so that a red mask is as good as a white one; with
+    transparency, by colour times opacity, or by opacity alone where the colour is uniform.
+    """
+    from PIL import Image
+
+    data = _essential_png(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            _check_size(*image.size)
+            # A few kilobytes can unpack to millions of pixels: what they cost is bounded per answer.
+            budget.spend_px(image.width * image.height // _PX_PER_PLACED_PX)
+            image.load()
+            return image if image.mode == "L" and "transparency" not in image.info else _to_grey(image)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
+        # Pillow's decoders raise all of these on damaged files.
+        raise Unreadable("mask_bad_png") from error
+
+
+def _check_size(width_px: int, height_px: int) -> None:
+    if (
+        not 0 < width_px <= MAX_SIDE_PX
+        or not 0 < height_px <= MAX_SIDE_PX
+        or width_px * height_px > MAX_IMAGE_PX
+    ):
+        raise Unreadable("mask_bad_png")
+
+
+def _essential_png(data: bytes) -> bytes:
+    """Return a PNG without the chunks that carry no pixels: text bombs, animation, profiles."""
+    if not data.startswith(_PNG_MAGIC):
+        return data
+    if len(data) >= 24:
+        _check_size(*struct.unpack(">II", data[16:24]))
+    kept: list[bytes] = [_PNG_MAGIC]
+    position, extra = 8, False
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        end = position + 12 + length
+        if data[position + 4 : position + 8] in _PNG_NEEDED:
+            kept.append(data[position:end])
+        else:
+            extra = True
+        position = end
+    return b"".join(kept) if extra else data
+
+
+def is_png_prefix(encoded: str) -> bool:
+    """Return True where base64 text, perhaps with its data: prefix, is the sound beginning of a PNG.
+
+    A real mask that was cut may well look periodic (rows repeat): it is no runaway as long as its
+    checksums hold and its pixels unpack.
+    """
+    packed = "".join(encoded[encoded.find(",") + 1 :].split()).rstrip("=")
+    try:
+        data = binascii.a2b_base64(packed[: len(packed) // 4 * 4], strict_mode=True)
+    except ValueError:
+        return False
+    if not data.startswith(_PNG_MAGIC):
+        return False
+    unpack, position = zlib.decompressobj(), 8
+    while position + 8 <= len(data):
+        length, kind = struct.unpack(">I4s", data[position : position + 8])
+        body, check = data[position + 8 : position + 8 + length], position + 8 + length
+        if not kind.isalpha() or (unpack.eof and kind == b"IDAT"):
+            return False
+        if check + 4 <= len(data) and zlib.crc32(kind + body) != int.from_bytes(
+            data[check : check + 4], "big"
+        ):
+            return False
+        try:
+            unpack.decompress(body if kind == b"IDAT" else b"", 4 * MAX_IMAGE_PX)
+        except zlib.error:
+            return False
+        position = check + 4
+    return True
+
+
+def _to_grey(image: Image.Image) -> Image.Image:
+    """Reduce any mode that Pillow gives a PNG, JPEG, WebP, GIF or BMP to L."""
+    from PIL import Image
+
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.int64)
+        return Image.fromarray(np.clip(wide >> 8, 0, 255).astype(np.uint8))
+    if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa", "RGBA"):
+        values = np.asarray(image.convert("RGBA"))
+        colour, opacity = values[..., :3].max(axis=2), values[..., 3]
+        uniform = int(colour.min()) == int(colour.max())
+        blended = opacity if uniform and opacity.min() != opacity.max() else _times(colour, opacity)
+        return Image.fromarray(np.ascontiguousarray(blended))
+    return Image.fromarray(np.ascontiguousarray(np.asarray(image.convert("RGB")).max(axis=2)))
+
+
+def _times(colour: Any, opacity: Any) -> Any:
+    return (colour.astype(np.uint16) * opacity // 255).astype(np.uint8)
+
+
+def place(grey: Image.Image, place_px: BoxPx, visible_px: BoxPx, settings: DecodeSettings) -> BoolMask:
+    """Return the visible crop (bool, H x W) of an image laid over ``place_px`` (x0, y0, x1, y1).
+
+    Resized to the box with Pillow's filter, foreground = value > threshold (DESIGN 6); what lies
+    off the image is cut off, never squeezed in.
+    """
+    from PIL import Image
+
+    x0, y0, x1, y1 = place_px
+    resized = grey.resize((x1 - x0, y1 - y0), Image.Resampling[settings.filter.upper()])
+    if place_px != visible_px:
+        left, top, right, bottom = visible_px
+        resized = resized.crop((left - x0, top - y0, right - x0, bottom - y0))
+    return np.asarray(resized) > settings.threshold
+
+
+def crop_mask(crop_hw: BoolMask, visible_px: BoxPx, height_px: int, width_px: int) -> CropMask:
+    """Return the crop as a mask of the image. Raises ``Unreadable`` (mask_empty) without foreground."""
+    if not crop_hw.any():
+        raise Unreadable("mask_empty")
+    return CropMask(height_px, width_px, visible_px[0], visible_px[1], crop_hw)

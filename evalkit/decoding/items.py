@@ -1,0 +1,136 @@
+"""One raw object -> one ``Item``: its box, then its mask by whichever wire format claims it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from evalkit.decoding.boxes import ItemBox, read_box, read_box_px
+from evalkit.decoding.codes import Unreadable
+from evalkit.decoding.find_items import RawItem
+from evalkit.decoding.formats import find_format
+from evalkit.decoding.images import is_png_prefix
+from evalkit.decoding.keys import NATIVE_KEYS, ItemKeys, label_of, score_of
+from evalkit.decoding.loose_json import Damaged, LooseList
+from evalkit.decoding.context import Context
+from evalkit.decoding.repetition import runs_away
+from evalkit.decoding.formats.seg_tokens import holds_tokens
+from evalkit.decoding.formats.vertex_png import read_vertex_png
+from evalkit.decoding.wrapped_mask import unwrap
+from evalkit.types import CropMask, Item
+
+_NEEDS_NO_BOX: Final = frozenset({"rle", "vertex_png", "placeholder", "seg_tokens"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What became of one item's mask."""
+
+    wire_format: str | None
+    failure: str | None = None
+    mask: CropMask | None = None
+    repairs: Sequence[str] = ()
+
+
+def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
+    """Return the item with its mask or the reason why it has none; never raises."""
+    box_key = keys.box_in(raw.members)
+    mask_key = _mask_key(raw, keys)
+    spelled = ((box_key, keys.asked_box), (mask_key, keys.asked_mask))
+    other = any(key not in (None, asked) and key not in NATIVE_KEYS for key, asked in spelled)
+    box, box_failure = _read_box(raw.members.get(box_key or ""), box_key, context)
+    context = replace(context, box=box)
+    verdict = _read_mask(raw, mask_key, box_failure, context)
+    if context.asked.task == "box":
+        # Boxes were asked: a mask is welcome, and no mask is no failure.
+        verdict = replace(verdict, failure=box_failure, wire_format=verdict.wire_format or "box_only")
+    repairs = ["alternate_key"] * other + list(box.repairs if box else ()) + list(verdict.repairs)
+    return Item(
+        label=label_of(raw.members),
+        box_px_xyxy=(box.exact_px_xyxy or box.visible_px_xyxy) if box else None,
+        wire_format=verdict.wire_format,
+        repairs=tuple(dict.fromkeys(repairs)),
+        failure=verdict.failure,
+        mask=verdict.mask if verdict.failure is None else None,
+        score=score_of(raw.members),
+    )
+
+
+def _mask_key(raw: RawItem, keys: ItemKeys) -> str | None:
+    """Return the first mask key that holds more than a placeholder, else the first that holds anything."""
+    present = keys.masks_in(raw.members)
+    if len(present) < 2:
+        return present[0] if present else None
+    filled = [key for key in present if raw.members[key] is not None]
+    real = (key for key in filled if find_format(raw.members[key])[0] not in (None, "placeholder"))
+    return next(real, filled[0] if filled else present[0])
+
+
+def _read_box(value: Any, key: str | None, context: Context) -> tuple[ItemBox | None, str | None]:
+    if isinstance(value, Damaged):
+        return None, "truncated" if value.cut else "malformed_json"
+    try:
+        if key == "box_px":
+            return read_box_px(value, context.height_px, context.width_px), None
+        return read_box(value, context.height_px, context.width_px, context.settings), None
+    except Unreadable as error:
+        return None, error.code
+
+
+def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, context: Context) -> _Verdict:
+    """Return the mask by the first wire format that claims it, or the failure."""
+    value = raw.members.get(mask_key) if mask_key else None
+    if isinstance(value, Damaged):
+        return _damaged(value)
+    if value is None:
+        return _without_mask(raw, context)
+    value, wrapped = unwrap(value)
+    wire_format, reader = find_format(value)
+    if mask_key == "bytesBase64Encoded" and isinstance(value, str):
+        wire_format, reader = "vertex_png", read_vertex_png
+    if reader is None:
+        return _Verdict(None, "mask_empty" if value == [] else "wrong_shape")
+    if wire_format not in _NEEDS_NO_BOX and (failure := _box_in_the_way(raw, box_failure)):
+        return _Verdict(wire_format, failure)
+    if context.budget.spent:
+        return _Verdict(wire_format, "too_large")
+    try:
+        read = reader(value, context)
+    except Unreadable as error:
+        return _Verdict(wire_format, error.code, repairs=["bad_point_dropped"] * _lost_points(value))
+    return _Verdict(wire_format, None, read.mask, ["wrapper"] * wrapped + read.repairs)
+
+
+def _lost_points(value: Any) -> bool:
+    """Return True for a list, or a list of lists, of which elements could not be read."""
+    return isinstance(value, LooseList) and any(getattr(part, "dropped", 0) for part in (value, *value))
+
+
+def _box_in_the_way(raw: RawItem, box_failure: str | None) -> str | None:
+    """Return why a box that cannot be read spoils the mask; a missing one may not be needed."""
+    if box_failure == "box_missing":
+        # The box would settle order and frame: where the item is cut it may have been to come.
+        return "truncated" if raw.cut else None
+    return box_failure
+
+
+def _damaged(value: Damaged) -> _Verdict:
+    """Name a mask that is cut or garbled by what is left of it."""
+    text = value.text or ""
+    if holds_tokens(text):
+        return _Verdict("seg_tokens", "mask_tokens")
+    wire_format = find_format(text)[0] if len(text) > 20 else None
+    wire_format = None if wire_format == "placeholder" else wire_format
+    if runs_away(value.tail) and not is_png_prefix(text):
+        return _Verdict(wire_format, "repetition")
+    return _Verdict(wire_format, "truncated" if value.cut else "malformed_json")
+
+
+def _without_mask(raw: RawItem, context: Context) -> _Verdict:
+    """Name an item without a mask: cut, broken, or complete without one."""
+    if raw.cut:
+        tails = [value.tail for value in raw.members.values() if isinstance(value, Damaged)]
+        return _Verdict(None, "repetition" if any(map(runs_away, tails)) else "truncated")
+    wire_format = "box_only" if context.box else None
+    return _Verdict(wire_format, "malformed_json" if raw.broken else "mask_missing")

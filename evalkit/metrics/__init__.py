@@ -1,0 +1,1 @@
+"""Counts -> numbers -> summary. Pure."""

@@ -1,0 +1,39 @@
+"""Scoring protocols by name: evalkit's own, and the rules of the evaluators that papers used."""
+
+from __future__ import annotations
+
+from evalkit.errors import ConfigError, nearest
+from evalkit.metrics.protocols import converseg
+from evalkit.metrics.protocols import default
+from evalkit.metrics.protocols import gseval
+from evalkit.metrics.protocols import lisa
+from evalkit.metrics.protocols import phrasecut
+from evalkit.metrics.protocols import refzom
+from evalkit.metrics.protocols import rela
+from evalkit.metrics.protocols import saco
+from evalkit.metrics.protocols.base import Protocol
+
+PROTOCOLS: dict[str, Protocol] = {
+    "default": default.PROTOCOL,
+    "lisa": lisa.LISA,
+    "lisa-exact": lisa.LISA_EXACT,
+    "rela": rela.PROTOCOL,
+    "refzom": refzom.REFZOM,
+    "refzom-480": refzom.REFZOM_480,
+    "phrasecut": phrasecut.PROTOCOL,
+    "converseg": converseg.PROTOCOL,
+    "gseval-box": gseval.GSEVAL_BOX,
+    "gseval-mask": gseval.GSEVAL_MASK,
+    "saco": saco.PROTOCOL,
+}
+"""What ``score.protocol`` and a dataset's ``protocol`` may name."""
+
+
+def find_protocol(name: str) -> Protocol:
+    """Return a protocol. Raises ``ConfigError`` on an unknown name, listing the known ones."""
+    if name not in PROTOCOLS:
+        raise ConfigError(f"there is no scoring protocol '{name}'.{nearest(name, PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+__all__ = ["PROTOCOLS", "Protocol", "find_protocol"]

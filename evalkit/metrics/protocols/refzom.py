@@ -1,0 +1,72 @@
+"""Ref-ZOM as RIS-DMMI scores it (and the LAVT line): mIoU, oIoU, P@0.5 .. 0.9, Acc.
+
+toggle1995/RIS-DMMI: test.py and transforms.py, commit 753cd600b14d. IoU numbers are over targeted
+rows; Acc is the share of no-target rows whose mask is entirely empty. ``refzom`` counts at the
+image's own resolution. ``refzom-480`` stretches truth and prediction to the 480 x 480 pixels of
+that code first (nearest neighbour, its rule for the truth), which shifts the numbers slightly.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evalkit.masks import full_mask
+from evalkit.metrics.protocols.base import MaskRows, Numbers, Protocol, mask_rows, mean, protocol_counts, ratio, share
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evalkit.metrics.counts import Truth
+    from evalkit.types import BoolMask, Decoded, Sample
+
+SOURCE = "toggle1995/RIS-DMMI: test.py, commit 753cd600b14d"
+GRID_PX = 480
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def aggregate(rows: pd.DataFrame) -> Numbers:
+    """Return miou, oiou, acc and p_0.5 .. p_0.9 at native resolution, all in 0..1."""
+    return _numbers(mask_rows(rows))
+
+
+def aggregate_grid(rows: pd.DataFrame) -> Numbers:
+    """Return the same on the 480 x 480 grid."""
+    return _numbers(mask_rows(rows, protocol_counts(rows)))
+
+
+def count_grid(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float] | None:
+    """Return intersection and union in pixels of the 480 x 480 grid; None for an answer of boxes alone."""
+    del sample
+    if decoded.outcome == "decoded" and decoded.mask is None:
+        return None
+    target = _on_grid(truth.mask_hw)
+    if decoded.mask is None or decoded.outcome != "decoded":
+        return {"intersection": 0, "union": int(target.sum())}
+    marked = _on_grid(full_mask(decoded.mask))
+    return {"intersection": int((marked & target).sum()), "union": int((marked | target).sum())}
+
+
+def _on_grid(mask_hw: BoolMask) -> BoolMask:
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(mask_hw, dtype=np.uint8))
+    return np.asarray(image.resize((GRID_PX, GRID_PX), Image.Resampling.NEAREST)) > 0
+
+
+def _numbers(masks: MaskRows | None) -> Numbers:
+    keys = ("miou", "oiou", "acc", *(f"p_{threshold}" for threshold in THRESHOLDS))
+    if masks is None:
+        return dict.fromkeys(keys)
+    targeted = ~masks.no_target
+    return {
+        "miou": mean(masks.iou[targeted]),
+        "oiou": ratio(masks.intersection[targeted].sum(), masks.union[targeted].sum()),
+        "acc": share(masks.empty, masks.no_target),
+        **{f"p_{t}": share(masks.iou >= t, targeted) for t in THRESHOLDS},
+    }
+
+
+REFZOM = Protocol("refzom", SOURCE, aggregate)
+REFZOM_480 = Protocol("refzom-480", SOURCE, aggregate_grid, count_grid)

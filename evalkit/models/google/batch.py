@@ -1,0 +1,305 @@
+"""``provider: gemini-batch``: the same questions as JSONL jobs of the Batch API, at half the price.
+
+Jobs are submitted, polled, collected by key and remembered in the run's folder: the same command
+picks up jobs that a crash left behind, whatever state they are in. What a job does not answer (a
+line's own error, a failed or expired job, the deadline) is left to live calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from evalkit.errors import ConfigError, RetryLater, SystemFault, nearest
+from evalkit.models.base import Question
+from evalkit.models.google.batch_jobs import Job, JobFile
+from evalkit.models.google.bodies import json_object, read_batch_body
+from evalkit.models.google.calls import guarded
+from evalkit.models.google.gemini import GeminiModel, open_gemini
+from evalkit.runner.pace import Attempt, backoff_s
+from evalkit.config.prompts import Prompt
+from evalkit.types import Response, Sample
+
+if TYPE_CHECKING:
+    from evalkit.runner.budget import Purse
+    from evalkit.config.schema import GeminiConfig
+
+SETTINGS = {"poll_s": 30.0, "deadline_h": 24.0, "max_requests": 500, "max_mb": 200.0, "max_open_jobs": 20}
+"""Small jobs: large ones have been seen stuck for over a day (googleapis/python-genai#2974)."""
+
+ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
+GONE = (403, 404)
+"""A job or file that was deleted, or is older than the service keeps it (files: 48 h), answers with one of these."""
+
+FILE_TIMEOUT_S = 900.0
+
+Pair = tuple[Sample, int]
+Load = Callable[[Sample, int], Awaitable[Question | None]]
+"""Returns the question of (sample, trial), None where its image cannot be read (and says so itself)."""
+Record = Callable[[Sample, int, str | None, Attempt], None]
+"""Stores one attempt of (sample, trial) with the SHA-256 of its image."""
+
+
+class GeminiBatch:
+    """A Gemini model that is asked in jobs; ``ask`` is the live call that the rest falls back to."""
+
+    needs_image = True
+
+    def __init__(self, live: GeminiModel, entry: GeminiConfig, state: Path | None) -> None:
+        self.live = live
+        self.name = live.name
+        self.requested_model = live.requested_model
+        self.asked = live.asked
+        self.settings = batch_settings(entry)
+        self.file = JobFile.load(
+            None if state is None else state / f"batch-{quote(entry.name, safe='')}.json"
+        )
+        self.reserved_usd: dict[str, float] = {}
+
+    def prompt_for(self, sample: Sample) -> str:
+        """Return the text of the question about one sample."""
+        return self.live.prompt_for(sample)
+
+    async def ask(self, question: Question) -> Response:
+        """Ask live: what a job left unanswered."""
+        return await self.live.ask(question)
+
+    def read_body(self, body: str) -> Response:
+        """Return a stored answer, from a job's line or from a live call."""
+        return read_batch_body(body)
+
+    async def close(self) -> None:
+        """Close the connections; jobs go on, and the same command collects them."""
+        await self.live.close()
+
+    async def ask_all(
+        self,
+        pairs: Sequence[Pair],
+        load: Load,
+        record: Record,
+        *,
+        note: Callable[[str], None],
+        purse: Purse | None = None,
+    ) -> None:
+        """Ask ``pairs`` in jobs and return when every job has ended, also those of earlier sessions.
+
+        Pairs that have no answer then are to be asked live. Raises ``StopModel`` where nothing more
+        can be asked; the jobs stay in the file.
+        """
+        by_key = {key_of(*pair): pair for pair in pairs}
+        await self._adopt(note)
+        taken = {key for job in self.file.open for key in job.lines}
+        waiting = iter([pair for key, pair in by_key.items() if key not in taken])
+        more = True
+        while more or self.file.open:
+            while more and len(self.file.open) < self.settings["max_open_jobs"]:
+                more = await self._submit_next(waiting, load, note, purse)
+            for job in self.file.open:
+                await self._look_at(job, by_key, record, note, purse)
+            if self.file.open:
+                await asyncio.sleep(self.settings["poll_s"])
+
+    async def cancel_all(self) -> None:
+        """Cancel every open job."""
+        for job in self.file.open:
+            await self._cancel(job)
+
+    async def _adopt(self, note: Callable[[str], None]) -> None:
+        """Find the jobs whose creation was cut off by a crash; forget those that never came to be."""
+        nameless = {job.display_name: job for job in self.file.open if job.name is None}
+        if nameless:
+
+            async def names() -> dict[str, str]:
+                listed = await self._client.batches.list()
+                return {one.display_name or "": one.name or "" async for one in listed}
+
+            found = await self._call(names)
+            for display_name, job in nameless.items():
+                job.name = found.get(display_name)
+                job.done = job.name is None
+            self.file.save()
+        if self.file.open:
+            note(f"{self.name}: {len(self.file.open)} batch jobs of an earlier session are picked up")
+
+    async def _submit_next(
+        self, waiting: Iterator[Pair], load: Load, note: Callable[[str], None], purse: Purse | None
+    ) -> bool:
+        """Submit one job of the next questions; tell whether there may be more."""
+        text, lines, usd, more = await self._next_lines(waiting, load, purse)
+        if not lines:
+            return more
+        if purse is not None:
+            if not purse.budget.fits(usd):
+                note(f"{self.name}: no further batch job fits the budget; what it allows is asked live")
+                return False
+            await purse.budget.reserve(usd)
+        job = Job(f"evalkit-{uuid.uuid4().hex}", time.time(), lines)
+        self.reserved_usd[job.display_name] = usd
+        self.file.jobs.append(job)
+        self.file.save()
+        try:
+            job.name = await self._create(job, text)
+        except RetryLater as fault:
+            job.done = True
+            note(
+                f"{self.name}: a batch job of {len(lines)} questions was not accepted, they are asked live: {fault}"
+            )
+        except SystemFault:
+            job.done = True
+            raise
+        finally:
+            self.file.save()
+        return more
+
+    async def _next_lines(
+        self, waiting: Iterator[Pair], load: Load, purse: Purse | None
+    ) -> tuple[bytes, dict[str, str | None], float, bool]:
+        """Return the next job's file, its keys with image hashes, the money it may cost, and whether more may come."""
+        text, lines, usd = io.BytesIO(), dict[str, str | None](), 0.0
+        for sample, trial in waiting:
+            question = await load(sample, trial)
+            if question is None:
+                continue
+            key = key_of(sample, trial)
+            line = {"key": key, "request": self.live.body_of(question)}
+            text.write(json.dumps(line).encode() + b"\n")
+            lines[key] = None if question.image is None else question.image.sha256
+            usd += 0.0 if purse is None else purse.next_usd(question)
+            if len(lines) >= self.settings["max_requests"] or text.tell() >= self.settings["max_mb"] * 1e6:
+                return text.getvalue(), lines, usd, True
+        return text.getvalue(), lines, usd, False
+
+    async def _create(self, job: Job, text: bytes) -> str:
+        """Upload the lines and create the job, trying again where that is worth it; return its name."""
+        attempts = self.live.entry.limits.max_attempts
+        for number in range(1, attempts + 1):
+            try:
+                return str(await self._call(lambda: self._create_once(job, text)))
+            except RetryLater as fault:
+                if number == attempts:
+                    raise
+                await asyncio.sleep(
+                    max(fault.delay_s or 0.0, backoff_s(number, rate_limited=fault.rate_limited))
+                )
+        raise AssertionError("max_attempts is at least 1")
+
+    async def _create_once(self, job: Job, text: bytes) -> str:
+        from google.genai import types
+
+        upload = types.UploadFileConfig(mime_type="application/jsonl", display_name=job.display_name)
+        file = await self._client.files.upload(file=io.BytesIO(text), config=upload)
+        created = await self._client.batches.create(
+            model=self.requested_model,
+            src=file.name,
+            config=types.CreateBatchJobConfig(display_name=job.display_name),
+        )
+        return str(created.name)
+
+    async def _look_at(
+        self,
+        job: Job,
+        by_key: dict[str, Pair],
+        record: Record,
+        note: Callable[[str], None],
+        purse: Purse | None,
+    ) -> None:
+        """Collect a job that has ended; cancel one that is past the deadline; leave the others."""
+        try:
+            remote = await self._call(lambda: self._client.batches.get(name=job.name))
+            state = "" if remote.state is None else remote.state.name.removeprefix("JOB_STATE_")
+            if state in ("SUCCEEDED", "PARTIALLY_SUCCEEDED"):
+                await self._collect(job, remote, by_key, record, purse)
+        except RetryLater as fault:
+            note(f"{self.name}: batch job {job.name} cannot be looked at just now: {fault}")
+            state = ""
+        except SystemFault as fault:
+            if fault.http_status not in GONE:
+                raise
+            note(
+                f"{self.name}: batch job {job.name} or its results are no longer there ({fault.http_status})"
+            )
+            state = "EXPIRED"
+        if state not in ENDED and time.time() - job.submitted_at > self.settings["deadline_h"] * 3600:
+            await self._cancel(job)
+            state = "CANCELLED"
+            note(
+                f"{self.name}: batch job {job.name} has passed batch.deadline_h: its questions are asked live"
+            )
+        if state in ("FAILED", "EXPIRED", "CANCELLED"):
+            note(f"{self.name}: batch job {job.name} ended as {state}: its questions are asked live")
+        if state in ENDED:
+            job.done = True
+            self.file.save()
+            if purse is not None:
+                await purse.budget.settle(self.reserved_usd.pop(job.display_name, 0.0), 0.0)
+
+    async def _collect(
+        self, job: Job, remote: Any, by_key: dict[str, Pair], record: Record, purse: Purse | None
+    ) -> None:
+        """Record every line of a job's results by its key; keys that are answered already are left alone."""
+        data = await self._call(lambda: self._client.files.download(file=remote.dest.file_name))
+        for raw in data.decode("utf-8").splitlines():
+            line = json_object(self.live.endpoint.redact(raw)) or {}
+            pair = by_key.pop(str(line.get("key")), None)
+            if pair is None:
+                continue
+            attempt = attempt_of(self.live.endpoint.redact(raw), line, job.submitted_at)
+            record(*pair, job.lines.get(str(line["key"])), attempt)
+            if purse is not None:
+                await purse.settle(0.0, attempt.response)
+
+    async def _cancel(self, job: Job) -> None:
+        try:
+            await self._call(lambda: self._client.batches.cancel(name=job.name))
+        except SystemFault:
+            return
+
+    @property
+    def _client(self) -> Any:
+        return self.live.endpoint.client.aio
+
+    async def _call(self, send: Callable[[], Awaitable[Any]]) -> Any:
+        return await guarded(
+            send, endpoint=self.live.endpoint, model=self.requested_model, timeout_s=FILE_TIMEOUT_S
+        )
+
+
+def key_of(sample: Sample, trial: int) -> str:
+    """Return the key of a line: the question's own names, whatever characters they have."""
+    return json.dumps([sample.dataset, sample.sample_id, trial], ensure_ascii=False)
+
+
+def attempt_of(raw: str, line: dict[str, Any], submitted_at: float) -> Attempt:
+    """Return one line of a job's results as an attempt; a job's waiting time is no latency of the model."""
+    if isinstance(line.get("response"), dict):
+        return Attempt(1, submitted_at, None, "answered", read_batch_body(raw), 200, None, raw)
+    error = line.get("error")
+    said = error.get("message") if isinstance(error, dict) else None
+    return Attempt(1, submitted_at, None, "gave_up", None, None, f"batch line: {said or raw[:200]}", raw)
+
+
+def batch_settings(entry: GeminiConfig) -> dict[str, Any]:
+    """Return ``batch:`` of an entry with its defaults. Raises ``ConfigError`` on an unknown key or a wrong type."""
+    for key, value in entry.batch.items():
+        if key not in SETTINGS:
+            raise ConfigError(f"model '{entry.name}': batch has no key '{key}'.{nearest(key, SETTINGS)}")
+        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+            raise ConfigError(f"model '{entry.name}': batch.{key} is a number above 0, got {value!r}")
+    if entry.vertexai:
+        raise ConfigError(
+            f"model '{entry.name}': gemini-batch speaks the Developer API: leave out `vertexai`"
+        )
+    return {**SETTINGS, **entry.batch}
+
+
+def open_batch(entry: GeminiConfig, prompt: Prompt, *, directory: Path, state: Path | None) -> GeminiBatch:
+    """Return the model, its jobs of earlier sessions read from ``state``. Raises ``ConfigError``."""
+    batch_settings(entry)
+    return GeminiBatch(open_gemini(entry, prompt, directory=directory, state=state), entry, state)

@@ -1,0 +1,149 @@
+"""Gemini through the real google-genai client: one question, one request, the raw body kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from evalkit.errors import RetryLater
+from evalkit.models.base import Question
+from evalkit.models.google.bodies import gemini_response, json_object, read_gemini_body
+from evalkit.models.google.calls import guarded
+from evalkit.models.google.client import Endpoint, open_developer_endpoint, open_vertex_endpoint
+from evalkit.models.google.request_body import JsonObject, example_turns, request_body, request_settings, user_turn
+from evalkit.models.google.uploads import Uploads
+from evalkit.config.prompts import Prompt
+from evalkit.types import Response, Sample
+
+if TYPE_CHECKING:
+    from evalkit.config.schema import GeminiConfig
+
+
+class GeminiModel:
+    """One Gemini model at one endpoint; see ``evalkit.models.base.Model``."""
+
+    needs_image = True
+
+    def __init__(
+        self,
+        entry: GeminiConfig,
+        prompt: Prompt,
+        *,
+        endpoint: Endpoint,
+        directory: Path,
+        uploads: Uploads | None = None,
+        always_seed: bool = False,
+    ) -> None:
+        self.name = entry.name
+        self.requested_model = entry.model
+        self.asked = prompt.asked
+        self.entry = entry
+        self.prompt = prompt
+        self.endpoint = endpoint
+        self.uploads = uploads or Uploads(endpoint, None)
+        self.always_seed = always_seed
+        self.examples = example_turns(prompt, directory)
+        self.settings = request_settings(entry.generation, prompt)
+
+    def prompt_for(self, sample: Sample) -> str:
+        """Return the text of the question about one sample."""
+        return self.prompt.render(sample.expression)
+
+    async def ask(self, question: Question) -> Response:
+        """Send one ``generateContent`` request. Raises ``RetryLater``, ``GiveUp`` or ``StopModel``."""
+        return await guarded(
+            lambda: self._send(question),
+            endpoint=self.endpoint,
+            model=self.requested_model,
+            timeout_s=self.entry.limits.timeout_s,
+        )
+
+    async def _send(self, question: Question) -> Response:
+        from google.genai.errors import ClientError
+
+        uploaded = await self._upload(question)
+        try:
+            body = await self.endpoint.generate(self.requested_model, self.body_of(question, uploaded))
+        except ClientError as error:
+            if uploaded is None or error.code != 403:
+                raise
+            self.uploads.forget(uploaded)
+            raise RetryLater(
+                f"{self.requested_model}: the uploaded image is no longer there (403)", http_status=403
+            ) from None
+        return self._response(body)
+
+    def _response(self, body: str) -> Response:
+        data = json_object(body)
+        if data is None:
+            raise RetryLater(
+                f"{self.requested_model}: the endpoint answered 200 with what is not a JSON object: {body[:80]!r}",
+                http_status=200,
+                body=body,
+            )
+        return gemini_response(body, data)
+
+    def body_of(self, question: Question, uploaded: str | None = None) -> JsonObject:
+        """Return the whole JSON request for a question; ``uploaded``: the image's URI in place of its bytes."""
+        image = question.image
+        assert image is not None, "a Gemini model needs the image"
+        generation = self.entry.generation
+        turn = user_turn(image, question.prompt, generation.media_resolution, uploaded)
+        return request_body(
+            [*self.examples, turn], self.settings, self.seed_of(question), generation.extra_body
+        )
+
+    async def _upload(self, question: Question) -> str | None:
+        """Return the URI of an image that is too large to go inline, uploading it where needed."""
+        image = question.image
+        if image is None or len(image.data) <= self.entry.files_api_above_mb * 1e6:
+            return None
+        return await self.uploads.uri_of(image)
+
+    def seed_of(self, question: Question) -> int | None:
+        """Return the seed to send: the config's, moved on with the trial; None where none is set."""
+        if self.entry.generation.seed is not None:
+            return self.entry.generation.seed + question.trial
+        return question.seed if self.always_seed else None
+
+    def read_body(self, body: str) -> Response:
+        """Return what ``ask`` returned, from the stored body."""
+        return read_gemini_body(body)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.endpoint.close()
+
+
+def open_gemini(
+    entry: GeminiConfig, prompt: Prompt, *, directory: Path, state: Path | None, own_key: bool = True
+) -> GeminiModel:
+    """Return a Gemini model over the Developer API or Vertex. Raises ``ConfigError`` without a key.
+
+    ``state``: the run's folder, where uploads are remembered. ``own_key``: False for the simulator.
+    """
+    limits = entry.limits
+    if entry.vertexai:
+        endpoint = open_vertex_endpoint(
+            entry.name,
+            entry.base_url,
+            project=entry.project,
+            location=entry.location,
+            connections=limits.concurrency,
+            timeout_s=limits.timeout_s,
+        )
+    else:
+        endpoint = open_developer_endpoint(
+            entry.name,
+            entry.base_url,
+            connections=limits.concurrency,
+            timeout_s=limits.timeout_s,
+            own_key=own_key,
+        )
+    uploads = Uploads(
+        endpoint, None if state is None else state / f"uploads-{quote(entry.name, safe='')}.json"
+    )
+    return GeminiModel(
+        entry, prompt, endpoint=endpoint, directory=directory, uploads=uploads, always_seed=not own_key
+    )

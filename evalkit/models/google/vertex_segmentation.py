@@ -1,0 +1,108 @@
+"""Vertex AI's image-segmentation-001: the expression is the prompt, the answer full-image masks.
+
+On an allow-list: a 404 is to be expected on most projects (reported 2026-09-26).
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import RetryLater
+from evalkit.models.base import Question
+from evalkit.models.google.bodies import json_object, read_vertex_body
+from evalkit.models.google.calls import guarded
+from evalkit.models.google.client import Endpoint, open_vertex_endpoint
+from evalkit.types import AskedFormat, Response, Sample
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from evalkit.config.schema import VertexSegmentationConfig
+
+ASKED = AskedFormat(wire_format="vertex_png", keys=())
+
+_last_body: ContextVar[str] = ContextVar("last_body", default="")
+"""The raw body of this task's own call: the SDK drops ``raiFilteredReason`` and unknown fields."""
+
+
+async def keep_body(response: httpx2.Response) -> None:
+    """Remember the raw body before the SDK reads it (an httpx2 response hook)."""
+    await response.aread()
+    _last_body.set(response.text)
+
+
+class VertexSegmentation:
+    """``segment_image`` in one of its modes; see ``evalkit.models.base.Model``."""
+
+    needs_image = True
+    asked = ASKED
+
+    def __init__(self, entry: VertexSegmentationConfig, endpoint: Endpoint) -> None:
+        from google.genai import types
+
+        self.name = entry.name
+        self.requested_model = entry.model
+        self.entry = entry
+        self.endpoint = endpoint
+        endpoint.transport.event_hooks["response"].append(keep_body)
+        self.config = types.SegmentImageConfig(
+            mode=types.SegmentMode(entry.mode.upper()),
+            max_predictions=entry.max_predictions,
+            confidence_threshold=entry.confidence_threshold,
+            mask_dilation=entry.mask_dilation,
+            binary_color_threshold=entry.binary_color_threshold,
+        )
+
+    def prompt_for(self, sample: Sample) -> str:
+        """Return the expression itself."""
+        return sample.expression
+
+    async def ask(self, question: Question) -> Response:
+        """Send one ``:predict`` request. Raises ``RetryLater``, ``GiveUp`` or ``StopModel``."""
+        return await guarded(
+            lambda: self._send(question),
+            endpoint=self.endpoint,
+            model=self.requested_model,
+            timeout_s=self.entry.limits.timeout_s,
+        )
+
+    async def _send(self, question: Question) -> Response:
+        from google.genai import types
+
+        image = question.image
+        assert image is not None, "segmentation needs the image"
+        source: dict[str, Any] = {
+            "image": types.Image(image_bytes=image.data, mime_type=image.mime_type),
+            "prompt": None if self.entry.mode == "foreground" else question.prompt,
+        }
+        await self.endpoint.client.aio.models.segment_image(
+            model=self.requested_model, source=types.SegmentImageSource(**source), config=self.config
+        )
+        body = self.endpoint.redact(_last_body.get())
+        if json_object(body) is None:
+            raise RetryLater(
+                f"{self.requested_model}: the answer is not a JSON object", http_status=200, body=body
+            )
+        return read_vertex_body(body)
+
+    def read_body(self, body: str) -> Response:
+        """Return what ``ask`` returned, from the stored body."""
+        return read_vertex_body(body)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.endpoint.close()
+
+
+def open_vertex_segmentation(entry: VertexSegmentationConfig) -> VertexSegmentation:
+    """Return the model. Raises ``ConfigError`` without credentials or a project."""
+    endpoint = open_vertex_endpoint(
+        entry.name,
+        entry.base_url,
+        project=entry.project,
+        location=entry.location or "us-central1",
+        connections=entry.limits.concurrency,
+        timeout_s=entry.limits.timeout_s,
+    )
+    return VertexSegmentation(entry, endpoint)

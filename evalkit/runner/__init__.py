@@ -1,0 +1,1 @@
+"""Sample -> model -> ledger: plan, pace, budget, loop."""

@@ -1,0 +1,341 @@
+"""The main job: sample -> model -> ledger, then scores, summary and report.
+
+All models are asked side by side, each at its own pace. What the ledger already holds is not asked
+again, so the same command resumes a run at the grain of one answer. Nothing but the ledger is
+written while answers come in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.runner.budget import Purse, open_purses
+from evalkit.errors import DataError, RunIncomplete, StopModel, SystemFault
+from evalkit.images import ImageBytes, read_image, reduce_image
+from evalkit.storage.ledger import AttemptRow, Key, Ledger
+from evalkit.storage.ledger_writer import LedgerWriter
+from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
+from evalkit.models import limits_of, open_models
+from evalkit.models.base import Model, Question
+from evalkit.models.google.batch import GeminiBatch
+from evalkit.models.known_models import thinking_asked_off, was_routed
+from evalkit.runner.pace import Attempt, Pace, ask_with_retries
+from evalkit.runner.prepare import RunPlan
+from evalkit.models.prices import cost_usd
+from evalkit.scoring.score import ModelView, decode_response, model_views, score_run
+from evalkit.storage.run_folder import LEDGER, MANIFEST, SAMPLES, RunFolder, read_json, write_json, write_samples
+from evalkit.types import Response, Sample
+
+if TYPE_CHECKING:
+    from evalkit.scoring.engine import Engine
+    from evalkit.progress import Progress
+
+IMAGES_KEPT = 64
+"""Photographs kept in memory: the expressions of one image follow each other, so each is read once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A model that was stopped before all its questions were asked, and why."""
+
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run: its folder, the models that stopped early, and the page that was written."""
+
+    folder: RunFolder
+    stopped: tuple[Stopped, ...]
+    report: Path
+
+
+Complete = Callable[[Coroutine[Any, Any, list[Stopped]]], list[Stopped]]
+
+
+def run(
+    plan: RunPlan, progress: Progress, *, engine: Engine = "local", complete: Complete = asyncio.run
+) -> RunResult:
+    """Ask, score and report. Raises ``RunIncomplete`` when interrupted; all answers are stored then.
+
+    ``complete`` runs the asking to its end: a notebook, whose own event loop is already running, has another.
+    """
+    from evalkit.report import build_report
+
+    try:
+        stopped = complete(ask_all(plan, progress))
+        folder = RunFolder(plan.out)
+        write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
+        score_run(folder, engine=engine, progress=progress)
+        return RunResult(folder, tuple(stopped), build_report([plan.out]))
+    except KeyboardInterrupt:
+        raise RunIncomplete(_interrupted(plan)) from None
+    except ExceptionGroup as group:
+        raise _first_error(group) from group
+
+
+def _first_error(group: ExceptionGroup[Exception]) -> Exception:
+    """Return what went wrong first: what one model's task raised ends the tasks of all."""
+    error = group.exceptions[0]
+    return _first_error(error) if isinstance(error, ExceptionGroup) else error
+
+
+def _interrupted(plan: RunPlan) -> str:
+    if not (plan.out / LEDGER).is_file():
+        return "interrupted before anything was asked; nothing was written"
+    with Ledger(plan.out / LEDGER) as ledger:
+        stored = ledger.count("answered")
+    return (
+        f"interrupted. {stored} answers are stored in {plan.out} and will not be asked again: the same command "
+        f"goes on from here; `evalkit score {plan.out}` scores what is there"
+    )
+
+
+def begin(plan: RunPlan) -> None:
+    """Create the run folder whole, or bring the samples of a resumed one up to date."""
+    if plan.resumes:
+        fingerprints = write_samples(plan.out / SAMPLES, plan.samples)
+        manifest = resumed_manifest(read_json(plan.out / MANIFEST), plan, fingerprints)
+        write_json(plan.out / MANIFEST, manifest)
+        return
+    stage = plan.out.with_name(f".{plan.out.name}.part")
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    try:
+        fingerprints = write_samples(stage / SAMPLES, plan.samples)
+        write_json(stage / MANIFEST, new_manifest(plan, fingerprints))
+        if plan.out.exists():
+            plan.out.rmdir()
+        stage.rename(plan.out)
+    except BaseException:  # an interrupt too must leave nothing half-written; it is raised again
+        shutil.rmtree(stage, ignore_errors=True)
+        raise
+
+
+async def ask_all(plan: RunPlan, progress: Progress) -> list[Stopped]:
+    """Ask every question that has no answer yet; return the models that had to stop early.
+
+    The models are opened first: a missing key or an unknown function ends here, with nothing written.
+    """
+    views = {view.name: view for view in model_views(plan.config)}
+    async with open_models(plan.model_configs, plan.config, plan.samples, plan.out) as models:
+        begin(plan)
+        with Ledger(plan.out / LEDGER) as ledger:
+            answered = ledger.answered_keys()
+            purses = open_purses(plan.model_configs, plan.config, ledger)
+        with LedgerWriter(plan.out / LEDGER) as writer:
+            asking = [
+                Asking(
+                    model,
+                    entry,
+                    plan,
+                    writer=writer,
+                    progress=progress,
+                    view=views[model.name],
+                    purse=purses.get(model.name),
+                )
+                for model, entry in zip(models, plan.model_configs, strict=True)
+            ]
+            # A task group ends every other task before the ledger closes, where one of them fails.
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(each.all(answered)) for each in asking]
+    return [stop for stop in (task.result() for task in tasks) if stop is not None]
+
+
+class Asking:
+    """All questions of one model: a few workers share one iterator, so nothing queues up in memory."""
+
+    def __init__(
+        self,
+        model: Model,
+        entry: Any,
+        plan: RunPlan,
+        *,
+        writer: LedgerWriter,
+        progress: Progress,
+        view: ModelView,
+        purse: Purse | None = None,
+    ) -> None:
+        self.model = model
+        self.entry = entry
+        self.plan = plan
+        self.writer = writer
+        self.progress = progress
+        self.view = view
+        self.purse = purse
+        self.limits = limits_of(entry)
+        self.pace = Pace(self.limits)
+        self.routed_to: set[str] = set()
+        self.thinking_told = False
+        self.images = Photographs(plan.config.image.max_side)
+        self.stop: Stopped | None = None
+
+    async def all(self, answered: set[Key]) -> Stopped | None:
+        """Ask what has no answer yet; return why the model stopped early, None where it did not."""
+        total = len(self.plan.samples) * self.plan.config.trials
+        pending = sum(self._key(*pair) not in answered for pair in self._pairs())
+        self.pace.ever_answered = pending < total
+        self.progress.expect(self.model.name, total, total - pending)
+        if isinstance(self.model, GeminiBatch) and pending:
+            answered = answered | await self._ask_in_batches(self.model, answered)
+        questions = (pair for pair in self._pairs() if self._key(*pair) not in answered)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.limits.concurrency, pending)):
+                group.create_task(self._work(questions))
+        return self.stop
+
+    def _pairs(self) -> Iterator[tuple[Sample, int]]:
+        return ((sample, trial) for sample in self.plan.samples for trial in range(self.plan.config.trials))
+
+    def _key(self, sample: Sample, trial: int) -> Key:
+        return Key(self.model.name, sample.dataset, sample.sample_id, trial)
+
+    async def _work(self, questions: Iterator[tuple[Sample, int]]) -> None:
+        for sample, trial in questions:
+            if self.stop is not None:
+                return
+            await self._ask(sample, trial)
+
+    async def _ask_in_batches(self, model: GeminiBatch, answered: set[Key]) -> set[Key]:
+        """Ask in jobs of the Batch API; return the keys that need not be asked live any more."""
+        settled: set[Key] = set()
+
+        async def load(sample: Sample, trial: int) -> Question | None:
+            question = await self._question(sample, trial)
+            if question is None:
+                settled.add(self._key(sample, trial))
+            return question
+
+        def record(sample: Sample, trial: int, image_sha256: str | None, attempt: Attempt) -> None:
+            key = self._key(sample, trial)
+            self.writer.add(_row(key, attempt, image_sha256))
+            self.writer.settle()  # the job's own state must not run ahead of the ledger
+            if attempt.response is not None:
+                settled.add(key)
+                self._show(sample, attempt.response)
+
+        pairs = [pair for pair in self._pairs() if self._key(*pair) not in answered]
+        try:
+            await model.ask_all(pairs, load, record, note=self.progress.note, purse=self.purse)
+        except StopModel as stop:
+            self._halt(str(stop))
+        except SystemFault as fault:
+            self.progress.note(f"{self.model.name}: batch jobs are not possible, asking live: {fault}")
+        return settled
+
+    async def _question(self, sample: Sample, trial: int) -> Question | None:
+        """Return the question with its image read, None (and a row) where the image is at fault."""
+        try:
+            image = await self.images.read(sample) if self.model.needs_image else None
+        except DataError as error:
+            self._note_data_error(self._key(sample, trial), error)
+            return None
+        return Question(sample, self.model.prompt_for(sample), image, trial, self.plan.config.seed + trial)
+
+    async def _ask(self, sample: Sample, trial: int) -> None:
+        """Ask one question to its end: an answer, a data error or a system error, all in the ledger."""
+        question = await self._question(sample, trial)
+        if question is None:
+            return
+        key = self._key(sample, trial)
+        image_sha256 = None if question.image is None else question.image.sha256
+
+        def record(attempt: Attempt) -> None:
+            self.writer.add(_row(key, attempt, image_sha256))
+
+        try:
+            response = await ask_with_retries(self.model, question, self.pace, record, purse=self.purse)
+        except StopModel as stop:
+            self._halt(str(stop))
+        except SystemFault:
+            self.progress.add(self.model.name, "not_run")
+        except DataError as error:
+            self._note_data_error(key, error)
+        else:
+            await self.writer.settled()
+            self._show(sample, response)
+
+    def _note_data_error(self, key: Key, error: DataError) -> None:
+        now = dt.datetime.now(dt.UTC).timestamp()
+        self.writer.add(AttemptRow(key, 1, "data_error", now, error=str(error)))
+        self.progress.add(self.model.name, "data_error")
+
+    def _halt(self, reason: str) -> None:
+        if self.stop is None:
+            self.stop = Stopped(self.model.name, reason)
+            self.progress.note(f"{self.model.name} stopped: {reason}")
+
+    def _show(self, sample: Sample, response: Response) -> None:
+        """Tell the progress what came: decoded for the eyes only, the number comes from scoring."""
+        decoded = decode_response(response, sample, self.view.asked, self.plan.config.decode.settings())
+        kind = decoded.failure or (None if decoded.outcome in ("decoded", "no_target") else decoded.outcome)
+        today = dt.datetime.now(dt.UTC).date()
+        self.progress.add(self.model.name, kind, cost_usd(self.entry, response, today))
+        self._tell_routing(response)
+        self._tell_thinking(response)
+
+    def _tell_thinking(self, response: Response) -> None:
+        """Say once that thinking was asked off and is billed all the same."""
+        thoughts = response.usage.thought_tokens or 0
+        generation = getattr(self.entry, "generation", None)
+        if thoughts and not self.thinking_told and generation is not None and thinking_asked_off(generation):
+            self.thinking_told = True
+            self.progress.note(
+                f"{self.model.name}: thinking was asked off (thinking_budget: 0), yet {thoughts} thinking tokens were "
+                "billed for an answer"
+            )
+
+    def _tell_routing(self, response: Response) -> None:
+        """Say once that another model answers than the one that was asked."""
+        version = response.model_version
+        if version not in self.routed_to and was_routed(self.model.requested_model, version):
+            self.routed_to.add(str(version))
+            self.progress.note(
+                f"{self.model.name}: asked {self.model.requested_model}, but {version} answers. The rows are marked, "
+                "and the gate refuses them unless the model has `allow_routing: true`"
+            )
+
+
+def _row(key: Key, attempt: Attempt, image_sha256: str | None) -> AttemptRow:
+    return AttemptRow(
+        key,
+        attempt.number,
+        "answered" if attempt.response is not None else "system_error",
+        attempt.started_at,
+        attempt.latency_s,
+        attempt.http_status,
+        attempt.error,
+        image_sha256,
+        attempt.body,
+    )
+
+
+class Photographs:
+    """Reads each photograph once while its expressions are asked, off the event loop."""
+
+    def __init__(self, max_side_px: int | None) -> None:
+        self.max_side_px = max_side_px
+        self.reading: OrderedDict[str, asyncio.Task[ImageBytes]] = OrderedDict()
+
+    async def read(self, sample: Sample) -> ImageBytes:
+        """Return the photograph as it is sent. Raises ``DataError`` where it is missing or damaged."""
+        path = f"{sample.dataset}\0{sample.image.path}\0{sample.image_id}"
+        task = self.reading.get(path)
+        if task is None:
+            task = asyncio.create_task(asyncio.to_thread(self._read, sample))
+            self.reading[path] = task
+            if len(self.reading) > IMAGES_KEPT:
+                self.reading.popitem(last=False)
+        return await asyncio.shield(task)
+
+    def _read(self, sample: Sample) -> ImageBytes:
+        image = read_image(sample.image, (sample.truth.width_px, sample.truth.height_px))
+        return image if self.max_side_px is None else reduce_image(image, self.max_side_px)

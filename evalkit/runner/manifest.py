@@ -1,0 +1,123 @@
+"""manifest.json: what a run was made of, by what, when, and how far it came. Pure but for versions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from evalkit.version import __version__
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import RunPlan
+    from evalkit.storage.run_folder import RunFolder
+
+PACKAGES = ("google-genai", "httpx2", "pycocotools", "pillow", "numpy", "scipy", "pandas", "pyarrow")
+"""Packages whose version can change an answer or a number."""
+
+
+def new_manifest(plan: RunPlan, datasets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest of a run that is about to start."""
+    return _with_scope(
+        {
+            "name": plan.config.name,
+            "evalkit": __version__,
+            "status": "partial",
+            "simulated": is_simulated(plan),
+            "answers_fingerprint": plan.config.answers_fingerprint(),
+            "seed": plan.config.seed,
+            "started_at": now(),
+            "finished_at": None,
+            "sessions": [],
+        },
+        plan,
+        datasets,
+    )
+
+
+def resumed_manifest(
+    manifest: Mapping[str, Any], plan: RunPlan, datasets: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the manifest of a run that goes on: new settings, models added to those asked before."""
+    resumed = _with_scope(dict(manifest), plan, datasets)
+    resumed["status"] = "partial"
+    resumed["simulated"] = bool(manifest["simulated"]) or is_simulated(plan)
+    return resumed
+
+
+def _with_scope(manifest: dict[str, Any], plan: RunPlan, datasets: Mapping[str, Any]) -> dict[str, Any]:
+    asked = {entry.name for entry in plan.model_configs} | set(manifest.get("models", ()))
+    return manifest | {
+        "config": plan.config.model_dump(mode="json"),
+        "models": [entry.name for entry in plan.config.models if entry.name in asked],
+        "limit": plan.limit,
+        "datasets": dict(datasets),
+        "versions": versions(),
+        "sessions": [*manifest["sessions"], {"started_at": now(), "evalkit": __version__}],
+    }
+
+
+def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) -> dict[str, Any]:
+    """Return the manifest of a run whose questions were asked: counts and whether it is complete.
+
+    ``complete``: no model stopped early, has more than ``limits.max_not_run`` of its samples without an
+    answer, or more than ``limits.max_data_errors`` that could not be put to it. ``incomplete`` says what is short.
+    """
+    from evalkit.storage.ledger import Ledger
+
+    manifest = folder.manifest
+    total = len(plan.samples) * plan.config.trials
+    with Ledger(folder.ledger_path) as ledger:
+        answered = ledger.answered_by_model()
+        data_errors = ledger.data_errors_by_model()
+        counts = {
+            "samples": len(plan.samples),
+            "attempts": ledger.count(),
+            "answered": ledger.count("answered"),
+        }
+        short = [
+            sentence
+            for name in manifest["models"]
+            for sentence in _short(name, total - answered.get(name, 0), data_errors.get(name, 0), total, plan)
+        ]
+        incomplete = [f"{sentence}; most often: {ledger.commonest_error(name)}" for name, sentence in short]
+    manifest["status"] = "partial" if stopped or incomplete else "complete"
+    manifest["incomplete"] = incomplete
+    manifest["stopped"] = list(stopped)
+    manifest["finished_at"] = now()
+    manifest["counts"] = counts
+    return manifest
+
+
+def _short(name: str, unanswered: int, data_errors: int, total: int, plan: RunPlan) -> list[tuple[str, str]]:
+    """Return (model, what is short) for each limit of the run that a model exceeds."""
+    limits = plan.config.limits
+    counts = (
+        (unanswered - data_errors, limits.max_not_run, "were not run (limits.max_not_run"),
+        (data_errors, limits.max_data_errors, "had faulty data (limits.max_data_errors"),
+    )
+    return [
+        (name, f"{name}: {count} of {total} {what}: {limit:g})")
+        for count, limit, what in counts
+        if count > limit * total
+    ]
+
+
+def is_simulated(plan: RunPlan) -> bool:
+    """Tell whether any answer comes from the simulator."""
+    return any(entry.provider == "simulator" for entry in plan.model_configs)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that can change a number."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        found[package] = metadata.version(package)
+    return found
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

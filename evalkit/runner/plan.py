@@ -1,0 +1,220 @@
+"""What a run would send, take and cost, and the smallest difference it could show; calls nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalkit.runner.budget import require_prices
+from evalkit.models.known_models import generation_warnings, retirement_warnings
+from evalkit.models.prices import find_price
+from evalkit.config.prompts import find_prompt
+from evalkit.models.token_estimates import estimate_tokens, sent_size_px
+from evalkit.types import Sample, Usage
+
+if TYPE_CHECKING:
+    from evalkit.config.schema import RunConfig
+
+ANSWER_S = 8.0
+"""Assumed seconds until an answer, for the time a run takes; the simulator's is configured."""
+
+WITH_TOKENS = ("gemini", "gemini-batch", "simulator")
+BATCH_HOURS = 24.0
+"""The Batch API's target (ai.google.dev/gemini-api/docs/batch-api, read 2026-11-21)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """One model's part. ``usd``: None where it is unpriced. ``price_source`` says where the price is from."""
+
+    model: str
+    provider: str
+    requested_model: str
+    requests: int
+    image_tokens: int
+    text_tokens: int
+    input_tokens: int
+    output_tokens: int
+    usd: float | None
+    hours: float
+    price_source: str | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole run.
+
+    ``usd``: at list price, None where a model is unpriced; ``billed_usd`` leaves out what the simulator
+    answers. ``detectable_difference``: of mean IoU between two models, by dataset.
+    """
+
+    run: str
+    samples: int
+    images: int
+    trials: int
+    models: tuple[ModelPlan, ...]
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    usd: float | None
+    billed_usd: float | None
+    budget_usd: float | None
+    hours: float
+    detectable_difference: dict[str, float | None]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of ``evalkit plan --json``."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """Return the plan for a person: a line a model, the sum, the warnings."""
+        lines = [f"{self.run}: {self.samples} samples on {self.images} images, {self.trials} trial(s)"]
+        lines += [f"  {_model_line(model)}" for model in self.models]
+        lines.append(
+            f"  in all {self.requests:,} requests, {_usd(self.usd)}, about {_hours(self.hours)}"
+            + (f" (budget {self.budget_usd:g} USD)" if self.budget_usd is not None else "")
+        )
+        for dataset, difference in self.detectable_difference.items():
+            lines.append(f"  {dataset}: {_detectable(difference)}")
+        warnings = dict.fromkeys(warning for model in self.models for warning in model.warnings)
+        return "\n".join([*lines, *(f"  warning: {warning}" for warning in warnings)])
+
+
+def plan_run(
+    config: RunConfig,
+    samples: Sequence[Sample],
+    *,
+    model_configs: Sequence[Any] | None = None,
+    today: dt.date | None = None,
+) -> Plan:
+    """Return the plan of a run. Output tokens and answer times are assumed (``evalkit.models.token_estimates``, ``ANSWER_S``).
+
+    Raises ``ConfigError`` on an unknown prompt, and where a model under a budget has no price.
+    """
+    day = today or dt.datetime.now(dt.UTC).date()
+    entries = list(config.models if model_configs is None else model_configs)
+    require_prices(entries, config.limits.budget_usd, day)
+    models = tuple(_model_plan(entry, config, samples, day) for entry in entries)
+    return Plan(
+        run=config.name,
+        samples=len(samples),
+        images=len({(sample.dataset, sample.image_id) for sample in samples}),
+        trials=config.trials,
+        models=models,
+        requests=sum(model.requests for model in models),
+        input_tokens=sum(model.input_tokens for model in models),
+        output_tokens=sum(model.output_tokens for model in models),
+        usd=_sum([model.usd for model in models]),
+        billed_usd=_sum([model.usd for model in models if model.provider != "simulator"]),
+        budget_usd=config.limits.budget_usd,
+        hours=max((model.hours for model in models), default=0.0),
+        detectable_difference=_detectable_by_dataset(samples),
+    )
+
+
+def _model_plan(entry: Any, config: RunConfig, samples: Sequence[Sample], day: dt.date) -> ModelPlan:
+    from evalkit.models import requested_model
+
+    requests = len(samples) * config.trials if entry.provider != "predictions" else 0
+    image, text, output = _tokens(entry, config, samples)
+    price = find_price(entry, day, in_batch=entry.provider == "gemini-batch")
+    usage = Usage(image + text, output, 0)
+    usd = None if price is None else price.tokens_usd(usage) + requests * price.image_usd
+    return ModelPlan(
+        model=entry.name,
+        provider=entry.provider,
+        requested_model=requested_model(entry),
+        requests=requests,
+        image_tokens=image,
+        text_tokens=text,
+        input_tokens=image + text,
+        output_tokens=output,
+        usd=usd,
+        hours=_hours_at_pace(entry, requests, image + text),
+        price_source=None if price is None else price.source,
+        warnings=tuple(warnings_of(entry, day)),
+    )
+
+
+def warnings_of(entry: Any, day: dt.date) -> list[str]:
+    """Return what is known to be wrong with a model or its settings on ``day``; nothing of the simulator's."""
+    if entry.provider not in ("gemini", "gemini-batch"):
+        return []
+    return [*retirement_warnings(entry.model, day), *generation_warnings(entry.model, entry.generation)]
+
+
+def _tokens(entry: Any, config: RunConfig, samples: Sequence[Sample]) -> tuple[int, int, int]:
+    """Return (image, text, output) tokens of all requests to one model."""
+    if entry.provider not in WITH_TOKENS:
+        return 0, 0, 0
+    prompt = find_prompt(entry.prompt, config.prompts)
+    image = text = output = 0
+    for sample in samples:
+        size_px = sent_size_px(sample.truth.width_px, sample.truth.height_px, config.image.max_side)
+        estimate = estimate_tokens(entry, prompt, prompt.render(sample.expression), *size_px)
+        image += estimate.image
+        text += estimate.text
+        output += estimate.output
+    return image * config.trials, text * config.trials, output * config.trials
+
+
+def _hours_at_pace(entry: Any, requests: int, input_tokens: int) -> float:
+    if entry.provider == "predictions" or requests == 0:
+        return 0.0
+    if entry.provider == "gemini-batch":
+        return float(entry.batch.get("deadline_h", BATCH_HOURS))
+    limits = entry.limits
+    if entry.provider == "python":
+        return 0.0
+    answer_s = entry.latency_s if entry.provider == "simulator" else ANSWER_S
+    seconds: list[float] = [requests * answer_s / min(limits.concurrency, requests)]
+    if limits.requests_per_minute is not None:
+        seconds.append(requests / limits.requests_per_minute * 60)
+    if limits.tokens_per_minute is not None:
+        seconds.append(input_tokens / limits.tokens_per_minute * 60)
+    return max(seconds) / 3600
+
+
+def _detectable_by_dataset(samples: Sequence[Sample]) -> dict[str, float | None]:
+    from evalkit.stats.power import detectable_difference
+
+    expressions = Counter(sample.dataset for sample in samples)
+    images = Counter(dataset for dataset, _ in {(sample.dataset, sample.image_id) for sample in samples})
+    found = {
+        dataset: detectable_difference(images[dataset], count / images[dataset])
+        for dataset, count in expressions.items()
+    }
+    return {dataset: value if math.isfinite(value) else None for dataset, value in found.items()}
+
+
+def _sum(parts: Sequence[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def _model_line(model: ModelPlan) -> str:
+    tokens = (
+        f", {model.image_tokens:,} image + {model.text_tokens:,} text tokens in, about {model.output_tokens:,} out"
+        if model.input_tokens
+        else ""
+    )
+    return f"{model.model}: {model.requests:,} requests{tokens}, {_usd(model.usd)}, {_hours(model.hours)}"
+
+
+def _usd(usd: float | None) -> str:
+    return "price unknown" if usd is None else f"about {usd:.2f} USD"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{max(hours * 60, 0.1):.1f} min"
+
+
+def _detectable(difference: float | None) -> str:
+    if difference is None:
+        return "one image can show no difference"
+    return f"a difference of mean IoU from {difference:.3f} on can be detected between two models"

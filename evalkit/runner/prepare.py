@@ -1,0 +1,90 @@
+"""Everything of a run that can fail for the user's reasons, before anything is sent or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import DataError
+from evalkit.images import image_exists
+from evalkit.storage.run_folder import open_for_run
+from evalkit.types import Sample
+
+if TYPE_CHECKING:
+    from evalkit.config.schema import RunConfig
+
+REPORTS = Path("reports")
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run that is ready to be asked: nothing of it was sent or written yet."""
+
+    config: RunConfig
+    model_configs: tuple[Any, ...]
+    samples: tuple[Sample, ...]
+    out: Path
+    resumes: bool
+    limit: int | None
+
+
+def prepare(
+    config: RunConfig, *, out: Path | None = None, limit: int | None = None, models: list[str] | None = None
+) -> RunPlan:
+    """Load and check everything that a run needs. Raises ``ConfigError`` or ``DataError``; writes nothing."""
+    from evalkit.config.schema import pick_models
+    from evalkit.decoding.token_codebook import check_codebook
+    from evalkit.models import check_models
+    from evalkit.scoring.score import protocols_of
+
+    chosen = pick_models(config, models)
+    protocols_of(config)
+    check_codebook(config.decode.token_codebook)
+    check_models(chosen, config)
+    folder = out or REPORTS / config.name
+    resumes = open_for_run(folder, config)
+    samples = load_run_samples(config, limit)
+    _require_images(samples, config, all_needed=any(needs_images(model) for model in chosen))
+    return RunPlan(config, tuple(chosen), tuple(samples), folder, resumes, limit)
+
+
+def needs_images(model: Any) -> bool:
+    """Tell whether a model's answers need the photograph; predictions made elsewhere do not."""
+    return bool(model.provider != "predictions")
+
+
+def load_run_samples(config: RunConfig, limit: int | None = None) -> list[Sample]:
+    """Return the samples of every dataset of a config, selected by its seed; ``limit`` keeps the first of each."""
+    from evalkit.datasets import load_samples, select_whole_images
+
+    directory = Path(config.directory)
+    samples: list[Sample] = []
+    for entry in config.datasets:
+        size = None if entry.sample is None else entry.sample.size
+        chosen = select_whole_images(load_samples(entry, directory), size, config.seed)
+        if not chosen:
+            where = f" in split '{entry.split}'" if entry.split else ""
+            raise DataError(f"dataset '{entry.name}' has no samples{where}: nothing to ask")
+        samples += chosen[:limit]
+    return samples
+
+
+def _require_images(samples: Sequence[Sample], config: RunConfig, *, all_needed: bool) -> None:
+    """Refuse a dataset too many of whose photographs are missing; a few become ``data_error`` rows.
+
+    Not ``all_needed``: only those that alone could say the size of their samples.
+    """
+    for dataset in dict.fromkeys(sample.dataset for sample in samples):
+        refs = {s.image.path: s for s in samples if s.dataset == dataset and s.image.inline is None}
+        needed = [sample for sample in refs.values() if all_needed or not sample.truth.size_known]
+        missing = [sample for sample in needed if not image_exists(sample.image)]
+        if missing and len(missing) > config.limits.max_data_errors * len(refs):
+            first = missing[0]
+            raise DataError(
+                f"dataset '{dataset}': {len(missing)} of {len(refs)} images are missing or empty, the first is "
+                f"{first.image.path} (sample {first.sample_id}). Check `root:` or `images:`"
+                f"{'' if all_needed else ', as no annotation says their size'}; up to "
+                f"{config.limits.max_data_errors:.0%} (limits.max_data_errors) would be counted as data errors"
+            )

@@ -1,0 +1,1 @@
+"""Intervals, tests, power, shifts: numbers in, numbers out. Pure."""

@@ -1,0 +1,342 @@
+"""Intervals and paired differences for clustered evaluation data. Pure.
+
+Expressions of one image are not independent, so everything resamples images (clusters): an
+interval that resamples expressions was 1.6 times too narrow on simulated clustered data. Every
+metric is a ratio of sums: a mean has ones below, cIoU intersections over unions. All metrics
+given together share the same draws. Measured coverage and false alarms: docs/statistics.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evalkit.stats.estimates import Estimate, Percentile, SingleImage, Student, Studentised, Wilson, interval_of
+from evalkit.types import Interval
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+DRAWS = 9_999
+"""Bootstrap draws of every reported interval."""
+
+FEW_CLUSTERS = 10
+"""Below this many images, or images that differ from the most common value, a bootstrap has too few
+distinct draws to hold its level (benchmarks/coverage.py): formulas with a design effect take over."""
+
+CLUSTERS_FOR_PIVOTS = 30
+"""Below this many images a studentised bootstrap may say anything: one image that dominates gives draws
+whose error is near zero. Percentiles stay within the data and are taken instead."""
+
+CACHED_CELLS = 60_000_000
+"""Draw tables up to this many bytes are kept, so that metrics asked one by one still share them."""
+
+CHUNK_CELLS = 2_000_000
+"""Cells of a draw table that are held as floats at a time (16 MB)."""
+
+
+def cluster_codes(clusters: ArrayLike) -> tuple[NDArray[np.intp], int]:
+    """Return each row's cluster as a code 0..n-1, shape (rows,), and n."""
+    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    return codes.reshape(-1), int(codes.max()) + 1 if codes.size else 0
+
+
+def cluster_sums(values: ArrayLike, codes: NDArray[np.intp], n_clusters: int) -> Floats:
+    """Return the sum of ``values`` (rows,) per cluster, shape (n_clusters,)."""
+    weights = np.asarray(values, dtype=np.float64)
+    return np.bincount(codes, weights=weights, minlength=n_clusters).astype(np.float64, copy=False)
+
+
+def ratio_interval(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+) -> Interval | None:
+    """Return sum(numerators) / sum(denominators) with its 95 % interval over clusters.
+
+    One row per expression; ``clusters`` names each row's image. A mean is the ratio with ones
+    below; cIoU is intersections over unions. None where the denominators sum to 0. See
+    ``ratio_estimates`` for the methods.
+    """
+    above, below = np.asarray(numerators)[None], np.asarray(denominators)[None]
+    return ratio_intervals(above, below, clusters, seed=seed, draws=draws)[0]
+
+
+def ratio_intervals(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    shares: Sequence[bool] | None = None,
+) -> list[Interval | None]:
+    """Return the 95 % interval of many ratios over the same rows; arrays are (metrics, rows).
+
+    ``shares``: see ``ratio_estimates``.
+    """
+    estimates = ratio_estimates(numerators, denominators, clusters, seed=seed, draws=draws, shares=shares)
+    return [None if estimate is None else interval_of(estimate) for estimate in estimates]
+
+
+def ratio_estimates(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    shares: Sequence[bool] | None = None,
+) -> list[Estimate | None]:
+    """Return an estimate of each ratio of sums; ``numerators``, ``denominators``: (metrics, rows).
+
+    A slice is the same rows with zeros outside it. ``shares``: per metric, whether it lies in 0..1
+    by definition (a rate, an IoU) and not by chance (a latency below one second); where not
+    given, every metric whose numerators all lie between 0 and their denominators.
+
+    From ``CLUSTERS_FOR_PIVOTS`` clusters on the studentised bootstrap, whose error in each draw is the
+    linearised one (Cochran 1977, Sampling Techniques, section 6.3); below, percentiles widened
+    for few clusters. Where fewer than ``FEW_CLUSTERS`` clusters differ from the most common value: the Wilson score interval with a
+    design effect for shares and other numbers within 0..1, Student's t for the rest. None where
+    the denominators of a metric sum to 0.
+    """
+    above, below = (
+        np.atleast_2d(np.asarray(numerators, float)),
+        np.atleast_2d(np.asarray(denominators, float)),
+    )
+    codes, n_clusters = cluster_codes(clusters)
+    sums = [
+        np.stack([cluster_sums(above[m], codes, n_clusters), cluster_sums(below[m], codes, n_clusters)])
+        for m in range(len(above))
+    ]
+    kinds = [_ratio_kind(below[m], sums[m]) for m in range(len(above))]
+    most = [_most(above[m], below[m], shares is None or shares[m]) for m in range(len(above))]
+    drawn = [m for m, kind in enumerate(kinds) if kind == "bootstrap"]
+    moments = (
+        _drawn_totals(np.concatenate([_ratio_columns(sums[m]) for m in drawn]), draws, seed)
+        if drawn
+        else None
+    )
+    made: list[Estimate | None] = []
+    for m, kind in enumerate(kinds):
+        if kind == "undefined":
+            made.append(None)
+        elif kind == "bootstrap" and moments is not None:
+            first = 5 * drawn.index(m)
+            made.append(_bootstrapped(sums[m], moments[first : first + 5], most[m]))
+        else:
+            made.append(_few_clusters_ratio(below[m], sums[m], most[m]))
+    return made
+
+
+def _ratio_kind(below: Floats, sums: Floats) -> str:
+    """Return how one ratio is estimated: ``undefined``, ``few`` or ``bootstrap``."""
+    if below.size == 0 or below.sum() == 0:
+        return "undefined"
+    inside = sums[1] != 0
+    _, counts = np.unique(sums[0, inside] / sums[1, inside], return_counts=True)
+    few = counts.sum() < FEW_CLUSTERS or counts.sum() - counts.max() < FEW_CLUSTERS
+    return "few" if few else "bootstrap"
+
+
+def _most(above: Floats, below: Floats, may_be_share: bool) -> float:
+    """Return the largest value that a ratio can have: 1 for a share, else infinity."""
+    within = bool((above >= 0).all() and (above <= below * (1 + 1e-9)).all())
+    return 1.0 if may_be_share and within else np.inf
+
+
+def _ratio_columns(sums: Floats) -> Floats:
+    """Return the five per-cluster columns whose drawn sums give a ratio and its error, (5, clusters)."""
+    above, below = sums
+    columns: Floats = np.stack([above, below, above * above, above * below, below * below])
+    return columns
+
+
+def _ratio_error(totals: Floats, n_clusters: int) -> tuple[Floats, Floats]:
+    """Return ratios and their linearised standard errors from the sums of ``_ratio_columns``."""
+    above, below, above_2, cross, below_2 = totals
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = above / below
+        squares = np.maximum(above_2 - 2 * ratio * cross + ratio * ratio * below_2, 0)
+        error = np.sqrt(squares * n_clusters / (n_clusters - 1)) / np.abs(below)
+    return ratio, error
+
+
+def _bootstrapped(sums: Floats, moments: Floats, most: float) -> Estimate:
+    """Return the bootstrap estimate of a ratio from its drawn ``moments``, shape (5, draws)."""
+    n_clusters = int((sums[1] != 0).sum())
+    value, error = _ratio_error(_ratio_columns(sums).sum(axis=1), n_clusters)
+    drawn, drawn_error = _ratio_error(moments, n_clusters)
+    if n_clusters < CLUSTERS_FOR_PIVOTS:
+        return Percentile(float(value), np.sort(drawn[np.isfinite(drawn)]), n_clusters)
+    usable = np.isfinite(drawn) & (drawn_error > 1e-9 * float(error))
+    pivots = np.sort((drawn[usable] - value) / drawn_error[usable])
+    least = 0.0 if (sums[0] >= 0).all() else -np.inf
+    return Studentised(float(value), float(error), pivots, least, most)
+
+
+def _few_clusters_ratio(below: Floats, sums: Floats, most: float) -> Estimate:
+    """Return the estimate of a ratio that too few clusters inform for a bootstrap."""
+    n_clusters = int((sums[1] != 0).sum())
+    value = float(sums[0].sum() / sums[1].sum())
+    if most == 1.0:
+        return _wilson(min(value, 1.0), sums, n_clusters, int((below != 0).sum()))
+    if n_clusters == 1:
+        return SingleImage(value)
+    error = float(_ratio_error(_ratio_columns(sums).sum(axis=1), n_clusters)[1])
+    least = 0.0 if (sums[0] >= 0).all() else -np.inf
+    return Student(value, value, error, n_clusters - 1, least, most)
+
+
+def _wilson(value: float, sums: Floats, n_clusters: int, n_rows: int) -> Estimate:
+    """Return the score interval; where no error was observed an image counts as one answer."""
+    if n_clusters > 1 and 0 < value < 1:
+        error = float(_ratio_error(_ratio_columns(sums).sum(axis=1), n_clusters)[1])
+        if error > 0:
+            return Wilson(value, min(value * (1 - value) / error**2, n_rows), n_clusters - 1)
+    return Wilson(value, n_clusters, np.inf)
+
+
+def paired_difference(
+    first: tuple[ArrayLike, ArrayLike],
+    second: tuple[ArrayLike, ArrayLike],
+    clusters: ArrayLike,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    share: bool = True,
+) -> Estimate | None:
+    """Return the ratio of ``second`` minus the ratio of ``first``, paired by cluster.
+
+    ``first`` and ``second`` are (numerators, denominators) of the same rows under two models or
+    runs. Percentile bootstrap over clusters with the tails of Student's t. Where fewer than
+    ``FEW_CLUSTERS`` clusters changed: Student's t on the linearised error with one answer more on
+    either side (Agresti & Min 2005, Statistics in Medicine 24(5)), so that no change at all in n
+    answers still leaves about 2/n either way. None where either ratio is undefined, or where one
+    image cannot tell anything. ``share``: the metric lies in 0..1 by definition.
+    """
+    return paired_differences([first], [second], clusters, seed=seed, draws=draws, shares=[share])[0]
+
+
+def paired_differences(
+    first: list[tuple[ArrayLike, ArrayLike]],
+    second: list[tuple[ArrayLike, ArrayLike]],
+    clusters: ArrayLike,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    shares: Sequence[bool] | None = None,
+) -> list[Estimate | None]:
+    """Return ``paired_difference`` of many metrics over the same rows, with shared draws."""
+    codes, n_clusters = cluster_codes(clusters)
+    rows = [np.asarray([a, b, c, d], dtype=np.float64) for (a, b), (c, d) in zip(first, second, strict=True)]
+    sums = [np.stack([cluster_sums(values, codes, n_clusters) for values in four]) for four in rows]
+    kinds = [_difference_kind(four) for four in sums]
+    drawn = [m for m, kind in enumerate(kinds) if kind == "bootstrap"]
+    totals = _drawn_totals(np.concatenate([sums[m] for m in drawn]), draws, seed) if drawn else None
+    made: list[Estimate | None] = []
+    for m, kind in enumerate(kinds):
+        if kind == "undefined":
+            made.append(None)
+        elif kind == "bootstrap" and totals is not None:
+            at = 4 * drawn.index(m)
+            made.append(_percentile_difference(sums[m], totals[at : at + 4]))
+        else:
+            made.append(_few_clusters_difference(rows[m], sums[m], may_be_share=shares is None or shares[m]))
+    return made
+
+
+def _difference_kind(sums: Floats) -> str:
+    if sums.size == 0 or sums[1].sum() == 0 or sums[3].sum() == 0:
+        return "undefined"
+    changed = (sums[0] != sums[2]) | (sums[1] != sums[3])
+    few = changed.sum() < FEW_CLUSTERS or ((sums[1] != 0) | (sums[3] != 0)).sum() < FEW_CLUSTERS
+    return "few" if few else "bootstrap"
+
+
+def _percentile_difference(sums: Floats, totals: Floats) -> Estimate:
+    whole = sums.sum(axis=1)
+    value = float(whole[2] / whole[3] - whole[0] / whole[1])
+    usable = (totals[1] != 0) & (totals[3] != 0)
+    kept = totals[:, usable]
+    drawn = np.sort(kept[2] / kept[3] - kept[0] / kept[1])
+    return Percentile(value, drawn, int(((sums[1] != 0) | (sums[3] != 0)).sum()))
+
+
+def _few_clusters_difference(rows: Floats, sums: Floats, *, may_be_share: bool) -> Estimate | None:
+    """Return Student's t on the linearised error, with pseudo-answers where the metric is bounded."""
+    n_clusters = int(((sums[1] != 0) | (sums[3] != 0)).sum())
+    value, error = difference_error(sums)
+    sides = ((rows[0], rows[1]), (rows[2], rows[3]))
+    bounded = all(_most(above, below, may_be_share) == 1.0 for above, below in sides)
+    if n_clusters < 2:
+        return Student(value, 0.0, 1.0, 1, -1.0, 1.0) if bounded else None
+    if not bounded:
+        return Student(value, value, error, n_clusters - 1, -np.inf, np.inf)
+    n_rows = int(((rows[1] != 0) | (rows[3] != 0)).sum())
+    shrunk = value * n_rows / (n_rows + 2)
+    widened = float(np.sqrt((error * n_rows) ** 2 + 1 + 2 * value**2)) / (n_rows + 2)
+    return Student(value, shrunk, widened, n_clusters - 1, -1.0, 1.0)
+
+
+def difference_error(sums: Floats) -> tuple[float, float]:
+    """Return the difference of two ratios and its linearised standard error over clusters.
+
+    ``sums``: per-cluster numerators and denominators of both, shape (4, clusters). Needs two
+    clusters or more for an error; with one it is 0.
+    """
+    whole = sums.sum(axis=1)
+    before, after = whole[0] / whole[1], whole[2] / whole[3]
+    residuals = (sums[2] - after * sums[3]) / whole[3] - (sums[0] - before * sums[1]) / whole[1]
+    n_clusters = int(((sums[1] != 0) | (sums[3] != 0)).sum())
+    correction = n_clusters / (n_clusters - 1) if n_clusters > 1 else 0.0
+    return float(after - before), float(np.sqrt(correction * (residuals**2).sum()))
+
+
+def _drawn_totals(columns: Floats, draws: int, seed: int) -> Floats:
+    """Return the totals of each bootstrap draw of clusters, shape (columns, draws).
+
+    ``columns``: per-cluster numbers, shape (columns, clusters).
+    """
+    totals = np.empty((len(columns), draws))
+    transposed = np.ascontiguousarray(columns.T)
+    for start, counts in _draw_chunks(columns.shape[1], draws, seed):
+        totals[:, start : start + len(counts)] = (counts @ transposed).T
+    return totals
+
+
+def _draw_chunks(n_clusters: int, draws: int, seed: int) -> Iterator[tuple[int, Floats]]:
+    """Yield (first draw, how often each cluster was drawn: float (some draws, clusters))."""
+    rows = max(1, CHUNK_CELLS // n_clusters)
+    if n_clusters * draws <= CACHED_CELLS:
+        table = _cached_counts(n_clusters, draws, seed)
+        for start in range(0, draws, rows):
+            yield start, table[start : start + rows].astype(np.float64)
+        return
+    generator = np.random.default_rng(seed)
+    for start in range(0, draws, rows):
+        yield start, _draw_counts(generator, n_clusters, min(rows, draws - start)).astype(np.float64)
+
+
+@lru_cache(maxsize=2)
+def _cached_counts(n_clusters: int, draws: int, seed: int) -> NDArray[np.uint8]:
+    return _draw_counts(np.random.default_rng(seed), n_clusters, draws)
+
+
+def _draw_counts(generator: np.random.Generator, n_clusters: int, draws: int) -> NDArray[np.uint8]:
+    """Return how often each cluster is in each draw with replacement, shape (draws, clusters).
+
+    A count over 255 needs more than 255 clusters, where its chance is below 1e-500.
+    """
+    picks = generator.integers(0, n_clusters, size=(draws, n_clusters))
+    picks += np.arange(draws)[:, None] * n_clusters
+    counts = np.bincount(picks.ravel(), minlength=draws * n_clusters)
+    return counts.reshape(draws, n_clusters).astype(np.uint8)

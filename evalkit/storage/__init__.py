@@ -1,0 +1,1 @@
+"""The run folder: manifest, samples, ledger, scores, locks."""
