@@ -21,10 +21,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from evalkit.scoring.ceiling import encode_contours, encode_png, encode_rle, norm_box
 from evalkit.decoding import decode_answer
 from evalkit.masks import rle_encode
 from evalkit.metrics.counts import Truth, count_row
+from evalkit.scoring.ceiling import encode_contours, encode_png, encode_rle, norm_box
 from evalkit.types import AskedFormat, GroundTruth
 
 HEIGHT, WIDTH = 480, 640

@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evalkit.config.schema import GateRule
-from evalkit.comparison.gate.verdict import BUILT_IN_SHARE, gate_run
 from evalkit.comparison.gate.checks import relative_check
+from evalkit.comparison.gate.verdict import BUILT_IN_SHARE, gate_run
+from evalkit.config.schema import GateRule
 from evalkit.stats.power import detectable_difference
 from evalkit.stats.significance import mcnemar_clustered, swap_test
 

@@ -132,9 +132,9 @@ async def bare(base_url: str, data: bytes, count: int) -> None:
 def whole_path(base_url: str, image: Path, folder: Path, count: int) -> Any:
     """Return a coroutine that runs evalkit's own loop over ``count`` samples; no scoring, no report."""
     from evalkit.config.schema import RunConfig
-    from evalkit.runner.prepare import RunPlan
     from evalkit.progress import Progress
     from evalkit.runner.loop import ask_all
+    from evalkit.runner.prepare import RunPlan
     from evalkit.types import GroundTruth, ImageRef, Polygons, Sample
 
     config = RunConfig.model_validate(

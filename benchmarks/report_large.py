@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from evalkit.config.schema import RunConfig
-from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.masks import rle_encode
 from evalkit.report import build_report
 from evalkit.scoring.score import score_run
+from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.storage.run_folder import LEDGER, SAMPLES, RunFolder, write_json, write_samples
 from evalkit.types import GroundTruth, ImageRef, Sample
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.config.schema import RunConfig
-from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.masks import rle_encode
 from evalkit.scoring.score import score_run
+from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.storage.run_folder import RunFolder, write_json, write_samples
 from evalkit.types import GroundTruth, ImageRef, Sample
 

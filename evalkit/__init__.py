@@ -11,14 +11,25 @@ The notebook API, loaded when it is first used::
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from evalkit.version import __version__
+from evalkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from evalkit.notebook.api import Run, decode, history, load, run
     from evalkit.notebook.pictures import Pictures
     from evalkit.notebook.views import Comparison, History, Masks, Prediction
 
-__all__ = ["Comparison", "History", "Masks", "Pictures", "Prediction", "Run", "decode", "history", "load", "run"]
+__all__ = [
+    "Comparison",
+    "History",
+    "Masks",
+    "Pictures",
+    "Prediction",
+    "Run",
+    "decode",
+    "history",
+    "load",
+    "run",
+]
 
 _HOME = {
     **dict.fromkeys(("Comparison", "History", "Masks", "Prediction"), "evalkit.notebook.views"),

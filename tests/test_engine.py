@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from evalkit.scoring.engine import map_chunks
 from evalkit.errors import ConfigError, RunIncomplete
+from evalkit.scoring.engine import map_chunks
 
 
 def double(job):

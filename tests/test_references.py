@@ -3,7 +3,6 @@
 import pytest
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import ConfigError, DataError
 from evalkit.datasets.published import (
     all_references,
     read_references,
@@ -11,6 +10,7 @@ from evalkit.datasets.published import (
     references_for_dataset,
     usual_ground_truth,
 )
+from evalkit.errors import ConfigError, DataError
 
 GSEVAL_ROWS = {"subset=stuff": 1011, "subset=part": 455, "subset=multi": 769, "subset=single": 1480}
 """Rows of each kind in GroundingSuite-Eval.jsonl."""

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from evalkit.errors import DataError
-from evalkit.storage.scores_table import codes_in, documented_columns
 from evalkit.metrics.summary import slice_rows, summarise
+from evalkit.storage.scores_table import codes_in, documented_columns
 
 LEAST: dict[str, Any] = {
     "model": "m",

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats as scipy_stats
 
-from evalkit.stats.estimates import Percentile, SingleImage, Student, Studentised, Wilson, interval_of
 from evalkit.stats.bootstrap import (
     cluster_codes,
     difference_error,
@@ -19,6 +18,7 @@ from evalkit.stats.bootstrap import (
     ratio_interval,
     ratio_intervals,
 )
+from evalkit.stats.estimates import Percentile, SingleImage, Student, Studentised, Wilson, interval_of
 
 
 def clustered(n_images: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

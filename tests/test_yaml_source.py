@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.errors import ConfigError
 from evalkit.config.yaml import parse_yaml, read_yaml
+from evalkit.errors import ConfigError
 
 
 def data(text, **environment):

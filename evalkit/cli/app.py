@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from evalkit.version import __version__
 from evalkit.errors import EvalkitError
+from evalkit.version import __version__
 
 
 class Group(click.Group):

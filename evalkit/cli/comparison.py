@@ -38,8 +38,8 @@ def gate_command(
 ) -> int:
     """Print and write the gate's verdict; return the exit code."""
     from evalkit.comparison.baselines import find_baseline
-    from evalkit.comparison.gate.verdict import gate_run
     from evalkit.comparison.gate.output import verdict_json, verdict_junit, verdict_markdown, verdict_text
+    from evalkit.comparison.gate.verdict import gate_run
     from evalkit.storage.run_folder import RunFolder
 
     run = RunFolder(run_path)
@@ -84,9 +84,9 @@ def baseline_list_command(*, reports: Path, as_json: bool) -> None:
 
 def history_command(directory: Path, *, page: Path | None, as_json: bool) -> None:
     """Print the history as a table or JSON, and write its page."""
-    from evalkit.stats.shifts import LEVEL
     from evalkit.comparison.history import history_json, history_text, read_history
     from evalkit.report.history_page import history_page
+    from evalkit.stats.shifts import LEVEL
 
     series = read_history(directory)
     target = directory / "history.html" if page is None and not as_json else page

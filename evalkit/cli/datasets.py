@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from evalkit.datasets.cards import Card, all_cards
 from evalkit.config.schema import DatasetConfig
+from evalkit.datasets.cards import Card, all_cards
 from evalkit.errors import ConfigError, DataError
 
 

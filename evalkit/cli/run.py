@@ -32,12 +32,12 @@ def run_command(
 ) -> None:
     """Plan, call, store, score and report one config; print the headline table."""
     from evalkit.config.schema import load_config
+    from evalkit.progress import Progress
     from evalkit.report.headline import headline_table
-    from evalkit.storage.locks import run_lock
+    from evalkit.runner.loop import run
     from evalkit.runner.plan import plan_run
     from evalkit.runner.prepare import prepare
-    from evalkit.progress import Progress
-    from evalkit.runner.loop import run
+    from evalkit.storage.locks import run_lock
     from evalkit.storage.run_folder import open_for_run
 
     config = load_config(config_path)
@@ -107,8 +107,8 @@ def score_command(
     run_path: str, *, decode: Mapping[str, Any], protocol: str | None, out: Path | None, engine: Engine
 ) -> None:
     """Re-score stored answers with other settings; print the headline table."""
-    from evalkit.report.headline import headline_table
     from evalkit.progress import Progress
+    from evalkit.report.headline import headline_table
     from evalkit.scoring.score import score_run
     from evalkit.storage.run_folder import RunFolder
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import ConfigError, DataError, nearest
 from evalkit.comparison.sides import run_name
+from evalkit.errors import ConfigError, DataError, nearest
 from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder, read_json, write_json
 
 REPORTS = Path("reports")

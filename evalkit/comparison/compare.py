@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.stats.estimates import Estimate, interval_of
-from evalkit.metrics.names import COST, is_share, row_measures
 from evalkit.comparison.sides import SettingDifference, Side, common_rows, setting_differences, sides_of
-from evalkit.stats.significance import holm, mcnemar_clustered, swap_test
-from evalkit.stats.bootstrap import cluster_codes, cluster_sums, difference_error, paired_differences, ratio_intervals
-from evalkit.storage.run_folder import RunFolder
+from evalkit.metrics.names import COST, is_share, row_measures
 from evalkit.metrics.summary import slice_rows
+from evalkit.stats.bootstrap import (
+    cluster_codes,
+    cluster_sums,
+    difference_error,
+    paired_differences,
+    ratio_intervals,
+)
+from evalkit.stats.estimates import Estimate, interval_of
+from evalkit.stats.significance import holm, mcnemar_clustered, swap_test
+from evalkit.storage.run_folder import RunFolder
 from evalkit.types import Interval
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.version import __version__
-from evalkit.stats.shifts import LEVEL, Shift, shifts_of
-from evalkit.comparison.words import measure_words
 from evalkit.comparison.gate.built_in import served_versions
+from evalkit.comparison.sides import Side, run_sides, setting_differences
+from evalkit.comparison.words import measure_words
 from evalkit.errors import DataError
 from evalkit.metrics.names import answered_rows, codes_of, row_measures
-from evalkit.comparison.sides import Side, run_sides, setting_differences
-from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder
 from evalkit.metrics.summary import summarise
+from evalkit.stats.shifts import LEVEL, Shift, shifts_of
+from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder
+from evalkit.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.metrics.names import COST, row_measures
 from evalkit.comparison.sides import Side
+from evalkit.metrics.names import COST, row_measures
 
 AXES = ("giou", COST, "latency_s")
 """The first is better high, the others low."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit.version import __version__
 from evalkit.comparison.compare import LEVEL, Comparison, Measured, Pair, Table
-from evalkit.metrics.names import SHARES, lower_is_better
 from evalkit.comparison.pareto import Point, pareto
+from evalkit.metrics.names import SHARES, lower_is_better
 from evalkit.stats.power import detectable_by, images_needed
+from evalkit.version import __version__
 
 NAMES = {
     "giou": "gIoU",

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from evalkit.config.yaml import read_yaml, validate
 from evalkit.errors import nearest
 from evalkit.types import DecodeSettings
-from evalkit.config.yaml import read_yaml, validate
 
 
 class Section(BaseModel):
@@ -327,7 +327,7 @@ class GateRule(Section):
     @model_validator(mode="after")
     def _can_be_judged(self) -> Self:
         from evalkit.errors import ConfigError
-        from evalkit.comparison.gate.checks import metric_of_rule
+        from evalkit.metrics.names import metric_of_rule
 
         try:
             metric_of_rule(self.metric)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from evalkit.datasets.cards import Card, card_files, find_card
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import ConfigError, DataError, nearest
+from evalkit.datasets.cards import Card, card_files, find_card
+from evalkit.datasets.files import join, place
 from evalkit.datasets.formats.coco import load_coco
 from evalkit.datasets.formats.converseg import load_converseg
-from evalkit.datasets.files import join, place
 from evalkit.datasets.formats.grefcoco import load_grefcoco
 from evalkit.datasets.formats.gseval import load_gseval
 from evalkit.datasets.formats.jsonl import load_jsonl
@@ -26,6 +25,7 @@ from evalkit.datasets.formats.refcocom import load_refcocom
 from evalkit.datasets.formats.refzom import load_refzom
 from evalkit.datasets.formats.saco import load_saco
 from evalkit.datasets.sampling import select_whole_images
+from evalkit.errors import ConfigError, DataError, nearest
 from evalkit.types import Sample
 
 Loader = Callable[[DatasetConfig, Path], Iterator[Sample]]

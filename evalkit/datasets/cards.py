@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import Field
 
-import evalkit
 from evalkit.config.schema import Section
 from evalkit.errors import ConfigError, nearest
 
@@ -93,7 +92,7 @@ def package_folder(package: str) -> Path:
 
 def card_folders() -> list[Path]:
     """Return the folders that cards are looked for in, without repetition."""
-    package = Path(evalkit.__file__).parent
+    package = Path(__file__).parents[1]
     candidates = [Path.cwd() / "datasets", package.parent / "datasets", package / "_datasets"]
     return [folder for folder in dict.fromkeys(path.resolve() for path in candidates) if folder.is_dir()]
 

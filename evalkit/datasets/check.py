@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from evalkit.datasets.cards import Card, SplitCounts, card_files, find_card
 from evalkit.config.schema import DatasetConfig
+from evalkit.datasets import load_samples, resolve_dataset
+from evalkit.datasets.cards import Card, SplitCounts, card_files, find_card
+from evalkit.datasets.image_sizes import image_sizes, sizes_of_bytes
 from evalkit.errors import ConfigError, DataError
 from evalkit.images import image_exists, read_bytes
-from evalkit.datasets import load_samples, resolve_dataset
-from evalkit.datasets.image_sizes import image_sizes, sizes_of_bytes
 from evalkit.masks import region_mask
 from evalkit.types import GroundTruth, ImageRef, Polygons, Region, Rle, Sample
 

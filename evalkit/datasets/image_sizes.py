@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from functools import lru_cache
 
+from evalkit.datasets.files import is_file, read_bytes
 from evalkit.errors import DataError
 from evalkit.images import EXIF_ORIENTATION, SizePx, open_image
-from evalkit.datasets.files import is_file, read_bytes
 
 
 @lru_cache(maxsize=4096)

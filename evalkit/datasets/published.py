@@ -13,10 +13,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from evalkit.datasets.cards import card_files, card_folders, find_card
 from evalkit.config.schema import DatasetConfig, Section
-from evalkit.errors import DataError
 from evalkit.config.yaml import read_yaml, validate
+from evalkit.datasets.cards import card_files, card_folders, find_card
+from evalkit.errors import DataError
 
 FILE = "references.yaml"
 

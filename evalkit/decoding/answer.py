@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from evalkit.decoding.api_body import read_api_body
+from evalkit.decoding.context import Context, PixelBudget
 from evalkit.decoding.find_items import Found, RawItem, find_items
+from evalkit.decoding.formats.png import is_base64, is_data_url
+from evalkit.decoding.formats.seg_tokens import holds_tokens
 from evalkit.decoding.items import read_item
 from evalkit.decoding.keys import ItemKeys, item_keys
-from evalkit.decoding.context import Context, PixelBudget
-from evalkit.decoding.formats.png import is_base64, is_data_url
 from evalkit.decoding.repetition import runaway_length
-from evalkit.decoding.formats.seg_tokens import holds_tokens
 from evalkit.masks import area, crop_union
 from evalkit.types import AskedFormat, CropMask, Decoded, DecodeSettings, Item
 

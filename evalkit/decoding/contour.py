@@ -16,8 +16,8 @@ import numpy as np
 
 from evalkit.decoding.boxes import NORM, Box, finite, unquoted
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.loose_json import LooseList
 from evalkit.decoding.context import Context, MaskRead, PixelBudget
+from evalkit.decoding.loose_json import LooseList
 from evalkit.decoding.rasterise import Ring, fill_rings
 from evalkit.masks import area
 from evalkit.types import CropMask

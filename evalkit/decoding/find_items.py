@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from evalkit.decoding.formats.rle import is_rle
 from evalkit.decoding.keys import ItemKeys
 from evalkit.decoding.loose_json import LooseReader
-from evalkit.decoding.formats.rle import is_rle
 
 _JSON_FIRST: Final = frozenset('[{"-0123456789ntf')
 _VALUE_START: Final = re.compile(r'\[\s*+(?:[\[{\]]|\Z)|\{\s*+(?:["}]|\Z)')

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.images import crop_mask, place
 from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.images import crop_mask, place
 from evalkit.errors import ConfigError
 
 TOKENS: Final = 16

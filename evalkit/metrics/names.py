@@ -132,3 +132,31 @@ def _cost(rows: pd.DataFrame) -> Columns:
     cost_usd = pd.to_numeric(rows["cost_usd"]).to_numpy(dtype=np.float64, na_value=np.nan)
     known = answered_rows(rows) & ~np.isnan(cost_usd)
     return np.where(known, cost_usd, 0.0), known.astype(np.float64)
+
+
+TOTAL_COST = "cost_usd"
+"""The run's bill: a sum and no estimate, so its bounds are compared exactly."""
+
+PERCENTILE_PREFIX = "latency_s.p"
+"""``latency_s.p95``: gated by ``max`` alone, as the share of answers that took longer."""
+
+
+def metric_of_rule(name: str) -> str:
+    """Return the metric that a rule names, in its own spelling. Raises ``ConfigError`` where there is none."""
+    if name in BUILT_IN or name == TOTAL_COST or percentile_of(name) is not None:
+        return name
+    try:
+        return measure_name(name)
+    except ConfigError as error:
+        raise ConfigError(f"{error} Gates of every run: {', '.join(BUILT_IN)}.") from None
+
+
+BUILT_IN = ("not_run", "routing", "format_drift", "new_failures")
+"""Gates that every run has; see ``evalkit.comparison.gate.built_in``."""
+
+
+def percentile_of(name: str) -> float | None:
+    """Return 95.0 for ``latency_s.p95``, None for anything else."""
+    digits = name.removeprefix(PERCENTILE_PREFIX)
+    known = name.startswith(PERCENTILE_PREFIX) and digits.replace(".", "", 1).isdigit()
+    return float(digits) if known and 0 < float(digits) < 100 else None

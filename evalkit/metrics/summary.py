@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.metrics.protocols import find_protocol
-from evalkit.stats.bootstrap import ratio_intervals
 from evalkit.metrics.trials import spread_of_trials
+from evalkit.stats.bootstrap import ratio_intervals
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.models.google.bodies import read_batch_body, read_gemini_body, read_text_body, read_vertex_body
 from evalkit.config.prompts import find_prompt
+from evalkit.models.google.bodies import read_batch_body, read_gemini_body, read_text_body, read_vertex_body
 from evalkit.types import AskedFormat, Response, Sample
 
 if TYPE_CHECKING:

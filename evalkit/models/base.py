@@ -51,3 +51,36 @@ class Model(Protocol):
     async def close(self) -> None:
         """Close connections and worker processes."""
         ...
+
+
+class Money(Protocol):
+    """The budget of one run; ``runner.budget.Budget`` is one."""
+
+    def fits(self, usd: float) -> bool:
+        """Tell whether ``usd`` more can be set aside at once."""
+        ...
+
+    async def reserve(self, usd: float) -> None:
+        """Set ``usd`` aside. Raises ``StopModel`` where it is used up."""
+        ...
+
+    async def settle(self, reserved_usd: float, cost_usd: float) -> None:
+        """Give back what was set aside and count what it cost."""
+        ...
+
+
+class Funds(Protocol):
+    """One model's part of the budget; ``runner.budget.Purse`` is one."""
+
+    @property
+    def budget(self) -> Money:
+        """What all models share."""
+        ...
+
+    def next_usd(self, question: Question) -> float:
+        """Return what is to be set aside for a question."""
+        ...
+
+    async def settle(self, reserved_usd: float, response: Response | None) -> None:
+        """Count what a request cost."""
+        ...

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.models.known_models import image_tokens, known_models, short_id
 from evalkit.config.prompts import Prompt
+from evalkit.models.known_models import image_tokens, known_models, short_id
 from evalkit.types import Usage
 
 CHARACTERS_PER_TOKEN = 4

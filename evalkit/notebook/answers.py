@@ -8,8 +8,8 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, nearest
-from evalkit.storage.ledger import Key
 from evalkit.notebook.views import flat_numbers
+from evalkit.storage.ledger import Key
 from evalkit.storage.run_folder import RunFolder
 from evalkit.types import Decoded, Response, Sample
 

@@ -30,8 +30,8 @@ from evalkit.notebook.views import History, Prediction
 
 if TYPE_CHECKING:
     from evalkit.config.schema import RunConfig
-    from evalkit.scoring.engine import Engine
     from evalkit.runner.loop import Complete, Stopped
+    from evalkit.scoring.engine import Engine
 
 __all__ = ["Run", "decode", "history", "load", "run"]
 
@@ -67,8 +67,8 @@ def decode(
     >>> ek.decode("[]", size=(640, 480)).outcome
     'no_target'
     """
-    from evalkit.decoding import decode_answer
     from evalkit.config.prompts import find_prompt
+    from evalkit.decoding import decode_answer
     from evalkit.types import AskedFormat
 
     width_px, height_px = size
@@ -117,11 +117,11 @@ def run(
     go to stderr unless ``quiet``. An incomplete run is returned with a warning. Raises ``ConfigError``,
     ``DataError``, and ``RunIncomplete`` when interrupted; every answer is stored then.
     """
-    from evalkit.storage.locks import run_lock
-    from evalkit.runner.plan import plan_run
-    from evalkit.runner.prepare import prepare
     from evalkit.progress import Progress
     from evalkit.runner.loop import run as ask_and_score
+    from evalkit.runner.plan import plan_run
+    from evalkit.runner.prepare import prepare
+    from evalkit.storage.locks import run_lock
     from evalkit.storage.run_folder import open_for_run
 
     checked = _config_of(config)

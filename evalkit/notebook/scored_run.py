@@ -17,8 +17,8 @@ from evalkit.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.scoring.engine import Engine
     from evalkit.notebook.pictures import Pictures
+    from evalkit.scoring.engine import Engine
 
 WALL_TILES = 24
 

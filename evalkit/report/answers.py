@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.storage.ledger import Key, Ledger
 from evalkit.report.data import ReportData, plain_row
+from evalkit.storage.ledger import Key, Ledger
 from evalkit.types import Decoded, Response, Sample
 
 if TYPE_CHECKING:

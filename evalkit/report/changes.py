@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from evalkit.comparison.compare import Pair, compare_sides
-from evalkit.comparison.words import verdict
 from evalkit.comparison.sides import SettingDifference, run_sides
+from evalkit.comparison.words import verdict
 from evalkit.report.data import ReportData
 from evalkit.stats.significance import holm
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.stats.estimates import interval_of
 from evalkit.report.data import SCORED, ReportData
 from evalkit.report.numbers import triple
-from evalkit.stats.significance import holm, swap_test
 from evalkit.stats.bootstrap import cluster_codes, cluster_sums, paired_difference
+from evalkit.stats.estimates import interval_of
+from evalkit.stats.significance import holm, swap_test
 from evalkit.types import Interval
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.errors import EvalkitError
 from evalkit.datasets.published import Reference, references_for_dataset
+from evalkit.errors import EvalkitError
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import cell
 from evalkit.report.tables import Column, Row, Table, stem_of

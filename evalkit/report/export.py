@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, nearest
-from evalkit.storage.ledger import Key
 from evalkit.masks import area, box_of, crop_of, full_mask, region_mask, rle_encode, truth_mask
+from evalkit.storage.ledger import Key
 from evalkit.storage.run_folder import RunFolder, write_json
 from evalkit.types import Decoded, Response, Sample
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.comparison.words import measure_words
 from evalkit.comparison.history import Series, spelled
+from evalkit.comparison.words import measure_words
 from evalkit.report.history_chart import mix_chart
 
 WIDTH, HEIGHT = 860, 220

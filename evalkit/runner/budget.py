@@ -12,10 +12,10 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from evalkit.config.prompts import Prompt, find_prompt
 from evalkit.errors import ConfigError, StopModel
 from evalkit.models.base import Question
 from evalkit.models.prices import FREE_PROVIDERS, Price, cost_usd, find_price
-from evalkit.config.prompts import Prompt, find_prompt
 from evalkit.models.token_estimates import TokenEstimate, estimate_tokens, most_output_tokens
 from evalkit.types import Response, Usage
 

@@ -16,26 +16,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.runner.budget import Purse, open_purses
 from evalkit.errors import DataError, RunIncomplete, StopModel, SystemFault
 from evalkit.images import ImageBytes, read_image, reduce_image
-from evalkit.storage.ledger import AttemptRow, Key, Ledger
-from evalkit.storage.ledger_writer import LedgerWriter
-from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
 from evalkit.models import limits_of, open_models
+from evalkit.models.attempts import Attempt
 from evalkit.models.base import Model, Question
 from evalkit.models.google.batch import GeminiBatch
 from evalkit.models.known_models import thinking_asked_off, was_routed
-from evalkit.runner.pace import Attempt, Pace, ask_with_retries
-from evalkit.runner.prepare import RunPlan
 from evalkit.models.prices import cost_usd
+from evalkit.runner.budget import Purse, open_purses
+from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
+from evalkit.runner.pace import Pace, ask_with_retries
+from evalkit.runner.prepare import RunPlan
 from evalkit.scoring.score import ModelView, decode_response, model_views, score_run
-from evalkit.storage.run_folder import LEDGER, MANIFEST, SAMPLES, RunFolder, read_json, write_json, write_samples
+from evalkit.storage.ledger import AttemptRow, Key, Ledger
+from evalkit.storage.ledger_writer import LedgerWriter
+from evalkit.storage.run_folder import (
+    LEDGER,
+    MANIFEST,
+    SAMPLES,
+    RunFolder,
+    read_json,
+    write_json,
+    write_samples,
+)
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
-    from evalkit.scoring.engine import Engine
     from evalkit.progress import Progress
+    from evalkit.scoring.engine import Engine
 
 IMAGES_KEPT = 64
 """Photographs kept in memory: the expressions of one image follow each other, so each is read once."""

@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalkit.errors import GiveUp, RetryLater, StopModel, SystemFault
+from evalkit.models.attempts import Attempt, backoff_s
 from evalkit.types import Response
 
 if TYPE_CHECKING:
-    from evalkit.runner.budget import Purse
     from evalkit.config.schema import PaceConfig
     from evalkit.models.base import Model, Question
+    from evalkit.runner.budget import Purse
 
 FIRST_WINDOW = 8
 """Requests in flight at the start; doubled each round trip by slow start."""
@@ -42,34 +41,11 @@ LEAST_SHARE = 0.8
 RAISE_PER_S, RAISE_PER_ANSWER = 1.05, 1.005
 LEAST_RATE_PER_S = 0.1
 
-FIRST_BACKOFF_S = 0.5
-LONGEST_BACKOFF_S = 60.0
 MOST_REFUSALS = 30
 """429s in a row for one question before it is given up: with our own backoff that is about half an hour."""
 
 ALL_REFUSED = 10
 """Questions refused for good with one status, none answered: the settings are at fault, not the questions."""
-
-RATE_LIMITED_FACTOR = 4
-"""A 429 that names no delay is waited for longer: 2, 4, 8, 16, 32 s outlast a per-minute quota."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One request that was sent: ``number`` from 1, times in seconds, and what came of it.
-
-    ``kind``: ``answered``, ``rate_limited``, ``retry``, ``gave_up`` or ``stopped``. ``body`` is the
-    raw answer or error body. ``latency_s`` excludes every wait of our own, None in a batch job.
-    """
-
-    number: int
-    started_at: float
-    latency_s: float | None
-    kind: str
-    response: Response | None = None
-    http_status: int | None = None
-    error: str | None = None
-    body: str | None = None
 
 
 class Pace:
@@ -292,9 +268,3 @@ def _kind(fault: SystemFault) -> str:
     if isinstance(fault, RetryLater):
         return "rate_limited" if fault.rate_limited else "retry"
     return "stopped" if isinstance(fault, StopModel) else "gave_up"
-
-
-def backoff_s(failures: int, *, rate_limited: bool = False) -> float:
-    """Return our own wait after so many failures in a row: doubling, up to a minute, jittered by half."""
-    base = FIRST_BACKOFF_S * (RATE_LIMITED_FACTOR if rate_limited else 1) * 2.0 ** (failures - 1)
-    return min(base, LONGEST_BACKOFF_S) * random.uniform(0.5, 1.5)

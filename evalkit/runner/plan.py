@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.runner.budget import require_prices
+from evalkit.config.prompts import find_prompt
 from evalkit.models.known_models import generation_warnings, retirement_warnings
 from evalkit.models.prices import find_price
-from evalkit.config.prompts import find_prompt
 from evalkit.models.token_estimates import estimate_tokens, sent_size_px
+from evalkit.runner.budget import require_prices
 from evalkit.types import Sample, Usage
 
 if TYPE_CHECKING:

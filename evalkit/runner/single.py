@@ -13,11 +13,12 @@ from evalkit.config.schema import GenerationConfig, RunConfig, load_config, pick
 from evalkit.errors import ConfigError, SystemFault
 from evalkit.images import ImageBytes, open_image, read_image, reduce_image
 from evalkit.models import asked_format, check_models, limits_of, open_models
+from evalkit.models.attempts import Attempt
 from evalkit.models.base import Model, Question
 from evalkit.models.known_models import known_models, short_id, was_routed
-from evalkit.models.python import FLOORS
-from evalkit.runner.pace import Attempt, Pace, ask_with_retries
 from evalkit.models.prices import cost_usd
+from evalkit.models.python import FLOORS
+from evalkit.runner.pace import Pace, ask_with_retries
 from evalkit.types import Decoded, GroundTruth, ImageRef, Response, Sample
 
 if TYPE_CHECKING:

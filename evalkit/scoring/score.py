@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.decoding import decode_answer
 from evalkit.decoding.token_codebook import check_codebook
-from evalkit.scoring.engine import Engine, map_chunks
 from evalkit.errors import ConfigError
-from evalkit.storage.ledger import Key, KeyState, Ledger
 from evalkit.metrics.counts import Truth, count_row
+from evalkit.metrics.protocols import PROTOCOLS, find_protocol
+from evalkit.metrics.trials import agreements
 from evalkit.models import asked_format, read_body, requested_model
 from evalkit.progress import SCORING
-from evalkit.metrics.protocols import PROTOCOLS, find_protocol
+from evalkit.scoring.engine import Engine, map_chunks
+from evalkit.storage.ledger import Key, KeyState, Ledger
 from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder, write_json
-from evalkit.metrics.trials import agreements
 from evalkit.types import AskedFormat, Decoded, DecodeSettings, Response, Sample
 
 if TYPE_CHECKING:
@@ -260,9 +260,9 @@ def _billing_columns(response: Response, model: ModelView, state: KeyState) -> d
 
 def summary_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
     """Return summary.json's content for a scored run."""
-    from evalkit.version import __version__
     from evalkit.metrics.summary import summarise
     from evalkit.scoring.routing import routed_answers, unasked_thinking
+    from evalkit.version import __version__
 
     manifest = run.manifest
     scores = run.scores()

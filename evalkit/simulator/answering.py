@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 
 from evalkit.errors import nearest
+from evalkit.simulator import gemini_wire, personas, wire_errors
 from evalkit.simulator import model_table as catalogue
-from evalkit.simulator import gemini_wire
-from evalkit.simulator import personas
-from evalkit.simulator import wire_errors
 from evalkit.simulator.drafts import Answer
-from evalkit.simulator.http import Call
 from evalkit.simulator.faults import ANSWER_KINDS, Event, Happening, Schedule
 from evalkit.simulator.files_api import FileStore
 from evalkit.simulator.gemini_wire import Asked
-from evalkit.simulator.sample_index import Entry, SampleIndex
+from evalkit.simulator.http import Call
 from evalkit.simulator.personas import PERSONAS, question_rng
+from evalkit.simulator.sample_index import Entry, SampleIndex
 
 UNKNOWN_QUESTION = "I was shown no picture that this description belongs to."
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.simulator.http import Call, Reply, json_reply
+from evalkit.simulator.answering import Speaker, known_model
 from evalkit.simulator.faults import Happening
 from evalkit.simulator.files_api import timestamp
 from evalkit.simulator.gemini_wire import fold_keys, parse_json
+from evalkit.simulator.http import Call, Reply, json_reply
 from evalkit.simulator.personas import question_rng
-from evalkit.simulator.answering import Speaker, known_model
 from evalkit.simulator.wire_errors import ApiError, bad_argument, internal, not_found
 
 PENDING_S = 0.1

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from evalkit.simulator.http import Call, Incoming, Reply, json_reply
 from evalkit.simulator.gemini_wire import parse_json
+from evalkit.simulator.http import Call, Incoming, Reply, json_reply
 from evalkit.simulator.wire_errors import bad_argument, missing_file, not_found
 
 LIFETIME_S = 48 * 3600.0

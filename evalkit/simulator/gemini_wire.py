@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from evalkit.simulator import model_table as catalogue
-from evalkit.simulator.model_table import KnownModel
 from evalkit.simulator.drafts import Answer
+from evalkit.simulator.model_table import KnownModel
 from evalkit.simulator.wire_errors import bad_argument
 from evalkit.types import SIMULATED_ID
 

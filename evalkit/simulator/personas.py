@@ -15,9 +15,9 @@ import numpy as np
 
 from evalkit.simulator import perturbed_masks as sketch
 from evalkit.simulator.drafts import Answer, Draft, Drawn
+from evalkit.simulator.encoders import box_norm
 from evalkit.simulator.failures import BLEMISHES, FAILURES
 from evalkit.simulator.perturbed_masks import Hand
-from evalkit.simulator.encoders import box_norm
 from evalkit.types import Sample
 
 

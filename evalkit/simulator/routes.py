@@ -11,15 +11,14 @@ from typing import Any
 
 from evalkit.errors import DataError
 from evalkit.simulator import model_table as catalogue
-from evalkit.simulator import vertex_wire
-from evalkit.simulator import wire_errors
+from evalkit.simulator import vertex_wire, wire_errors
+from evalkit.simulator.answering import Speaker, Spoken, check_persona, known_model
 from evalkit.simulator.batch_api import BatchStore
-from evalkit.simulator.http import Call, Incoming, LoggedRequest, Manner, Reply, json_reply
 from evalkit.simulator.faults import WIRE_KINDS, Happening, Schedule
 from evalkit.simulator.files_api import FileStore
 from evalkit.simulator.gemini_wire import parse_json
+from evalkit.simulator.http import Call, Incoming, LoggedRequest, Manner, Reply, json_reply
 from evalkit.simulator.sample_index import SampleIndex
-from evalkit.simulator.answering import Speaker, Spoken, check_persona, known_model
 from evalkit.simulator.wire_errors import ApiError
 from evalkit.types import Sample
 

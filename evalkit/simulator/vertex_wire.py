@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from evalkit.simulator import gemini_wire, personas
-from evalkit.simulator.model_table import SEGMENTATION_MODEL
+from evalkit.simulator.answering import Speaker, Spoken
 from evalkit.simulator.drafts import Drawn
 from evalkit.simulator.http import Call
-from evalkit.simulator.sample_index import Entry
+from evalkit.simulator.model_table import SEGMENTATION_MODEL
 from evalkit.simulator.personas import PERSONAS, question_rng
-from evalkit.simulator.answering import Speaker, Spoken
+from evalkit.simulator.sample_index import Entry
 from evalkit.simulator.wire_errors import bad_argument, unknown_model
 from evalkit.types import SIMULATED_ID
 

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.stats.estimates import Estimate, Percentile, SingleImage, Student, Studentised, Wilson, interval_of
+from evalkit.stats.estimates import (
+    Estimate,
+    Percentile,
+    SingleImage,
+    Student,
+    Studentised,
+    Wilson,
+    interval_of,
+)
 from evalkit.types import Interval
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DataError
-from evalkit.storage.ledger import Key, Ledger
-from evalkit.types import GroundTruth, ImageRef, Region, Response, Rle, Sample
+from evalkit.types import GroundTruth, ImageRef, Region, Rle, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,17 +129,6 @@ class RunFolder:
         if not rows:
             raise DataError(f"run {self.path} has no sample '{sample_id}' in dataset '{dataset}'")
         return sample_from_row(rows[0])
-
-    def answer(self, model: str, dataset: str, sample_id: str, trial: int = 0) -> Response | None:
-        """Return one stored answer, None where the model never answered."""
-        from evalkit.models import read_body
-
-        with Ledger(self.ledger_path, read_only=True) as ledger:
-            state = ledger.states(dataset, [sample_id]).get(Key(model, dataset, sample_id, trial))
-        if state is None or state.last.status != "answered":
-            return None
-        providers = {entry["name"]: entry["provider"] for entry in self.manifest["config"]["models"]}
-        return read_body(providers[model], state.last.body or "")
 
     def _require(self, path: Path) -> None:
         if not path.is_file():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from evalkit.scoring.ceiling import ENCODERS, ceiling_row, ceilings, encode_png, norm_box, simplify
 from evalkit.cli.app import main
 from evalkit.masks import polygons_to_mask, rle_encode
+from evalkit.scoring.ceiling import ENCODERS, ceiling_row, ceilings, encode_png, norm_box, simplify
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 HEIGHT, WIDTH = 240, 320

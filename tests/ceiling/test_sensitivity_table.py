@@ -18,9 +18,9 @@ from evalkit.scoring.sensitivity import CONVENTIONS, sensitivity, sensitivity_ta
 def run_folder(tmp_path, monkeypatch):
     """Return a run of one Python model that answers with a small PNG in a rounded box."""
     from evalkit.config.schema import load_config
-    from evalkit.runner.prepare import prepare
     from evalkit.progress import Progress
     from evalkit.runner.loop import run
+    from evalkit.runner.prepare import prepare
 
     truth = np.zeros((97, 131), dtype=bool)
     truth[20:70, 30:110] = True

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evalkit.storage.run_folder import RunFolder, write_json
 from evalkit.metrics.summary import summarise
+from evalkit.storage.run_folder import RunFolder, write_json
 
 FABRICATED_AREA_PX = 10_000
 

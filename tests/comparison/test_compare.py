@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.pareto import points_of
 from evalkit.comparison.words import comparison_json, comparison_text, verdict
 from evalkit.errors import ConfigError, DataError
-from evalkit.comparison.pareto import points_of
 from evalkit.stats.significance import holm
 
 

@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from evalkit.errors import ConfigError
-from evalkit.comparison.gate.verdict import gate_run
 from evalkit.comparison.gate.output import verdict_json, verdict_junit, verdict_markdown, verdict_text
+from evalkit.comparison.gate.verdict import gate_run
+from evalkit.errors import ConfigError
 
 DROP = {"metric": "giou", "max_drop": 0.02}
 RISE = {"metric": "format_failure_rate", "max_rise": 0.01}

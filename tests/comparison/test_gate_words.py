@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from evalkit.comparison.gate.verdict import gate_run
 from evalkit.comparison.gate.output import kind_of, verdict_junit, verdict_text, what_to_do
+from evalkit.comparison.gate.verdict import gate_run
 from evalkit.storage.run_folder import RunFolder
 
 RULE = {"metric": "giou", "max_drop": 0.02}

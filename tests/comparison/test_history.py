@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from evalkit.comparison.baselines import set_baseline
 from evalkit.cli.app import main
-from evalkit.errors import DataError
+from evalkit.comparison.baselines import set_baseline
 from evalkit.comparison.history import history_text, read_history
+from evalkit.errors import DataError
 from evalkit.report.history_page import history_page
 from evalkit.storage.run_folder import write_json
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.config.schema import load_config
-from evalkit.stats.power import detectable_difference
 from evalkit.metrics.protocols import PROTOCOLS
+from evalkit.stats.power import detectable_difference
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from evalkit.errors import DataError
 from evalkit.datasets.formats.pickles import read_pickle
+from evalkit.errors import DataError
 
 
 class Reduced:

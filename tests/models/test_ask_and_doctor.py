@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from evalkit.runner.single import entry_for
 from evalkit.cli.app import main
+from evalkit.runner.single import entry_for
 from evalkit.types import Sample
 
 SECRET = "AIza-a-key-that-must-never-be-written-anywhere"

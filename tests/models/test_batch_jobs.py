@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from evalkit.config.prompts import find_prompt
 from evalkit.config.schema import GeminiConfig
 from evalkit.errors import ConfigError
 from evalkit.images import read_image
 from evalkit.models.base import Question
 from evalkit.models.google.batch import GeminiBatch, key_of, open_batch
 from evalkit.models.google.batch_jobs import Job, JobFile
-from evalkit.runner.pace import Attempt
 from evalkit.models.prices import cost_usd
-from evalkit.config.prompts import find_prompt
+from evalkit.runner.pace import Attempt
 from evalkit.types import Sample
 
 

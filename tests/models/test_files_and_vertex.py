@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from evalkit.config.prompts import find_prompt
 from evalkit.config.schema import GeminiConfig, VertexSegmentationConfig
 from evalkit.errors import ConfigError, StopModel
-from evalkit.models.google import uploads as uploads_module
 from evalkit.models.base import Question
+from evalkit.models.google import uploads as uploads_module
 from evalkit.models.google.bodies import read_vertex_body
 from evalkit.models.google.gemini import GeminiModel, open_gemini
 from evalkit.models.google.vertex_segmentation import open_vertex_segmentation
-from evalkit.config.prompts import find_prompt
 from evalkit.types import Response
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from evalkit.runner import pace as pace_module
+from evalkit.config.prompts import find_prompt
 from evalkit.config.schema import GeminiConfig, PaceConfig
 from evalkit.errors import ConfigError, GiveUp, RetryLater, StopModel, SystemFault
 from evalkit.models.base import Question
 from evalkit.models.google.gemini import open_gemini
+from evalkit.runner import pace as pace_module
 from evalkit.runner.pace import Attempt, Pace, ask_with_retries
-from evalkit.config.prompts import find_prompt
 from evalkit.types import Response
 
 SECRET = "AIza-a-key-that-must-never-be-written-anywhere"

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from evalkit.runner import pace
 from evalkit.cli.app import main
-from evalkit.storage.ledger import Ledger
 from evalkit.masks import rle_decode
+from evalkit.runner import pace
+from evalkit.storage.ledger import Ledger
 from evalkit.types import Rle, Sample
 
 SECRET = "AIza-a-key-that-must-never-be-written-anywhere"

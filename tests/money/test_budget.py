@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from evalkit.runner.budget import Budget, Purse
+from evalkit.config.prompts import find_prompt
 from evalkit.config.schema import GeminiConfig
 from evalkit.errors import StopModel
 from evalkit.models.base import Question
 from evalkit.models.prices import Price
-from evalkit.config.prompts import find_prompt
+from evalkit.runner.budget import Budget, Purse
 from evalkit.types import GroundTruth, ImageRef, Response, Sample, Usage
 
 QUESTION = Question(Sample("d", "v", "s", "i", ImageRef("x"), "it", GroundTruth(10, 10)), "Segment it.", None)

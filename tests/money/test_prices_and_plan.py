@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from evalkit.runner.budget import require_prices
 from evalkit.cli.app import main
 from evalkit.config.schema import RunConfig
 from evalkit.errors import ConfigError
-from evalkit.runner.plan import plan_run
 from evalkit.models.prices import cost_usd, find_price, price_table
+from evalkit.runner.budget import require_prices
+from evalkit.runner.plan import plan_run
 from evalkit.types import GroundTruth, ImageRef, Polygons, Response, Sample, Usage
 
 NOVEMBER, DECEMBER = dt.date(2026, 11, 30), dt.date(2026, 12, 1)

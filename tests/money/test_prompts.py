@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from evalkit.config.prompts import find_prompt, shipped_prompts
 from evalkit.config.schema import PromptConfig, RunConfig
 from evalkit.decoding import WIRE_FORMATS
 from evalkit.errors import ConfigError
 from evalkit.models import asked_format
-from evalkit.config.prompts import find_prompt, shipped_prompts
 
 GOOGLE = (
     "Give the segmentation masks for {expression}. Output a JSON list of segmentation masks where each entry "

@@ -16,9 +16,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 import evalkit as ek
-from evalkit.notebook import api as notebook
 from evalkit.comparison.compare import compare_runs
 from evalkit.errors import ConfigError, DataError, RunIncomplete
+from evalkit.notebook import api as notebook
 from evalkit.storage.run_folder import RunFolder
 
 SMALL = {
@@ -76,7 +76,11 @@ def test_every_public_name_resolves():
 
 
 @pytest.mark.parametrize(
-    "first", ["import evalkit.runner.loop, evalkit.comparison.history, evalkit.decoding", "import evalkit.notebook.api"]
+    "first",
+    [
+        "import evalkit.runner.loop, evalkit.comparison.history, evalkit.decoding",
+        "import evalkit.notebook.api",
+    ],
 )
 def test_functions_stay_callable_beside_their_modules(first):
     """`ek.run`, `ek.history` and `ek.decode` can be called whichever submodules were imported before."""

@@ -10,9 +10,9 @@ from evalkit.config.schema import RunConfig
 from evalkit.decoding import decode_answer
 from evalkit.masks import rle_decode
 from evalkit.metrics.counts import Truth, count_row
+from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.models.base import Question
 from evalkit.models.predictions import PredictionsModel
-from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 

@@ -13,8 +13,8 @@ from pycocotools.coco import COCO
 
 from evalkit.cli.app import main
 from evalkit.errors import ConfigError
-from evalkit.report.export import export_run
 from evalkit.models.prediction_files import coco_entries
+from evalkit.report.export import export_run
 from evalkit.storage.run_folder import RunFolder
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.config.yaml import parse_yaml
 from evalkit.simulator import faults
 from evalkit.simulator.personas import PERSONAS
-from evalkit.config.yaml import parse_yaml
 
 MANUAL = Path(__file__).parents[2] / "docs" / "simulator.md"
 

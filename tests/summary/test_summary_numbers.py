@@ -8,8 +8,8 @@ import pytest
 
 from evalkit.errors import ConfigError
 from evalkit.metrics.counts import COUNT_COLUMNS
-from evalkit.stats.bootstrap import ratio_interval
 from evalkit.metrics.summary import summarise
+from evalkit.stats.bootstrap import ratio_interval
 
 ANSWERED = {"decoded", "no_target", "format_failure", "blocked"}
 RATES = (

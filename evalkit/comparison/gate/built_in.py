@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.config.schema import GateRule
 from evalkit.comparison.gate.checks import Check
+from evalkit.config.schema import GateRule
 from evalkit.metrics.names import answered_rows, codes_of
 from evalkit.models.known_models import was_routed
-from evalkit.stats.significance import mcnemar, mix_test
 from evalkit.stats.bootstrap import paired_differences
+from evalkit.stats.significance import mcnemar, mix_test
 from evalkit.types import Interval
 
 if TYPE_CHECKING:

@@ -14,10 +14,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from evalkit.errors import ConfigError, nearest
-from evalkit.stats.estimates import Estimate, interval_of
-from evalkit.metrics.names import COST, answered_rows, is_share, measure_name, row_measures
-from evalkit.stats.bootstrap import paired_differences, ratio_estimates
+from evalkit.metrics.names import (
+    COST,
+    TOTAL_COST,
+    answered_rows,
+    is_share,
+    metric_of_rule,
+    percentile_of,
+    row_measures,
+)
 from evalkit.metrics.summary import slice_rows
+from evalkit.stats.bootstrap import paired_differences, ratio_estimates
+from evalkit.stats.estimates import Estimate, interval_of
 from evalkit.types import Interval
 
 if TYPE_CHECKING:
@@ -30,12 +38,6 @@ Bound = Literal["max_drop", "max_rise", "min", "max"]
 
 DEFAULT_CONFIDENCE = 0.95
 """Of a rule that names none (``GateRule.confidence``); another one is part of the rule's name."""
-
-TOTAL_COST = "cost_usd"
-"""The run's bill: a sum and no estimate, so its bounds are compared exactly."""
-
-PERCENTILE_PREFIX = "latency_s.p"
-"""``latency_s.p95``: gated by ``max`` alone, as the share of answers that took longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +87,6 @@ class Check:
         return replace(self, p_holm=p_holm, status=status)
 
 
-def metric_of_rule(name: str) -> str:
-    """Return the metric that a rule names, in its own spelling. Raises ``ConfigError`` where there is none."""
-    if name in BUILT_IN or name == TOTAL_COST or _percentile(name) is not None:
-        return name
-    try:
-        return measure_name(name)
-    except ConfigError as error:
-        raise ConfigError(f"{error} Gates of every run: {', '.join(BUILT_IN)}.") from None
-
-
-BUILT_IN = ("not_run", "routing", "format_drift", "new_failures")
-"""Gates that every run has; see ``evalkit.comparison.gate.built_in``."""
-
-
 def bounds_of(rule: GateRule) -> list[tuple[Bound, float]]:
     """Return the bounds that a rule sets."""
     found: list[tuple[Bound, float | None]] = [
@@ -139,7 +127,7 @@ def absolute_check(
     metric = metric_of_rule(rule.metric)
     if metric == TOTAL_COST:
         return _total_check(rule, bound, limit, rows)
-    percentile = _percentile(metric)
+    percentile = percentile_of(metric)
     if percentile is not None:
         return _percentile_check(rule, limit, rows, percentile, seed=seed)
     above, below = row_measures(rows, [metric])[metric]
@@ -157,7 +145,7 @@ def relative_check(
     Raises ``ConfigError`` for a percentile, which is gated by ``max`` alone.
     """
     metric = metric_of_rule(rule.metric)
-    if _percentile(metric) is not None:
+    if percentile_of(metric) is not None:
         raise ConfigError(
             f"gate rule '{rule_words(rule)}': a percentile cannot be gated against a baseline. Give `max`, or gate "
             "latency_s (the mean) by max_rise"
@@ -241,13 +229,6 @@ def _percentile_check(
     check = _estimated(rule, "max", 1 - percentile / 100, estimate, rows, value=value, counted=known)
     detail = f"{estimate.value:.1%} of the answers took longer than {limit:g} s"
     return replace(check, limit=limit, detail=detail, observed=None)
-
-
-def _percentile(name: str) -> float | None:
-    """Return 95.0 for ``latency_s.p95``, None for anything else."""
-    digits = name.removeprefix(PERCENTILE_PREFIX)
-    known = name.startswith(PERCENTILE_PREFIX) and digits.replace(".", "", 1).isdigit()
-    return float(digits) if known and 0 < float(digits) < 100 else None
 
 
 def _place(rule: GateRule, bound: Bound, limit: float, rows: pd.DataFrame) -> dict[str, Any]:

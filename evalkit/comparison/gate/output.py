@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from evalkit.version import __version__
-from evalkit.comparison.gate.verdict import Verdict
 from evalkit.comparison.gate.checks import Check
+from evalkit.comparison.gate.verdict import Verdict
 from evalkit.comparison.sides import run_name
+from evalkit.version import __version__
 
 HEADLINES = {
     "pass": "passed: no regression",

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.config.schema import GateRule
 from evalkit.comparison.gate.built_in import (
     DRIFT_ALLOWED,
     built_in_rule,
@@ -21,20 +20,19 @@ from evalkit.comparison.gate.built_in import (
     routing_check,
     served_versions,
 )
-from evalkit.errors import ConfigError, nearest
 from evalkit.comparison.gate.checks import (
-    BUILT_IN,
     Check,
     absolute_check,
     bounds_of,
-    metric_of_rule,
     relative_check,
     rule_words,
     slice_of,
     unmeasured,
 )
-from evalkit.metrics.names import answered_rows, codes_of
 from evalkit.comparison.sides import Side, common_rows, run_sides, setting_differences
+from evalkit.config.schema import GateRule
+from evalkit.errors import ConfigError, nearest
+from evalkit.metrics.names import BUILT_IN, answered_rows, codes_of, metric_of_rule
 from evalkit.stats.significance import holm
 from evalkit.storage.run_folder import MANIFEST, RunFolder
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
 from evalkit.datasets.files import count_word, place, tags_of
 from evalkit.datasets.regions import hull_of, read_segmentation, union_of, xywh_to_xyxy
+from evalkit.errors import DataError
 from evalkit.masks import polygons_to_mask, rle_encode
 from evalkit.types import GroundTruth, ImageRef, Polygons, Region, Rle, Sample
 

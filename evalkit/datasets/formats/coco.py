@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evalkit.config.schema import DatasetConfig
+from evalkit.datasets.files import check_options, path_of, place, read_json
 from evalkit.datasets.formats.class_names import (
     ClassNameFile,
     class_sample,
@@ -16,7 +17,6 @@ from evalkit.datasets.formats.class_names import (
     image_folder,
     index_by_id,
 )
-from evalkit.datasets.files import check_options, path_of, place, read_json
 from evalkit.datasets.formats.panoptic import is_panoptic, read_panoptic
 from evalkit.types import Sample
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
 from evalkit.datasets.files import (
     check_options,
     given_file,
@@ -28,6 +27,7 @@ from evalkit.datasets.files import (
     unknown_split,
 )
 from evalkit.datasets.image_sizes import image_sizes
+from evalkit.errors import DataError
 from evalkit.types import GroundTruth, ImageRef, MaskFile, Sample
 
 

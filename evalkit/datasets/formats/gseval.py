@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import ConfigError, DataError
 from evalkit.datasets.files import check_options, first_folder, join, need_file, place, read_lines, tags_of
 from evalkit.datasets.regions import read_rle
+from evalkit.errors import ConfigError, DataError
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 SUBSETS = {1: "stuff", 2: "part", 3: "multi", 4: "single"}

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
 from evalkit.datasets.files import check_options, path_of, place, read_lines, unknown_split
 from evalkit.datasets.formats.jsonl_truth import read_truth
+from evalkit.errors import DataError
 from evalkit.types import ImageRef, Sample
 
 KEYS: dict[str, tuple[type, ...]] = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.datasets.files import is_file, join
+from evalkit.datasets.image_sizes import image_sizes
+from evalkit.datasets.regions import read_rings, read_rle
 from evalkit.errors import DataError
 from evalkit.images import SizePx
-from evalkit.datasets.files import is_file, join
-from evalkit.datasets.regions import read_rings, read_rle
-from evalkit.datasets.image_sizes import image_sizes
 from evalkit.types import GroundTruth, MaskFile, Polygons, Region
 
 UNKNOWN_SIZE: SizePx = (0, 0)

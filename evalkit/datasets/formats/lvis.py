@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
+from evalkit.datasets.files import check_options, path_of, place, read_json
 from evalkit.datasets.formats.class_names import (
     ClassNameFile,
     class_sample,
@@ -19,7 +19,7 @@ from evalkit.datasets.formats.class_names import (
     index_by_id,
     negative_sample,
 )
-from evalkit.datasets.files import check_options, path_of, place, read_json
+from evalkit.errors import DataError
 from evalkit.types import Sample
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
 from evalkit.datasets.formats.questions import load_questions
+from evalkit.errors import DataError
 from evalkit.types import Sample
 
 

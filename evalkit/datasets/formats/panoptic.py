@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
-from evalkit.datasets.formats.class_names import ClassNameFile, class_sample, image_folder, index_by_id
 from evalkit.datasets.files import check_options, is_file, join, place
+from evalkit.datasets.formats.class_names import ClassNameFile, class_sample, image_folder, index_by_id
 from evalkit.datasets.regions import mask_region
+from evalkit.errors import DataError
 from evalkit.types import Sample
 
 if TYPE_CHECKING:

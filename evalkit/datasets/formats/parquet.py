@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import ConfigError, DataError
-from evalkit.datasets.formats import parquet_rows as rows
 from evalkit.datasets.files import check_options, is_file, join, names_in, place, unknown_split, what_is_in
+from evalkit.datasets.formats import parquet_rows as rows
+from evalkit.errors import ConfigError, DataError
 from evalkit.types import Sample
 
 RowReader = Callable[[rows.Row], Iterator[Sample]]

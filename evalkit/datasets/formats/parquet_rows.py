@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from evalkit.datasets.files import place, tags_of
+from evalkit.datasets.image_sizes import sizes_of_bytes
+from evalkit.datasets.regions import mask_region, read_rle, read_segmentation, xywh_to_xyxy
 from evalkit.errors import DataError
 from evalkit.images import open_image
-from evalkit.datasets.files import place, tags_of
-from evalkit.datasets.regions import mask_region, read_rle, read_segmentation, xywh_to_xyxy
-from evalkit.datasets.image_sizes import sizes_of_bytes
 from evalkit.types import GroundTruth, ImageRef, Polygons, Region, Sample
 
 Box = tuple[float, float, float, float]

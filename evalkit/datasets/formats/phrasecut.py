@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
-from evalkit.datasets.formats.class_names import index_by_id
 from evalkit.datasets.files import (
     check_options,
     choose_splits,
@@ -28,7 +26,9 @@ from evalkit.datasets.files import (
     root_of,
     tags_of,
 )
+from evalkit.datasets.formats.class_names import index_by_id
 from evalkit.datasets.regions import hull_of, mask_region
+from evalkit.errors import DataError
 from evalkit.types import GroundTruth, ImageRef, Rle, Sample
 
 FOLDERS = ("VGPhraseCut_v0", "data/VGPhraseCut_v0", ".")

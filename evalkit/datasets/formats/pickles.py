@@ -14,8 +14,8 @@ import pickle
 import re
 from typing import Any, NoReturn
 
-from evalkit.errors import DataError
 from evalkit.datasets.files import collector_paused, read_bytes
+from evalkit.errors import DataError
 
 SIMPLE = re.compile(
     rb"(?:[(012Nadelstu})\]\x85-\x89\x94]"  # instructions without argument

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
 from evalkit.datasets.files import (
     check_options,
     choose_splits,
@@ -25,6 +24,7 @@ from evalkit.datasets.files import (
     tags_of,
 )
 from evalkit.datasets.regions import hull_of, read_segmentation, xywh_to_xyxy
+from evalkit.errors import DataError
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 FileName = Callable[[Mapping[str, Any]], str]

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
-from evalkit.images import SizePx
 from evalkit.datasets import files
 from evalkit.datasets.formats.fill_poly import fill_polygon
 from evalkit.datasets.formats.jsonl_truth import UNDRAWN, UNKNOWN_SIZE
-from evalkit.datasets.regions import mask_region
 from evalkit.datasets.image_sizes import image_sizes
+from evalkit.datasets.regions import mask_region
+from evalkit.errors import DataError
+from evalkit.images import SizePx
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 SPLITS = ("train", "val", "test")

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
 from evalkit.datasets.files import (
     check_options,
     choose_splits,
@@ -25,8 +24,9 @@ from evalkit.datasets.files import (
     tags_of,
 )
 from evalkit.datasets.formats.refer import TRAIN2014
-from evalkit.datasets.regions import xywh_to_xyxy
 from evalkit.datasets.image_sizes import image_sizes
+from evalkit.datasets.regions import xywh_to_xyxy
+from evalkit.errors import DataError
 from evalkit.types import GroundTruth, ImageRef, MaskFile, Sample
 
 FOLDERS = ("RefCOCOm", "Refcocom", "refcocom", ".")

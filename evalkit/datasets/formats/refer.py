@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import ConfigError, DataError
-from evalkit.datasets.formats.class_names import index_by_id
 from evalkit.datasets.files import (
     check_options,
     count_word,
@@ -28,8 +26,10 @@ from evalkit.datasets.files import (
     tags_of,
     unknown_split,
 )
+from evalkit.datasets.formats.class_names import index_by_id
 from evalkit.datasets.formats.pickles import read_pickle
 from evalkit.datasets.regions import hull_of, read_segmentation, xywh_to_xyxy
+from evalkit.errors import ConfigError, DataError
 from evalkit.types import GroundTruth, ImageRef, Region, Sample
 
 TRAIN2014 = ("images/mscoco/images/train2014", "images/train2014", "mscoco/images/train2014", "train2014")

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.errors import DataError
 from evalkit.datasets import files
 from evalkit.datasets.formats.class_names import index_by_id
 from evalkit.datasets.regions import hull_of, read_segmentation
+from evalkit.errors import DataError
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 ANNOTATOR = re.compile(r"^(?P<subset>.+)_merged_(?P<annotator>[abc])_release_test\.json$")

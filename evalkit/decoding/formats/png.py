@@ -6,8 +6,8 @@ import re
 from typing import Any, Final
 
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.images import crop_mask, is_png_prefix, open_grey, place, read_base64
 from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.images import crop_mask, is_png_prefix, open_grey, place, read_base64
 from evalkit.decoding.repetition import runs_away
 
 _PREFIX: Final = re.compile(

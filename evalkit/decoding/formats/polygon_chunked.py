@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.loose_json import LooseList
 from evalkit.decoding.context import Context, MaskRead
 from evalkit.decoding.formats.polygon_flat import read_flat
+from evalkit.decoding.loose_json import LooseList
 
 
 def is_polygon_chunked(value: Any) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 
 from evalkit.decoding.boxes import finite, unquoted
 from evalkit.decoding.codes import Unreadable
+from evalkit.decoding.context import Context, MaskRead
 from evalkit.decoding.contour import make_contour, read_contour
 from evalkit.decoding.loose_json import LooseList
-from evalkit.decoding.context import Context, MaskRead
 
 
 def is_polygon_flat(value: Any) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from evalkit.decoding.context import Context, MaskRead
 from evalkit.decoding.contour import make_contour, read_contour
 from evalkit.decoding.loose_json import LooseList
-from evalkit.decoding.context import Context, MaskRead
 
 
 def is_polygon_pairs(value: Any) -> bool:

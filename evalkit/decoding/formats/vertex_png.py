@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evalkit.decoding.images import crop_mask, open_grey, place, read_base64
 from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.images import crop_mask, open_grey, place, read_base64
 
 
 def read_vertex_png(value: str, context: Context) -> MaskRead:

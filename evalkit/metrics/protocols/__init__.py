@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from evalkit.errors import ConfigError, nearest
-from evalkit.metrics.protocols import converseg
-from evalkit.metrics.protocols import default
-from evalkit.metrics.protocols import gseval
-from evalkit.metrics.protocols import lisa
-from evalkit.metrics.protocols import phrasecut
-from evalkit.metrics.protocols import refzom
-from evalkit.metrics.protocols import rela
-from evalkit.metrics.protocols import saco
+from evalkit.metrics.protocols import converseg, default, gseval, lisa, phrasecut, refzom, rela, saco
 from evalkit.metrics.protocols.base import Protocol
 
 PROTOCOLS: dict[str, Protocol] = {

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evalkit.masks import full_mask
-from evalkit.metrics.protocols.base import MaskRows, Numbers, Protocol, mask_rows, mean, protocol_counts, ratio, share
+from evalkit.metrics.protocols.base import (
+    MaskRows,
+    Numbers,
+    Protocol,
+    mask_rows,
+    mean,
+    protocol_counts,
+    ratio,
+    share,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

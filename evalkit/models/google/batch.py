@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from evalkit.config.prompts import Prompt
 from evalkit.errors import ConfigError, RetryLater, SystemFault, nearest
+from evalkit.models.attempts import Attempt, backoff_s
 from evalkit.models.base import Question
 from evalkit.models.google.batch_jobs import Job, JobFile
 from evalkit.models.google.bodies import json_object, read_batch_body
 from evalkit.models.google.calls import guarded
 from evalkit.models.google.gemini import GeminiModel, open_gemini
-from evalkit.runner.pace import Attempt, backoff_s
-from evalkit.config.prompts import Prompt
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
-    from evalkit.runner.budget import Purse
     from evalkit.config.schema import GeminiConfig
+    from evalkit.models.base import Funds as Purse
 
 SETTINGS = {"poll_s": 30.0, "deadline_h": 24.0, "max_requests": 500, "max_mb": 200.0, "max_open_jobs": 20}
 """Small jobs: large ones have been seen stuck for over a day (googleapis/python-genai#2974)."""

@@ -6,14 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from evalkit.config.prompts import Prompt
 from evalkit.errors import RetryLater
 from evalkit.models.base import Question
 from evalkit.models.google.bodies import gemini_response, json_object, read_gemini_body
 from evalkit.models.google.calls import guarded
 from evalkit.models.google.client import Endpoint, open_developer_endpoint, open_vertex_endpoint
-from evalkit.models.google.request_body import JsonObject, example_turns, request_body, request_settings, user_turn
+from evalkit.models.google.request_body import (
+    JsonObject,
+    example_turns,
+    request_body,
+    request_settings,
+    user_turn,
+)
 from evalkit.models.google.uploads import Uploads
-from evalkit.config.prompts import Prompt
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.images import ImageBytes, read_image
 from evalkit.config.prompts import Prompt
+from evalkit.images import ImageBytes, read_image
 from evalkit.types import ImageRef
 
 if TYPE_CHECKING:
