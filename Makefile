@@ -1,14 +1,16 @@
 # make demo   the main job on real photographs against a local simulated Gemini; no key, no network
 # make test   the tests
-# make check  format, lint, types and tests: the one word of the dev loop
+# make check  format, lint, types, layers and tests: the one word of the dev loop
+# make fuzz   the random search that `make test` leaves out; what it finds becomes an example of a test
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FUZZ_SECONDS ?= 600
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: demo test check format lint types clean
+.PHONY: demo test check format lint types fuzz clean
 
 demo: $(STAMP)
 	$(BIN)/evalkit run configs/demo.yaml --yes
@@ -23,9 +25,15 @@ format: $(DEV_STAMP)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 types: $(DEV_STAMP)
 	$(BIN)/mypy
+
+fuzz: $(DEV_STAMP)
+	EVALKIT_HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n 2 --dist=loadfile -m "not browser" tests/config tests/decoding tests/metrics tests/stats
+	$(BIN)/python tests/fuzz/fuzz_decode.py -max_total_time=$(FUZZ_SECONDS)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "evalkit needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.12" % sys.version_info[:2])'

@@ -2,6 +2,8 @@
 
 import os
 
+from hypothesis import settings
+
 os.environ["NO_PROXY"] = "127.0.0.1,localhost"
 os.environ["no_proxy"] = "127.0.0.1,localhost"
 for key in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GEMINI_BASE_URL"):
@@ -13,3 +15,9 @@ def pytest_report_header():
     from evalkit.runner.manifest import versions
 
     return "evalkit stands on " + ", ".join(f"{name} {version}" for name, version in versions().items())
+
+
+# `make test` draws the same examples every time; `make fuzz` searches at random, and what it finds becomes an `@example`.
+settings.register_profile("repeatable", derandomize=True, database=None)
+settings.register_profile("fuzz", max_examples=5_000, deadline=None)
+settings.load_profile(os.environ.get("EVALKIT_HYPOTHESIS_PROFILE", "repeatable"))

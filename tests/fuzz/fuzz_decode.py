@@ -67,7 +67,7 @@ def one_input(data: bytes) -> None:
 
 def write_seeds(folder: Path) -> None:
     """Fill a corpus with the golden answers, so that the search begins at every format."""
-    golden = Path(__file__).parents[1] / "decode" / "test_decode_verdicts.py"
+    golden = Path(__file__).parents[1] / "decoding" / "test_verdict.py"
     spec = importlib.util.spec_from_file_location("golden_verdicts", golden)
     if spec is None or spec.loader is None:
         return

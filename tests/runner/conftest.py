@@ -8,6 +8,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from support.models_fixtures import _no_key, run_config, samples, simulate
+
+__all__ = ["_no_key", "run_config", "samples", "simulate"]
 
 
 class JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]

@@ -8,8 +8,11 @@ import urllib.request
 
 import pytest
 from click.testing import CliRunner
+from support.simulator_fixtures import samples, start, wire
 
 from evalkit.cli.app import main
+
+__all__ = ["samples", "start", "wire"]
 
 CONFIG = """\
 name: toy

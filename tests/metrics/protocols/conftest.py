@@ -14,7 +14,7 @@ from evalkit.metrics.counts import Truth, count_row
 from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.types import Decoded, GroundTruth, ImageRef, Item, Rle, Sample
 
-SHARED = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[2] / "../shared/data"))
+SHARED = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[4] / "shared/data"))
 
 
 @pytest.fixture(scope="session")

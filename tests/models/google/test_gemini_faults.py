@@ -14,9 +14,9 @@ import pytest
 from evalkit.config.prompts import find_prompt
 from evalkit.config.schema import GeminiConfig, PaceConfig
 from evalkit.errors import ConfigError, GiveUp, RetryLater, StopModel, SystemFault
+from evalkit.models import attempts as attempts_module
 from evalkit.models.base import Question
 from evalkit.models.google.gemini import open_gemini
-from evalkit.runner import pace as pace_module
 from evalkit.runner.pace import Attempt, Pace, ask_with_retries
 from evalkit.types import Response
 
@@ -160,7 +160,7 @@ def test_every_request_is_an_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Failed requests and the answer are recorded in order, as many as the simulator counted."""
-    monkeypatch.setattr(pace_module, "FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr(attempts_module, "FIRST_BACKOFF_S", 0.01)
     simulator = simulate(
         {"kind": "unavailable", "requests": [1]},
         {"kind": "reset", "requests": [2]},
@@ -183,7 +183,7 @@ def test_attempts_are_limited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An endpoint that is down is asked ``max_attempts`` times, then the sample is given up."""
-    monkeypatch.setattr(pace_module, "FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr(attempts_module, "FIRST_BACKOFF_S", 0.01)
     simulator = simulate({"kind": "unavailable"})
     entry = gemini_entry(simulator.url_for("perfect"), limits={"max_attempts": 3})
     fault, attempts = ask_until_answered(entry, question)

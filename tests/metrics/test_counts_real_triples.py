@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from evalkit.cli.app import main
 
-DATA = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "refcocos"
+DATA = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "refcocos"
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real triples are not on this machine")

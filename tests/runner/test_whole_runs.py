@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from evalkit.cli.app import main
 from evalkit.masks import rle_decode
-from evalkit.runner import pace
+from evalkit.models import attempts
 from evalkit.storage.ledger import Ledger
 from evalkit.types import Rle, Sample
 
@@ -24,7 +24,7 @@ SECRET = "AIza-a-key-that-must-never-be-written-anywhere"
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own backoff begins with 10 ms."""
-    monkeypatch.setattr(pace, "FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr(attempts, "FIRST_BACKOFF_S", 0.01)
 
 
 @pytest.fixture

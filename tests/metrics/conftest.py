@@ -1,0 +1,5 @@
+"""The fixtures of these tests."""
+
+from support.comparison_fixtures import good_iou, make_answers
+
+__all__ = ["good_iou", "make_answers"]
