@@ -242,12 +242,12 @@ def personas_page() -> str:
 
     rows = []
     for name, one in PERSONAS.items():
-        formats = ", ".join(f"{code(spelling)} {weight:.0%}" for spelling, weight in one.spellings.items())
-        mishaps = ", ".join(f"{code(kind)} {rate:.1%}" for kind, rate in one.mishaps.items())
+        formats = ", ".join(f"{code(encoding)} {weight:.0%}" for encoding, weight in one.encoders.items())
+        defects = ", ".join(f"{code(kind)} {rate:.1%}" for kind, rate in one.defects.items())
         in_turn = f"{len([kind for kind in one.in_turn if kind])} kinds in turn" if one.in_turn else "-"
-        rows.append((code(name), one.about, formats, mishaps or in_turn))
+        rows.append((code(name), one.about, formats, defects or in_turn))
     intro = "Who answers in `provider: simulator` (`persona:`) and `evalkit simulate`. [The local Gemini](../simulator.md) has the faults."
-    return page("Personas", intro, table(["persona", "answers like", "spellings", "mishaps"], rows))
+    return page("Personas", intro, table(["persona", "answers like", "encodings", "defects"], rows))
 
 
 def notebook_page() -> str:

@@ -12,7 +12,7 @@ from evalkit.errors import EvalkitError
 from evalkit.version import __version__
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """Turns every ``EvalkitError`` into one paragraph and its exit code; suggests near names."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -36,7 +36,7 @@ class Group(click.Group):
             ctx.exit(3)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="evalkit")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 def main(debug: bool) -> None:

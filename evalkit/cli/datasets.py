@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.datasets.cards import Card, all_cards
+from evalkit.datasets.cards import DatasetCard, all_cards
 from evalkit.errors import ConfigError, DataError
 
 
@@ -30,12 +30,12 @@ def list_command(*, as_json: bool) -> None:
     )
 
 
-def card_json(card: Card) -> dict[str, Any]:
+def card_json(card: DatasetCard) -> dict[str, Any]:
     """Return a card as plain data."""
     return card.model_dump(mode="json", exclude_none=True)
 
 
-def _splits_text(card: Card) -> str:
+def _splits_text(card: DatasetCard) -> str:
     parts = []
     for name, counts in card.splits.items():
         known = f" {counts.expressions:,}" if counts.expressions else ""

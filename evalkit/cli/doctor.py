@@ -53,7 +53,7 @@ Level = Literal["ok", "note", "problem"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One line of the report; a ``problem`` will stop a run."""
 
     level: Level
@@ -66,7 +66,7 @@ class Finding:
         return f"{mark}  {self.what}: {self.said}"
 
 
-def doctor(config_path: str | None = None) -> list[Finding]:
+def doctor(config_path: str | None = None) -> list[Diagnosis]:
     """Return every finding; with a config, its endpoints and models are asked too."""
     findings = [*_installed(), *_environment(), _disk(Path.cwd())]
     if config_path is None:
@@ -76,53 +76,55 @@ def doctor(config_path: str | None = None) -> list[Finding]:
     try:
         config = load_config(config_path)
     except EvalkitError as error:
-        return [*findings, Finding("problem", "config", str(error))]
-    return [*findings, Finding("ok", "config", f"{config_path} is valid"), *asyncio.run(_models(config))]
+        return [*findings, Diagnosis("problem", "config", str(error))]
+    return [*findings, Diagnosis("ok", "config", f"{config_path} is valid"), *asyncio.run(_models(config))]
 
 
-def _installed() -> list[Finding]:
+def _installed() -> list[Diagnosis]:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    found = [Finding("ok", "installed", f"Python {platform.python_version()} on {sys.platform}; {versions}")]
+    found = [
+        Diagnosis("ok", "installed", f"Python {platform.python_version()} on {sys.platform}; {versions}")
+    ]
     extras = [extra for module, extra in EXTRAS.items() if find_spec(module) is not None]
     missing = [extra for extra in EXTRAS.values() if extra not in extras]
     found.append(
-        Finding(
+        Diagnosis(
             "note",
             "extras",
             f"installed: {', '.join(extras) or 'none'}; not installed: {', '.join(missing) or 'none'}",
         )
     )
     if find_spec("aiohttp") is not None:
-        found.append(Finding("ok", "transport", "aiohttp is importable; evalkit pins httpx2 all the same"))
+        found.append(Diagnosis("ok", "transport", "aiohttp is importable; evalkit pins httpx2 all the same"))
     return found
 
 
-def _environment() -> list[Finding]:
+def _environment() -> list[Diagnosis]:
     named = [name for name in KEY_VARIABLES if os.environ.get(name, "").strip()]
     if named:
         both = f" ({named[0]} is used)" if len(named) > 1 else ""
-        found = [Finding("ok", "key", f"{' and '.join(named)} set{both}")]
+        found = [Diagnosis("ok", "key", f"{' and '.join(named)} set{both}")]
     else:
         found = [
-            Finding("note", "key", "no GEMINI_API_KEY: only local endpoints and the simulator can be asked")
+            Diagnosis("note", "key", "no GEMINI_API_KEY: only local endpoints and the simulator can be asked")
         ]
     surprises = [name for name in SURPRISES if os.environ.get(name)]
     if surprises:
         found.append(
-            Finding(
+            Diagnosis(
                 "note", "environment", f"{', '.join(surprises)} set: say it in the config where it is meant"
             )
         )
     return found
 
 
-def _disk(folder: Path) -> Finding:
+def _disk(folder: Path) -> Diagnosis:
     free_gb = shutil.disk_usage(folder).free / 1e9
     level: Level = "ok" if free_gb >= LEAST_FREE_GB else "problem"
-    return Finding(level, "disk", f"{free_gb:.1f} GB free in {folder} (a stored answer takes 1 to 10 kB)")
+    return Diagnosis(level, "disk", f"{free_gb:.1f} GB free in {folder} (a stored answer takes 1 to 10 kB)")
 
 
-async def _models(config: RunConfig) -> list[Finding]:
+async def _models(config: RunConfig) -> list[Diagnosis]:
     """Return a finding for each model, and one for the clock from the first answer that tells the time."""
     checked = await asyncio.gather(*(_model(entry, config) for entry in config.models))
     findings = [finding for finding, _ in checked]
@@ -130,7 +132,7 @@ async def _models(config: RunConfig) -> list[Finding]:
     return [*findings, _clock(skews[0])] if skews else findings
 
 
-async def _model(entry: Any, config: RunConfig) -> tuple[Finding, float | None]:
+async def _model(entry: Any, config: RunConfig) -> tuple[Diagnosis, float | None]:
     from evalkit.models import check_models
     from evalkit.runner.plan import warnings_of
 
@@ -138,14 +140,14 @@ async def _model(entry: Any, config: RunConfig) -> tuple[Finding, float | None]:
     try:
         check_models([entry], config)
         if entry.provider not in ("gemini", "gemini-batch"):
-            return Finding("ok", what, f"{entry.provider} is ready"), None
+            return Diagnosis("ok", what, f"{entry.provider} is ready"), None
         said, skew_s = await _describe(entry)
     except EvalkitError as error:
-        return Finding("problem", what, str(error)), None
+        return Diagnosis("problem", what, str(error)), None
     warnings = warnings_of(entry, dt.datetime.now(dt.UTC).date())
     if warnings:
-        return Finding("note", what, f"{said}; {'; '.join(warnings)}"), skew_s
-    return Finding("ok", what, said), skew_s
+        return Diagnosis("note", what, f"{said}; {'; '.join(warnings)}"), skew_s
+    return Diagnosis("ok", what, said), skew_s
 
 
 async def _describe(entry: Any) -> tuple[str, float | None]:
@@ -193,11 +195,11 @@ def _skew_s(dates: Sequence[str]) -> float | None:
     return (dt.datetime.now(dt.UTC) - told).total_seconds()
 
 
-def _clock(skew_s: float) -> Finding:
+def _clock(skew_s: float) -> Diagnosis:
     if abs(skew_s) <= MOST_CLOCK_SKEW_S:
-        return Finding("ok", "clock", f"within {max(abs(skew_s), 1):.0f} s of the endpoint's")
+        return Diagnosis("ok", "clock", f"within {max(abs(skew_s), 1):.0f} s of the endpoint's")
     side = "ahead of" if skew_s > 0 else "behind"
-    return Finding(
+    return Diagnosis(
         "problem",
         "clock",
         f"{abs(skew_s):.0f} s {side} the endpoint's: dated prices and tokens of access go wrong",

@@ -55,7 +55,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+class MeasureDifference:
     """One measure of both sides on the common rows, its difference (second minus first) and its evidence.
 
     ``p``: two-sided; ``p_holm``: adjusted for the table. ``standard_error``: of the difference.
@@ -99,20 +99,20 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class MeasureTable:
     """The measures of one pair on one slice of one dataset."""
 
     slice: str
     n: int
     n_images: int
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasureDifference, ...]
 
-    def find(self, measure: str) -> Measured | None:
+    def find(self, measure: str) -> MeasureDifference | None:
         """Return one measure, None where it is undefined here."""
         return next((found for found in self.measured if found.measure == measure), None)
 
     @property
-    def primary(self) -> Measured | None:
+    def primary(self) -> MeasureDifference | None:
         """The measure that the verdict speaks of."""
         return next((found for name in PRIMARY if (found := self.find(name)) is not None), None)
 
@@ -124,14 +124,14 @@ class Pair:
     a: Side
     b: Side
     dataset: str
-    whole: Table
-    slices: tuple[Table, ...]
+    whole: MeasureTable
+    slices: tuple[MeasureTable, ...]
     flips: tuple[dict[str, Any], ...]
     settings: tuple[SettingDifference, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+class RunComparison:
     """All pairs. ``tests``: how many verdicts the p-values of the primary measure were adjusted for."""
 
     pairs: tuple[Pair, ...]
@@ -140,7 +140,7 @@ class Comparison:
     seed: int
 
 
-def compare_runs(folders: Sequence[RunFolder], names: Sequence[str] | None = None) -> Comparison:
+def compare_runs(folders: Sequence[RunFolder], names: Sequence[str] | None = None) -> RunComparison:
     """Compare the models of one run, or two runs, on their common samples.
 
     Raises ``ConfigError`` on unknown names, ``DataError`` where nothing is common or the ground
@@ -151,7 +151,7 @@ def compare_runs(folders: Sequence[RunFolder], names: Sequence[str] | None = Non
     pairs = [pair for a, b in chosen for pair in compare_sides(a, b, seed=seed)]
     sides = {side.label: side for both in chosen for side in both}
     adjusted, tests = _adjusted(pairs)
-    return Comparison(tuple(adjusted), tuple(sides.values()), tests, seed)
+    return RunComparison(tuple(adjusted), tuple(sides.values()), tests, seed)
 
 
 def compare_sides(a: Side, b: Side, *, seed: int) -> list[Pair]:
@@ -176,7 +176,7 @@ def compare_sides(a: Side, b: Side, *, seed: int) -> list[Pair]:
 
 def table_of(
     left: pd.DataFrame, right: pd.DataFrame, measures: tuple[str, ...], name: str, *, seed: int
-) -> Table:
+) -> MeasureTable:
     """Return the measures of two aligned frames of rows; undefined ones are left out."""
     images = left["image_id"].to_numpy(dtype=str)
     first, second = row_measures(left, measures), row_measures(right, measures)
@@ -191,7 +191,7 @@ def table_of(
         for m, estimate in zip(kept, estimates, strict=True)
         if estimate is not None
     ]
-    return Table(name, len(left), int(np.unique(images).size), tuple(measured))
+    return MeasureTable(name, len(left), int(np.unique(images).size), tuple(measured))
 
 
 def _intervals(
@@ -212,7 +212,7 @@ def _measured(
     images: NDArray[np.str_],
     *,
     seed: int,
-) -> Measured:
+) -> MeasureDifference:
     (above_a, below_a), (above_b, below_b) = columns
     codes, n_images = cluster_codes(images)
     sums = np.stack(
@@ -230,7 +230,7 @@ def _measured(
         p, test = swap_test(sums, seed=seed), "permutation by image"
     won = (int((changes > TIE_WITHIN).sum()), int((changes < -TIE_WITHIN).sum()))
     counts_rows = paired and is_share(measure)
-    return Measured(
+    return MeasureDifference(
         measure,
         *intervals,
         estimate=estimate,
@@ -264,7 +264,7 @@ def _adjusted(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
         for found, value in zip(family, holm([found.p for found in family]), strict=True)
     }
 
-    def with_p(table: Table) -> Table:
+    def with_p(table: MeasureTable) -> MeasureTable:
         return replace(table, measured=tuple(replace(m, p_holm=p_holm[id(m)]) for m in table.measured))
 
     adjusted = [

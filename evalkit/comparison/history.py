@@ -33,7 +33,7 @@ SHOWN = ("giou", "ciou", "box_accuracy_0.5", "format_failure_rate", "strict_fail
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Point:
+class HistoryPoint:
     """One model on one dataset in one run: ``result`` is its entry in summary.json, slice ``all``."""
 
     side: Side
@@ -72,13 +72,13 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Change:
+class HistoryChange:
     """A shift of one measure between two runs that followed each other."""
 
     measure: str
     shift: Shift
-    before: Point
-    after: Point
+    before: HistoryPoint
+    after: HistoryPoint
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -112,8 +112,8 @@ class Series:
     config: str
     model: str
     dataset: str
-    points: tuple[Point, ...]
-    changes: tuple[Change, ...]
+    points: tuple[HistoryPoint, ...]
+    changes: tuple[HistoryChange, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -136,7 +136,7 @@ def read_history(directory: Path) -> list[Series]:
         raise DataError(
             f"{directory} holds no scored run. Give the folder that runs were written to, for example reports/nightly"
         )
-    points: dict[tuple[str, str, str], list[Point]] = {}
+    points: dict[tuple[str, str, str], list[HistoryPoint]] = {}
     for folder in folders:
         results = {(r["model"], r["dataset"]): r for r in folder.summary()["results"] if r["slice"] == "all"}
         for side in run_sides(folder):
@@ -167,7 +167,7 @@ def run_folders(directory: Path) -> Iterator[RunFolder]:
             yield RunFolder(folder)
 
 
-def _point(side: Side, result: dict[str, Any], dataset: str, previous: Point | None) -> Point:
+def _point(side: Side, result: dict[str, Any], dataset: str, previous: HistoryPoint | None) -> HistoryPoint:
     rows = side.rows[side.rows["dataset"] == dataset]
     ignored = {"status", "simulated"}
     changed = (
@@ -175,10 +175,10 @@ def _point(side: Side, result: dict[str, Any], dataset: str, previous: Point | N
         if previous is None
         else [one.words() for one in setting_differences(previous.side, side) if one.kind not in ignored]
     )
-    return Point(side, result, served_versions(rows), tuple(changed))
+    return HistoryPoint(side, result, served_versions(rows), tuple(changed))
 
 
-def changes_of(points: Sequence[Point], dataset: str) -> list[Change]:
+def changes_of(points: Sequence[HistoryPoint], dataset: str) -> list[HistoryChange]:
     """Return the shifts of every watched measure over the complete runs, on the rows that all answered."""
     complete = [point for point in points if point.complete]
     if len(complete) < 2:
@@ -189,7 +189,7 @@ def changes_of(points: Sequence[Point], dataset: str) -> list[Change]:
     watched = {name: sums for name in _watched(frames) if (sums := image_sums(frames, name)) is not None}
     seed = int(complete[-1].side.manifest.get("seed", 0))
     found = [
-        Change(name, shift, complete[shift.at - 1], complete[shift.at])
+        HistoryChange(name, shift, complete[shift.at - 1], complete[shift.at])
         for name, sums in watched.items()
         for shift in shifts_of(sums, len(frames[0]), seed=seed, level=LEVEL / len(watched))
     ]
@@ -251,7 +251,7 @@ def history_text(series: Sequence[Series]) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _line(point: Point) -> str:
+def _line(point: HistoryPoint) -> str:
     result = point.result
     formats = ", ".join(f"{name} {count}" for name, count in result["wire_formats"].items()) or "-"
     cost = "-" if result["cost_usd"] is None else f"{result['cost_usd']:.2f} USD"

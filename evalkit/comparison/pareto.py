@@ -14,7 +14,7 @@ AXES = ("giou", COST, "latency_s")
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ParetoPoint:
     """One model on one dataset: its values on ``AXES``, and who dominates it on which pair of axes.
 
     ``dominated_on_cost`` and ``dominated_on_latency``: labels of models with at least its gIoU
@@ -36,7 +36,7 @@ class Point:
         }
 
 
-def pareto(sides: Sequence[Side]) -> dict[str, list[Point]]:
+def pareto(sides: Sequence[Side]) -> dict[str, list[ParetoPoint]]:
     """Return dataset -> its models as points, the best gIoU first.
 
     The values are each model's own over all that it answered, without intervals: whether a lead in
@@ -54,10 +54,10 @@ def pareto(sides: Sequence[Side]) -> dict[str, list[Point]]:
     return {dataset: points_of(models) for dataset, models in values.items()}
 
 
-def points_of(models: Mapping[str, Mapping[str, float | None]]) -> list[Point]:
+def points_of(models: Mapping[str, Mapping[str, float | None]]) -> list[ParetoPoint]:
     """Return the models as points with who dominates them; a model without a value is not judged on it."""
     points = [
-        Point(label, values, _dominators(label, models, COST), _dominators(label, models, "latency_s"))
+        ParetoPoint(label, values, _dominators(label, models, COST), _dominators(label, models, "latency_s"))
         for label, values in models.items()
     ]
     return sorted(points, key=lambda point: -(point.values["giou"] or 0.0))

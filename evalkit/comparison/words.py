@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit.comparison.compare import LEVEL, Comparison, Measured, Pair, Table
-from evalkit.comparison.pareto import Point, pareto
+from evalkit.comparison.compare import LEVEL, MeasureDifference, MeasureTable, Pair, RunComparison
+from evalkit.comparison.pareto import ParetoPoint, pareto
 from evalkit.metrics.names import SHARES, lower_is_better
 from evalkit.stats.power import detectable_by, images_needed
 from evalkit.version import __version__
@@ -60,13 +60,13 @@ def verdict(pair: Pair, tests: int) -> dict[str, Any]:
     }
 
 
-def is_real(found: Measured) -> bool:
+def is_real(found: MeasureDifference) -> bool:
     """Tell whether a difference has the evidence to be called one."""
     gap = found.difference
     return found.p_holm < LEVEL and (gap.low > 0 or gap.high < 0)
 
 
-def _sentence(pair: Pair, found: Measured, code: str, *, tests: int) -> str:
+def _sentence(pair: Pair, found: MeasureDifference, code: str, *, tests: int) -> str:
     gap, name = found.difference, measure_words(found.measure)
     size = f"{found.n} common answers on {found.n_images} images of {pair.dataset}"
     span = f"{gap.value:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}"
@@ -83,7 +83,7 @@ def _sentence(pair: Pair, found: Measured, code: str, *, tests: int) -> str:
     )
 
 
-def rate_sentences(table: Table, pair: Pair) -> list[str]:
+def rate_sentences(table: MeasureTable, pair: Pair) -> list[str]:
     """Return one sentence for each further measure whose difference is real."""
     primary = table.primary
     return [
@@ -94,7 +94,7 @@ def rate_sentences(table: Table, pair: Pair) -> list[str]:
     ]
 
 
-def power_of(found: Measured, tests: int) -> dict[str, Any]:
+def power_of(found: MeasureDifference, tests: int) -> dict[str, Any]:
     """Return what this size can detect (80 % power, 5 % over all tests) and how many images the seen difference needs."""
     error, n = found.standard_error, found.n_images
     needed = images_needed(found.difference.value, error, n, comparisons=max(1, tests))
@@ -107,7 +107,7 @@ def power_of(found: Measured, tests: int) -> dict[str, Any]:
     }
 
 
-def not_worse(found: Measured, margin: float, confidence: float = 0.95) -> dict[str, Any]:
+def not_worse(found: MeasureDifference, margin: float, confidence: float = 0.95) -> dict[str, Any]:
     """Return the test that the second side is not worse than the first by more than ``margin``.
 
     ``p`` is the one-sided p-value of "worse by ``margin`` or more" (Schuirmann 1987's one half).
@@ -123,7 +123,7 @@ def not_worse(found: Measured, margin: float, confidence: float = 0.95) -> dict[
     }
 
 
-def comparison_json(comparison: Comparison, margin: float) -> dict[str, Any]:
+def comparison_json(comparison: RunComparison, margin: float) -> dict[str, Any]:
     """Return the document of ``evalkit compare --json``."""
     points = pareto(comparison.sides)
     return {
@@ -161,11 +161,11 @@ def _pair_json(pair: Pair, tests: int, margin: float) -> dict[str, Any]:
     }
 
 
-def _table_json(table: Table) -> dict[str, Any]:
+def _table_json(table: MeasureTable) -> dict[str, Any]:
     return {found.measure: found.to_json() for found in table.measured}
 
 
-def comparison_text(comparison: Comparison, margin: float) -> str:
+def comparison_text(comparison: RunComparison, margin: float) -> str:
     """Return the comparison for a terminal: verdicts first, tables after."""
     lines: list[str] = []
     if any(bool(side.manifest.get("simulated")) for side in comparison.sides):
@@ -202,7 +202,7 @@ def _pair_lines(pair: Pair, tests: int, margin: float) -> list[str]:
     return lines
 
 
-def _power_lines(found: Measured, tests: int, margin: float) -> list[str]:
+def _power_lines(found: MeasureDifference, tests: int, margin: float) -> list[str]:
     power, test = power_of(found, tests), not_worse(found, margin)
     shown = "shown" if test["shown"] else "not shown"
     lines = [f"  not worse by more than {margin:g}: {shown} at {test['confidence']:.0%} ({_p_is(test['p'])})"]
@@ -217,12 +217,12 @@ def _power_lines(found: Measured, tests: int, margin: float) -> list[str]:
     return lines
 
 
-def _rows(table: Table) -> list[str]:
+def _rows(table: MeasureTable) -> list[str]:
     header = f"  {'':<26}{'first':>9}{'second':>9}{'difference':>12}{'95 % interval':>22}{'p (Holm)':>10}  wins/ties/losses"
     return [header, *(_row(found) for found in table.measured)]
 
 
-def _row(found: Measured) -> str:
+def _row(found: MeasureDifference) -> str:
     gap = found.difference
     counts = "" if found.wins is None else f"{found.wins}/{found.ties}/{found.losses}"
     digits = 5 if found.measure.startswith("cost") else 3
@@ -233,7 +233,7 @@ def _row(found: Measured) -> str:
     )
 
 
-def pareto_lines(dataset: str, points: Sequence[Point]) -> list[str]:
+def pareto_lines(dataset: str, points: Sequence[ParetoPoint]) -> list[str]:
     """Return who is dominated, for a terminal."""
     lines = [
         f"quality against cost and latency on {dataset} (plain values; whether a lead is real is said above):"

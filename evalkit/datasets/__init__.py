@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.datasets.cards import Card, card_files, find_card
+from evalkit.datasets.cards import DatasetCard, card_files, find_card
 from evalkit.datasets.files import join, place
 from evalkit.datasets.formats.coco import load_coco
 from evalkit.datasets.formats.converseg import load_converseg
@@ -98,7 +98,7 @@ def resolve_dataset(dataset: DatasetConfig, directory: Path) -> DatasetConfig:
     return dataset.model_copy(update=changes)
 
 
-def _card_of(dataset: DatasetConfig) -> Card:
+def _card_of(dataset: DatasetConfig) -> DatasetCard:
     known = card_files()
     if dataset.name not in known:
         raise ConfigError(
@@ -113,7 +113,7 @@ def _card_of(dataset: DatasetConfig) -> Card:
     return card
 
 
-def _from_card(dataset: DatasetConfig, card: Card) -> dict[str, object]:
+def _from_card(dataset: DatasetConfig, card: DatasetCard) -> dict[str, object]:
     changes: dict[str, object] = {
         "format": card.format,
         "split": dataset.split or card.default_split,

@@ -34,7 +34,7 @@ class PackageFolder(Section):
     folder: str = "."
 
 
-class Card(Section):
+class DatasetCard(Section):
     """One dataset card. ``splits`` counts the default partition, ``partitions`` the others.
 
     ``releases`` counts the whole of each known release, where counts per split are not known.
@@ -109,7 +109,7 @@ def card_files() -> dict[str, Path]:
     return files
 
 
-def find_card(name: str) -> Card:
+def find_card(name: str) -> DatasetCard:
     """Return the card called ``name``. Raises ``ConfigError`` listing the known ones and the nearest."""
     files = card_files()
     if name not in files:
@@ -117,7 +117,7 @@ def find_card(name: str) -> Card:
     return read_card(files[name])
 
 
-def read_card(path: Path) -> Card:
+def read_card(path: Path) -> DatasetCard:
     """Return the card in a YAML file. Raises ``ConfigError`` with every problem, by line."""
     from evalkit.config.yaml import read_yaml, validate
 
@@ -126,7 +126,7 @@ def read_card(path: Path) -> Card:
         if source.data.get("name") != path.stem:
             source.add(("name",), f"name must be '{path.stem}', the file's own name")
         source.data = {**source.data, "directory": str(path.parent)}
-    return validate(source, Card)
+    return validate(source, DatasetCard)
 
 
 def card_protocol(name: str) -> str | None:
@@ -134,6 +134,6 @@ def card_protocol(name: str) -> str | None:
     return find_card(name).protocol if name in card_files() else None
 
 
-def all_cards() -> list[Card]:
+def all_cards() -> list[DatasetCard]:
     """Return every card, by name."""
     return [read_card(path) for _, path in sorted(card_files().items())]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.config.schema import DatasetConfig
 from evalkit.datasets import load_samples, resolve_dataset
-from evalkit.datasets.cards import Card, SplitCounts, card_files, find_card
+from evalkit.datasets.cards import DatasetCard, SplitCounts, card_files, find_card
 from evalkit.datasets.image_sizes import image_sizes, sizes_of_bytes
 from evalkit.errors import ConfigError, DataError
 from evalkit.images import image_exists, read_bytes
@@ -31,7 +31,7 @@ Level = Literal["error", "warning", "note"]
 
 
 @dataclass
-class Finding:
+class DatasetFinding:
     """One kind of thing that is wrong or worth knowing: how often, and where first."""
 
     level: Level
@@ -47,7 +47,7 @@ class Finding:
 
 
 @dataclass
-class Check:
+class DatasetCheck:
     """What was found in one dataset; ``splits`` has counts of images, refs and expressions, and the known ones."""
 
     dataset: str
@@ -55,7 +55,7 @@ class Check:
     location: str
     splits: list[dict[str, Any]] = field(default_factory=list)
     images: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DatasetFinding] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -81,7 +81,7 @@ class Check:
         }
 
 
-def check_dataset(dataset: DatasetConfig, directory: Path, progress: Progress) -> Check:
+def check_dataset(dataset: DatasetConfig, directory: Path, progress: Progress) -> DatasetCheck:
     """Read a whole dataset and compare it with its card and its photographs.
 
     Every split is read where the entry names none. A file that cannot be read is a finding, not an
@@ -89,11 +89,11 @@ def check_dataset(dataset: DatasetConfig, directory: Path, progress: Progress) -
     """
     entry = dataset if dataset.split else dataset.model_copy(update={"split": "all"})
     resolved = resolve_dataset(entry, directory)
-    check = Check(dataset.name, str(resolved.format), str(resolved.path or resolved.root))
+    check = DatasetCheck(dataset.name, str(resolved.format), str(resolved.path or resolved.root))
     try:
         samples = list(load_samples(entry, directory))
     except (DataError, ConfigError) as error:
-        check.findings.append(Finding("error", "unreadable", str(error)))
+        check.findings.append(DatasetFinding("error", "unreadable", str(error)))
         return check
     card = _card_for(dataset, resolved)
     check.splits = count_splits(samples, resolved, card)
@@ -106,14 +106,14 @@ def check_dataset(dataset: DatasetConfig, directory: Path, progress: Progress) -
     return check
 
 
-def _card_for(dataset: DatasetConfig, resolved: DatasetConfig) -> Card | None:
+def _card_for(dataset: DatasetConfig, resolved: DatasetConfig) -> DatasetCard | None:
     known = card_files()
     name = dataset.name if dataset.format is None else str(resolved.format)
     return find_card(name) if name in known else None
 
 
 def count_splits(
-    samples: Sequence[Sample], resolved: DatasetConfig, card: Card | None
+    samples: Sequence[Sample], resolved: DatasetConfig, card: DatasetCard | None
 ) -> list[dict[str, Any]]:
     """Return per split the images, refs (None outside the refer family) and expressions, with the known counts."""
     grouped: dict[str, list[Sample]] = defaultdict(list)
@@ -140,7 +140,9 @@ def _known(counts: SplitCounts | None) -> dict[str, int]:
     return {} if counts is None else counts.model_dump(exclude_none=True)
 
 
-def count_findings(splits: list[dict[str, Any]], card: Card | None, resolved: DatasetConfig) -> list[Finding]:
+def count_findings(
+    splits: list[dict[str, Any]], card: DatasetCard | None, resolved: DatasetConfig
+) -> list[DatasetFinding]:
     """Return a warning for every count that differs from the known one, and what that usually means.
 
     No error by itself: whoever works with a part of a dataset knows, and nothing of it is broken.
@@ -156,11 +158,11 @@ def _differing(row: dict[str, Any]) -> dict[str, int]:
     return {what: known for what, known in row["known"].items() if row[what] not in (None, known)}
 
 
-def _split_finding(row: dict[str, Any]) -> Finding:
+def _split_finding(row: dict[str, Any]) -> DatasetFinding:
     differing = _differing(row)
     if row["expressions"] == 0:
         known = ", ".join(f"{value:,} {what}" for what, value in differing.items())
-        return Finding(
+        return DatasetFinding(
             "warning",
             "counts",
             f"split {row['split']} differs: it is missing ({known}); get it, or give --split.",
@@ -168,31 +170,31 @@ def _split_finding(row: dict[str, Any]) -> Finding:
     shown = ", ".join(f"{row[what]:,} {what} where {value:,} are known" for what, value in differing.items())
     few = all(row[what] < value for what, value in differing.items())
     meaning = "a part, half a download or another release" if few else "another release"
-    return Finding("warning", "counts", f"split {row['split']} differs: {shown}; {meaning}.")
+    return DatasetFinding("warning", "counts", f"split {row['split']} differs: {shown}; {meaning}.")
 
 
-def _release_finding(splits: list[dict[str, Any]], card: Card) -> Finding:
+def _release_finding(splits: list[dict[str, Any]], card: DatasetCard) -> DatasetFinding:
     total = sum(row["expressions"] for row in splits)
     for name, counts in card.releases.items():
         if counts.expressions == total:
-            return Finding("note", "release", f"this is the release '{name}' ({total:,} expressions).")
+            return DatasetFinding("note", "release", f"this is the release '{name}' ({total:,} expressions).")
     known = "; ".join(
         f"{name}: {counts.expressions:,}" for name, counts in card.releases.items() if counts.expressions
     )
-    return Finding(
+    return DatasetFinding(
         "warning",
         "counts",
         f"the whole differs: all splits together have {total:,} expressions, which is no known release ({known}).",
     )
 
 
-def text_findings(samples: Sequence[Sample]) -> list[Finding]:
+def text_findings(samples: Sequence[Sample]) -> list[DatasetFinding]:
     """Return findings about empty expressions (an error) and repeated ones (papers count them: a note)."""
     findings = []
     empty = [sample.sample_id for sample in samples if not sample.expression.strip()]
     if empty:
         text = f"{len(empty):,} expressions are empty: a model would be asked nothing."
-        findings.append(Finding("error", "empty_expression", text, len(empty), empty[:EXAMPLES]))
+        findings.append(DatasetFinding("error", "empty_expression", text, len(empty), empty[:EXAMPLES]))
     seen: set[tuple[str, str, str]] = set()
     repeated = []
     for sample in samples:
@@ -202,7 +204,9 @@ def text_findings(samples: Sequence[Sample]) -> list[Finding]:
         seen.add(key)
     if repeated:
         text = f"{len(repeated):,} expressions repeat another one of the same image; evaluators count each."
-        findings.append(Finding("note", "repeated_expression", text, len(repeated), repeated[:EXAMPLES]))
+        findings.append(
+            DatasetFinding("note", "repeated_expression", text, len(repeated), repeated[:EXAMPLES])
+        )
     return findings
 
 
@@ -239,11 +243,13 @@ class PixelFindings:
                     self._look_at_masks(truth, sample.sample_id)
             progress.add(name, "faults" if sum(map(len, self.places.values())) > before else None)
 
-    def result(self) -> tuple[dict[str, int], list[Finding]]:
+    def result(self) -> tuple[dict[str, int], list[DatasetFinding]]:
         """Return counts of photographs, and a finding per kind of fault."""
         total = self.seen_images["referenced"]
         findings = [
-            Finding("error", kind, self.TEXTS[kind].format(n=len(at), total=total), len(at), at[:EXAMPLES])
+            DatasetFinding(
+                "error", kind, self.TEXTS[kind].format(n=len(at), total=total), len(at), at[:EXAMPLES]
+            )
             for kind, at in self.places.items()
         ]
         return self.seen_images, findings
@@ -302,7 +308,7 @@ def region_area(region: Region, height_px: int, width_px: int) -> int:
     return int(region_mask(region, height_px, width_px).sum())
 
 
-def check_lines(check: Check) -> Iterator[str]:
+def check_lines(check: DatasetCheck) -> Iterator[str]:
     """Yield the check as text: a table of splits, the photographs, the findings, the verdict."""
     yield f"{check.dataset} ({check.format}) at {check.location}"
     if check.splits:

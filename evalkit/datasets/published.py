@@ -45,7 +45,7 @@ class Reference:
     note: str | None = None
 
 
-class _Row(Section):
+class _PublishedRow(Section):
     method: str
     values: list[float | None]
     training: Training
@@ -53,16 +53,16 @@ class _Row(Section):
     confidence: Confidence
 
 
-class _Table(Section):
+class _PublishedTable(Section):
     dataset: str
     ground_truth: str
     metric: str
     places: list[str] = Field(description="`split`, or `split tag=value`")
     note: str | None = None
-    rows: list[_Row]
+    rows: list[_PublishedRow]
 
     @model_validator(mode="after")
-    def _one_value_per_place(self) -> _Table:
+    def _one_value_per_place(self) -> _PublishedTable:
         for row in self.rows:
             if len(row.values) != len(self.places):
                 raise ValueError(f"{row.method} has {len(row.values)} values for {len(self.places)} places")
@@ -71,10 +71,10 @@ class _Table(Section):
         return self
 
 
-class _File(Section):
+class _PublishedFile(Section):
     sources: dict[str, str]
     usual_ground_truth: dict[str, str]
-    tables: list[_Table]
+    tables: list[_PublishedTable]
 
 
 def references_for(
@@ -131,7 +131,7 @@ def usual_ground_truth() -> dict[str, str]:
     return _read().usual_ground_truth
 
 
-def _expand(file: _File, table: _Table, row: _Row) -> list[Reference]:
+def _expand(file: _PublishedFile, table: _PublishedTable, row: _PublishedRow) -> list[Reference]:
     references = []
     for place, value in zip(table.places, row.values, strict=True):
         split, _, tag = place.partition(" ")
@@ -157,13 +157,13 @@ def _expand(file: _File, table: _Table, row: _Row) -> list[Reference]:
 
 
 @lru_cache(maxsize=1)
-def _read() -> _File:
+def _read() -> _PublishedFile:
     return read_references(_path())
 
 
-def read_references(path: Path) -> _File:
+def read_references(path: Path) -> _PublishedFile:
     """Return a references file. Raises ``ConfigError`` by line, ``DataError`` where a source is not named."""
-    file = validate(read_yaml(path), _File)
+    file = validate(read_yaml(path), _PublishedFile)
     unnamed = sorted({row.source for table in file.tables for row in table.rows} - file.sources.keys())
     if unnamed:
         raise DataError(f"{path}: rows name sources that `sources:` does not have: {', '.join(unnamed)}")

@@ -8,7 +8,7 @@ from typing import Final
 
 from evalkit.decoding.api_body import read_api_body
 from evalkit.decoding.context import Context, PixelBudget
-from evalkit.decoding.find_items import Found, RawItem, find_items
+from evalkit.decoding.find_items import FoundItems, RawItem, find_items
 from evalkit.decoding.formats.png import is_base64, is_data_url
 from evalkit.decoding.formats.seg_tokens import holds_tokens
 from evalkit.decoding.items import read_item
@@ -88,7 +88,7 @@ def decode_answer(
     return verdict or _failed(_why_not(stripped, found, items, finish_reason), found, items)
 
 
-def _failed(code: str, found: Found | None = None, items: tuple[Item, ...] = ()) -> Decoded:
+def _failed(code: str, found: FoundItems | None = None, items: tuple[Item, ...] = ()) -> Decoded:
     repairs = tuple(found.repairs) if found else ()
     return Decoded("format_failure", code, strict=False, items=items, repairs=repairs)
 
@@ -98,7 +98,7 @@ def _without_text(finish_reason: str | None, thought_tokens: int | None) -> str:
     return "thinking_used_budget" if finish_reason == "MAX_TOKENS" and thought_tokens else "empty_response"
 
 
-def _outside_json(text: str, found: Found) -> list[RawItem]:
+def _outside_json(text: str, found: FoundItems) -> list[RawItem]:
     """Find a mask that stands without any JSON: bare base64, a data URL in prose, tokens."""
     bare = text.strip('"`')
     if is_base64(bare) or is_data_url(bare):
@@ -124,7 +124,7 @@ def _read_items(raw: Sequence[RawItem], keys: ItemKeys, context: Context) -> tup
     return tuple(items)
 
 
-def _verdict(found: Found, items: tuple[Item, ...], keys: ItemKeys, context: Context) -> Decoded | None:
+def _verdict(found: FoundItems, items: tuple[Item, ...], keys: ItemKeys, context: Context) -> Decoded | None:
     """Join the items' verdicts to the answer's; None where nothing in it can be used."""
     asked, repairs = context.asked, tuple(found.repairs)
     masks = [item.mask for item in items if item.mask is not None]
@@ -144,7 +144,7 @@ def _verdict(found: Found, items: tuple[Item, ...], keys: ItemKeys, context: Con
     return None
 
 
-def _why_not(text: str, found: Found, items: tuple[Item, ...], finish_reason: str | None) -> str:
+def _why_not(text: str, found: FoundItems, items: tuple[Item, ...], finish_reason: str | None) -> str:
     """Name an answer without one usable mask: its first failing item's code, or its own."""
     first = next((item.failure for item in items if item.failure), None)
     # An item cut in the middle of its mask has been searched for a loop already.
@@ -154,7 +154,7 @@ def _why_not(text: str, found: Found, items: tuple[Item, ...], finish_reason: st
     return _without_items(found, finish_reason, loops=loops)
 
 
-def _without_items(found: Found, finish_reason: str | None, *, loops: bool) -> str:
+def _without_items(found: FoundItems, finish_reason: str | None, *, loops: bool) -> str:
     """Name an answer in which no item was found."""
     if loops:
         return "repetition"
@@ -174,7 +174,7 @@ def _combine(masks: Sequence[CropMask], settings: DecodeSettings) -> CropMask:
     return crop_union(masks)
 
 
-def _is_strict(found: Found, items: Sequence[Item], keys: ItemKeys, asked: AskedFormat) -> bool:
+def _is_strict(found: FoundItems, items: Sequence[Item], keys: ItemKeys, asked: AskedFormat) -> bool:
     """Return True where the answer is what the prompt asked for: keys, format, no repair but a fence."""
     if set(found.repairs) - {"fence"} or found.leftover or found.cut:
         return False
@@ -189,6 +189,6 @@ def _is_strict(found: Found, items: Sequence[Item], keys: ItemKeys, asked: Asked
     return _wrapped_as_asked(found, keys, asked)
 
 
-def _wrapped_as_asked(found: Found, keys: ItemKeys, asked: AskedFormat) -> bool:
+def _wrapped_as_asked(found: FoundItems, keys: ItemKeys, asked: AskedFormat) -> bool:
     """Return True where the list stands in the object that the prompt asks for, or bare where it asks for none."""
     return asked.wire_format in _NATIVE or keys.wrapper is None or found.wrapped_as_asked

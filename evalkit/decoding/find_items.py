@@ -39,7 +39,7 @@ class RawItem:
 
 
 @dataclass(slots=True)
-class Found:
+class FoundItems:
     """What the text holds. ``value_seen``: some JSON value was read, item or not.
 
     ``empty_list``: a list without elements stood where the items should. ``leftover``: a list
@@ -104,9 +104,9 @@ def _read_strict(text: str, start: int) -> tuple[Any, int] | None:
         return None
 
 
-def find_items(text: str, keys: ItemKeys) -> Found:
+def find_items(text: str, keys: ItemKeys) -> FoundItems:
     """Return the raw items of an answer, in order. ``text`` is stripped and not empty."""
-    found = Found()
+    found = FoundItems()
     if text[0] in _JSON_FIRST:
         whole = _read_strict(text, 0)
         if whole is not None and whole[1] == len(text):
@@ -124,7 +124,7 @@ def find_items(text: str, keys: ItemKeys) -> Found:
     return found
 
 
-def _fenced_parts(text: str, found: Found) -> list[str]:
+def _fenced_parts(text: str, found: FoundItems) -> list[str]:
     """Return what stands inside code fences, answers before code; the text itself without fences."""
     pieces = text.split("```")
     if len(pieces) == 1:
@@ -153,7 +153,7 @@ def _split_language(piece: str) -> tuple[str, str]:
     return word.lower(), piece[len(word) :]
 
 
-def _read_part(part: str, keys: ItemKeys, found: Found, *, fenced: bool) -> None:
+def _read_part(part: str, keys: ItemKeys, found: FoundItems, *, fenced: bool) -> None:
     """Read the JSON values of one piece of text; at the first broken one, go on item by item."""
     position, values, around = 0, 0, False
     while match := _VALUE_START.search(part, position):
@@ -189,12 +189,12 @@ def _stands_apart(text: str, match: re.Match[str]) -> bool:
     return (not before or before in " \t\r\n:") and (not after or after in " \t\r\n,.;")
 
 
-def _read_whole_scalar(part: str, found: Found) -> None:
+def _read_whole_scalar(part: str, found: FoundItems) -> None:
     read = _read_strict(part, 0) if part[0] not in "[{" else None
     found.value_seen = found.value_seen or (read is not None and read[1] == len(part))
 
 
-def _walk(value: Any, keys: ItemKeys, found: Found) -> None:
+def _walk(value: Any, keys: ItemKeys, found: FoundItems) -> None:
     """Collect the items of one strict JSON value, from lists and wrappers of any key."""
     found.value_seen = True
     if isinstance(value, dict):
@@ -220,7 +220,7 @@ def _is_vertex_body(value: dict[str, Any]) -> bool:
     return isinstance(inner, list) and all(isinstance(e, dict) and "bytesBase64Encoded" in e for e in inner)
 
 
-def _walk_list(value: list[Any], keys: ItemKeys, found: Found) -> None:
+def _walk_list(value: list[Any], keys: ItemKeys, found: FoundItems) -> None:
     if not value:
         found.empty_list = True
     if _is_contour(value):
@@ -261,7 +261,7 @@ def _containers(value: Any) -> Iterator[Any]:
     return (inner for inner in inside if isinstance(inner, (dict, list)))
 
 
-def _walk_wrapper(value: Any, keys: ItemKeys, found: Found) -> None:
+def _walk_wrapper(value: Any, keys: ItemKeys, found: FoundItems) -> None:
     """Collect items at any depth of objects that are none themselves, in reading order."""
     before = len(found.items)
     labels: list[dict[str, Any]] = []
@@ -294,7 +294,7 @@ def _descend(value: Any, keys: ItemKeys, items: list[RawItem], labels: list[dict
     return empty and not solid
 
 
-def _salvage(text: str, start: int, keys: ItemKeys, found: Found) -> None:
+def _salvage(text: str, start: int, keys: ItemKeys, found: FoundItems) -> None:
     """Read the objects of a broken text one by one, each from its own opening brace."""
     reader = LooseReader(text)
     position, wrapped, in_list = start, False, text[start] == "["
@@ -334,13 +334,13 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: Found) -> None:
             found.repaired("salvaged")
 
 
-def _drop_labels_if_cut(found: Found, keys: ItemKeys) -> None:
+def _drop_labels_if_cut(found: FoundItems, keys: ItemKeys) -> None:
     """Keep an object with a label alone as an item only where the answer was not cut."""
     if found.cut:
         found.items = [item for item in found.items if keys.is_item(item.members)]
 
 
-def _salvage_fragment(text: str, start: int, keys: ItemKeys, found: Found) -> None:
+def _salvage_fragment(text: str, start: int, keys: ItemKeys, found: FoundItems) -> None:
     """Read ``"mask": ...`` that stands without an object around it."""
     reader = LooseReader(text)
     loose, _ = reader.read_object(start, implicit=True)

@@ -15,7 +15,7 @@ from evalkit.decoding.formats.seg_tokens import holds_tokens
 from evalkit.decoding.formats.vertex_png import read_vertex_png
 from evalkit.decoding.images import is_png_prefix
 from evalkit.decoding.keys import NATIVE_KEYS, ItemKeys, label_of, score_of
-from evalkit.decoding.loose_json import Damaged, LooseList
+from evalkit.decoding.loose_json import DamagedValue, LooseList
 from evalkit.decoding.repetition import runs_away
 from evalkit.decoding.wrapped_mask import unwrap
 from evalkit.types import CropMask, Item
@@ -24,7 +24,7 @@ _NEEDS_NO_BOX: Final = frozenset({"rle", "vertex_png", "placeholder", "seg_token
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _MaskReading:
     """What became of one item's mask."""
 
     wire_format: str | None
@@ -68,7 +68,7 @@ def _mask_key(raw: RawItem, keys: ItemKeys) -> str | None:
 
 
 def _read_box(value: Any, key: str | None, context: Context) -> tuple[ItemBox | None, str | None]:
-    if isinstance(value, Damaged):
+    if isinstance(value, DamagedValue):
         return None, "truncated" if value.cut else "malformed_json"
     try:
         if key == "box_px":
@@ -78,10 +78,10 @@ def _read_box(value: Any, key: str | None, context: Context) -> tuple[ItemBox | 
         return None, error.code
 
 
-def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, context: Context) -> _Verdict:
+def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, context: Context) -> _MaskReading:
     """Return the mask by the first wire format that claims it, or the failure."""
     value = raw.members.get(mask_key) if mask_key else None
-    if isinstance(value, Damaged):
+    if isinstance(value, DamagedValue):
         return _damaged(value)
     if value is None:
         return _without_mask(raw, context)
@@ -90,16 +90,16 @@ def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, cont
     if mask_key == "bytesBase64Encoded" and isinstance(value, str):
         wire_format, reader = "vertex_png", read_vertex_png
     if reader is None:
-        return _Verdict(None, "mask_empty" if value == [] else "wrong_shape")
+        return _MaskReading(None, "mask_empty" if value == [] else "wrong_shape")
     if wire_format not in _NEEDS_NO_BOX and (failure := _box_in_the_way(raw, box_failure)):
-        return _Verdict(wire_format, failure)
+        return _MaskReading(wire_format, failure)
     if context.budget.spent:
-        return _Verdict(wire_format, "too_large")
+        return _MaskReading(wire_format, "too_large")
     try:
         read = reader(value, context)
     except Unreadable as error:
-        return _Verdict(wire_format, error.code, repairs=["bad_point_dropped"] * _lost_points(value))
-    return _Verdict(wire_format, None, read.mask, ["wrapper"] * wrapped + read.repairs)
+        return _MaskReading(wire_format, error.code, repairs=["bad_point_dropped"] * _lost_points(value))
+    return _MaskReading(wire_format, None, read.mask, ["wrapper"] * wrapped + read.repairs)
 
 
 def _lost_points(value: Any) -> bool:
@@ -115,22 +115,22 @@ def _box_in_the_way(raw: RawItem, box_failure: str | None) -> str | None:
     return box_failure
 
 
-def _damaged(value: Damaged) -> _Verdict:
+def _damaged(value: DamagedValue) -> _MaskReading:
     """Name a mask that is cut or garbled by what is left of it."""
     text = value.text or ""
     if holds_tokens(text):
-        return _Verdict("seg_tokens", "mask_tokens")
+        return _MaskReading("seg_tokens", "mask_tokens")
     wire_format = find_format(text)[0] if len(text) > 20 else None
     wire_format = None if wire_format == "placeholder" else wire_format
     if runs_away(value.tail) and not is_png_prefix(text):
-        return _Verdict(wire_format, "repetition")
-    return _Verdict(wire_format, "truncated" if value.cut else "malformed_json")
+        return _MaskReading(wire_format, "repetition")
+    return _MaskReading(wire_format, "truncated" if value.cut else "malformed_json")
 
 
-def _without_mask(raw: RawItem, context: Context) -> _Verdict:
+def _without_mask(raw: RawItem, context: Context) -> _MaskReading:
     """Name an item without a mask: cut, broken, or complete without one."""
     if raw.cut:
-        tails = [value.tail for value in raw.members.values() if isinstance(value, Damaged)]
-        return _Verdict(None, "repetition" if any(map(runs_away, tails)) else "truncated")
+        tails = [value.tail for value in raw.members.values() if isinstance(value, DamagedValue)]
+        return _MaskReading(None, "repetition" if any(map(runs_away, tails)) else "truncated")
     wire_format = "box_only" if context.box else None
-    return _Verdict(wire_format, "malformed_json" if raw.broken else "mask_missing")
+    return _MaskReading(wire_format, "malformed_json" if raw.broken else "mask_missing")

@@ -82,20 +82,20 @@ class ItemKeys:
         """Return True for an object with a box or a mask of its own (not a list of further objects)."""
         if self.names.isdisjoint(members) and not _oddly_spelled(members, self.folded):
             return False
-        if _spellings(members, self.box):
+        if _matching_keys(members, self.box):
             return True
         return any(_is_mask(key, members[key], self) for key in self.masks_in(members))
 
     def box_in(self, members: Mapping[str, Any]) -> str | None:
         """Return the key under which the box stands, as the object spells it; None without one."""
-        return next(iter(_spellings(members, self.box)), None)
+        return next(iter(_matching_keys(members, self.box)), None)
 
     def masks_in(self, members: Mapping[str, Any]) -> list[str]:
         """Return the keys under which a mask may stand, as the object spells them, the asked one first."""
-        return _spellings(members, self.mask)
+        return _matching_keys(members, self.mask)
 
 
-def _spellings(members: Mapping[str, Any], keys: tuple[str, ...]) -> list[str]:
+def _matching_keys(members: Mapping[str, Any], keys: tuple[str, ...]) -> list[str]:
     """Return which of ``keys`` an object has; where it has none, those that differ in case, ``_`` or ``-``."""
     exact = [key for key in keys if key in members]
     if exact or len(members) > _MOST_MEMBERS:

@@ -43,7 +43,7 @@ _DECODER: Final = json.JSONDecoder()
 _NESTED_ITEMS: Final = re.compile(r'\[\s*+\{\s*+"(?!(?:x|y)")')
 
 
-class Damaged:
+class DamagedValue:
     """Stands for a value that cannot be trusted; ``text`` is what is left of a string, if any.
 
     ``cut``: the text ended inside it. ``tail``: the end of what was cut, whatever its type.
@@ -71,7 +71,7 @@ class LooseList(list[Any]):
 
 @dataclass(slots=True)
 class LooseObject:
-    """One object: members read in full or ``Damaged``; ``cut``: the text ended inside it."""
+    """One object: members read in full or ``DamagedValue``; ``cut``: the text ended inside it."""
 
     members: dict[str, Any] = field(default_factory=dict)
     cut: bool = False
@@ -125,11 +125,11 @@ class LooseReader:
                 value, position = self._value(value_at, depth)
                 self._keep(found, key, value)
                 last_key, comma = key, False
-                if isinstance(value, Damaged) and value.cut:
+                if isinstance(value, DamagedValue) and value.cut:
                     found.cut = True
                     return found, position
                 continue
-            if isinstance(key, Damaged) or colon >= len(self.text):
+            if isinstance(key, DamagedValue) or colon >= len(self.text):
                 found.cut = True
                 return found, len(self.text)
             return self._broken(found, last_key, value_at, position)
@@ -146,9 +146,9 @@ class LooseReader:
             swallowed = self.text.rfind("{", value_at, position)
             opening = _OPENING.match(self.text, swallowed) if swallowed >= 0 else None
             position = swallowed if opening and opening.end() == position else position
-            found.members[last_key] = Damaged(text=found.members[last_key])
+            found.members[last_key] = DamagedValue(text=found.members[last_key])
         else:
-            found.members[last_key] = Damaged()
+            found.members[last_key] = DamagedValue()
         return found, position
 
     @staticmethod
@@ -156,19 +156,19 @@ class LooseReader:
         """Store a member; a key given twice with different values can be read neither way."""
         known = found.members.get(key, value)
         same = key not in found.members or (type(known) is type(value) and known == value)
-        found.members[key] = value if same else Damaged()
+        found.members[key] = value if same else DamagedValue()
 
     def _space(self, position: int) -> int:
         match = _SPACE.match(self.text, position)
         return match.end() if match else position
 
     def _value(self, position: int, depth: int) -> tuple[Any, int]:
-        """Read the value at ``position``; what cannot be read is ``Damaged`` and passed over."""
+        """Read the value at ``position``; what cannot be read is ``DamagedValue`` and passed over."""
         mark = self.text[position : position + 1]
         if mark == "":
-            return Damaged(cut=True), position
+            return DamagedValue(cut=True), position
         if depth >= MAX_DEPTH:
-            return Damaged(), position + 1
+            return DamagedValue(), position + 1
         if mark == '"':
             return self._string(position)
         if mark == "[":
@@ -176,7 +176,7 @@ class LooseReader:
         if mark == "{":
             inner, end = self.read_object(position, depth + 1)
             if inner.cut or not inner.closed:
-                return Damaged(cut=inner.cut), end
+                return DamagedValue(cut=inner.cut), end
             return inner.members, end
         if tokens := _TOKENS.match(self.text, position):
             return Tokens(tokens.group()), tokens.end()
@@ -186,7 +186,7 @@ class LooseReader:
         """Read a number or a word. A number that the text ends after may have had more digits."""
         word = _WORD.match(self.text, position)
         if word is None:
-            return Damaged(), position
+            return DamagedValue(), position
         end = word.end()
         if word.group() in _WORDS:
             return _WORDS[word.group()], end
@@ -196,7 +196,7 @@ class LooseReader:
             return (int(digits) if whole else float(digits)), end
         garbage = _SKIP_GARBAGE.match(self.text, end)
         end = garbage.end() if garbage else end
-        return Damaged(cut=end >= len(self.text)), end
+        return DamagedValue(cut=end >= len(self.text)), end
 
     def _coordinates(self, position: int) -> tuple[Any, int] | None:
         """Read an intact array of numbers at C speed; None where it is not intact.
@@ -212,7 +212,7 @@ class LooseReader:
         except (ValueError, RecursionError):
             self._garbled_until = max(self._garbled_until, run.end())
             if run.end() == len(self.text) and run.group().count("[") > run.group().count("]"):
-                return Damaged(cut=True, tail=self._tail(position)), run.end()
+                return DamagedValue(cut=True, tail=self._tail(position)), run.end()
             return None
         if self._row_lost_its_opening(value, position + length - 1):
             self._garbled_until = max(self._garbled_until, run.end())
@@ -220,13 +220,13 @@ class LooseReader:
         return value, position + length
 
     def _array(self, start: int, depth: int) -> tuple[Any, int]:
-        """Read an array, leaving out elements that cannot be read; cut or misnested = ``Damaged``."""
+        """Read an array, leaving out elements that cannot be read; cut or misnested = ``DamagedValue``."""
         items, position, comma = LooseList(), start + 1, False
         while True:
             position = self._space(position)
             mark = self.text[position : position + 1]
             if mark == "":
-                return Damaged(cut=True, tail=self._tail(start)), position
+                return DamagedValue(cut=True, tail=self._tail(start)), position
             if mark == "]":
                 if self._row_lost_its_opening(items, position):
                     while not isinstance(items[-1], list):
@@ -238,7 +238,7 @@ class LooseReader:
                     self.repairs.add("trailing_comma")
                 return items, position + 1
             if mark == "}" or self.patience <= 0:
-                return Damaged(), position
+                return DamagedValue(), position
             if mark == ",":
                 comma, position = True, position + 1
                 continue
@@ -246,9 +246,9 @@ class LooseReader:
                 position = self._lost_object(items, position)
                 continue
             value, after = self._element(position, depth)
-            if isinstance(value, Damaged):
+            if isinstance(value, DamagedValue):
                 if value.cut:
-                    return Damaged(cut=True, tail=self._tail(start)), after
+                    return DamagedValue(cut=True, tail=self._tail(start)), after
                 self._drop(items)
                 # Progress is guaranteed: a value that consumed nothing costs one character.
                 position, comma = max(after, position + 1), False
@@ -263,13 +263,15 @@ class LooseReader:
         self.patience -= 1
 
     def _element(self, position: int, depth: int) -> tuple[Any, int]:
-        """Read one element of an array; a garbled row or point is ``Damaged`` as a whole."""
+        """Read one element of an array; a garbled row or point is ``DamagedValue`` as a whole."""
         if row := self._row(position):
             return row
         flat = _FLAT_OBJECT.match(self.text, position)
         value, after = self._value(position, depth + 1)
-        if flat and (isinstance(value, Damaged) or any(isinstance(v, Damaged) for v in value.values())):
-            return Damaged(), flat.end()
+        if flat and (
+            isinstance(value, DamagedValue) or any(isinstance(v, DamagedValue) for v in value.values())
+        ):
+            return DamagedValue(), flat.end()
         return value, after
 
     def _row_lost_its_opening(self, items: list[Any], closing: int) -> bool:
@@ -278,20 +280,20 @@ class LooseReader:
         return mixed and _UNOPENED_ROW.match(self.text, closing) is not None
 
     def _row(self, position: int) -> tuple[Any, int] | None:
-        """Read a closed row such as ``[12, 34]`` inside an array; a garbled one is ``Damaged`` as a whole.
+        """Read a closed row such as ``[12, 34]`` inside an array; a garbled one is ``DamagedValue`` as a whole.
 
         So is one that never closes before the next begins, ``[12, 34, [56, 78]``.
         """
         row = _ROW.match(self.text, position)
         unclosed = None if row else _UNCLOSED_ROW.match(self.text, position)
         if unclosed and any(map(str.isdigit, unclosed.group())):
-            return Damaged(), unclosed.end()
+            return DamagedValue(), unclosed.end()
         if row is None or row.group()[:-1].rstrip().endswith(","):
             return None
         try:
             return _DECODER.decode(row.group()), row.end()
         except ValueError:
-            return Damaged(), row.end()
+            return DamagedValue(), row.end()
 
     def _tail(self, start: int) -> str:
         """Return the end of the text, from ``start`` on at most: enough to see a loop."""
@@ -316,12 +318,12 @@ class LooseReader:
         return position
 
     def _string(self, position: int) -> tuple[Any, int]:
-        """Read a string; one that never ends is ``Damaged`` and keeps its text as evidence."""
+        """Read a string; one that never ends is ``DamagedValue`` and keeps its text as evidence."""
         match = _STRING.match(self.text, position)
         end = match.end() if match else position + 1
         raw = self.text[position + 1 : end]
         if self.text[end : end + 1] != '"':
-            return Damaged(cut=True, text=raw), len(self.text)
+            return DamagedValue(cut=True, text=raw), len(self.text)
         if _CONTROL.search(raw):
             self.repairs.add("raw_newline")
         if "\\" not in raw:
@@ -329,4 +331,4 @@ class LooseReader:
         try:
             return json.loads(f'"{raw}"', strict=False), end + 1
         except ValueError:
-            return Damaged(text=raw), end + 1
+            return DamagedValue(text=raw), end + 1

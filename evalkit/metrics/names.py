@@ -43,7 +43,7 @@ MEASURES = (*NAMES_IN_SUMMARY, COST)
 
 LOWER_IS_BETTER = frozenset({"format_failure_rate", "strict_failure_rate", "blocked_rate", COST, *AMOUNTS})
 
-SPELLINGS = {
+ALIASES = {
     "latency_s.mean": "latency_s",
     "latency_s_mean": "latency_s",
     "tokens.input_mean": "input_tokens",
@@ -60,7 +60,7 @@ def measure_name(name: str) -> str:
 
     ``precision_at.0.5``, ``precision_at 0.5`` and ``p@0.5`` are ``precision_at_0.5``.
     """
-    plain = SPELLINGS.get(name, name)
+    plain = ALIASES.get(name, name)
     for prefix, other in (
         ("precision_at", "precision_at_"),
         ("p@", "precision_at_"),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Opening:
-    """What opening a model may need: the run, its samples, its folder, and the shared simulators."""
+class ProviderContext:
+    """What context a model may need: the run, its samples, its folder, and the shared simulators."""
 
     run: RunConfig
     samples: Sequence[Sample]
@@ -37,49 +37,49 @@ class Opening:
         return Path(self.run.directory)
 
 
-def _open_gemini(entry: Any, opening: Opening) -> Model:
+def _open_gemini(entry: Any, context: ProviderContext) -> Model:
     from evalkit.models.google.gemini import open_gemini
 
-    prompt = find_prompt(entry.prompt, opening.run.prompts)
-    return open_gemini(entry, prompt, directory=opening.directory, state=opening.state)
+    prompt = find_prompt(entry.prompt, context.run.prompts)
+    return open_gemini(entry, prompt, directory=context.directory, state=context.state)
 
 
-def _open_batch(entry: Any, opening: Opening) -> Model:
+def _open_batch(entry: Any, context: ProviderContext) -> Model:
     from evalkit.models.google.batch import open_batch
 
-    prompt = find_prompt(entry.prompt, opening.run.prompts)
-    return open_batch(entry, prompt, directory=opening.directory, state=opening.state)
+    prompt = find_prompt(entry.prompt, context.run.prompts)
+    return open_batch(entry, prompt, directory=context.directory, state=context.state)
 
 
-def _open_simulated(entry: Any, opening: Opening) -> Model:
+def _open_simulated(entry: Any, context: ProviderContext) -> Model:
     from evalkit.models.simulated import Simulators, open_simulated
 
-    if opening.simulators is None:
-        opening.simulators = Simulators(opening.samples, opening.run.seed)
-    prompt = find_prompt(entry.prompt, opening.run.prompts)
-    return open_simulated(entry, prompt, opening.simulators, directory=opening.directory, state=opening.state)
+    if context.simulators is None:
+        context.simulators = Simulators(context.samples, context.run.seed)
+    prompt = find_prompt(entry.prompt, context.run.prompts)
+    return open_simulated(entry, prompt, context.simulators, directory=context.directory, state=context.state)
 
 
-def _open_vertex_segmentation(entry: Any, opening: Opening) -> Model:
-    del opening
+def _open_vertex_segmentation(entry: Any, context: ProviderContext) -> Model:
+    del context
     from evalkit.models.google.vertex_segmentation import open_vertex_segmentation
 
     return open_vertex_segmentation(entry)
 
 
-def _open_python(entry: Any, opening: Opening) -> Model:
+def _open_python(entry: Any, context: ProviderContext) -> Model:
     from evalkit.models.python import PythonModel
 
-    return PythonModel(entry, opening.directory)
+    return PythonModel(entry, context.directory)
 
 
-def _open_predictions(entry: Any, opening: Opening) -> Model:
+def _open_predictions(entry: Any, context: ProviderContext) -> Model:
     from evalkit.models.predictions import PredictionsModel
 
-    return PredictionsModel(entry, opening.run, opening.samples)
+    return PredictionsModel(entry, context.run, context.samples)
 
 
-PROVIDERS: dict[str, Callable[[Any, Opening], Model]] = {
+PROVIDERS: dict[str, Callable[[Any, ProviderContext], Model]] = {
     "gemini": _open_gemini,
     "gemini-batch": _open_batch,
     "vertex-segmentation": _open_vertex_segmentation,
@@ -107,12 +107,12 @@ async def open_models(
     ``state``: the run's folder, for what must survive a crash (uploads, batch jobs).
     Raises ``ConfigError`` before anything is sent.
     """
-    opening = Opening(run, samples, state)
+    context = ProviderContext(run, samples, state)
     async with AsyncExitStack() as stack:
-        stack.callback(lambda: opening.simulators.close() if opening.simulators else None)
+        stack.callback(lambda: context.simulators.close() if context.simulators else None)
         models = []
         for entry in entries:
-            model = PROVIDERS[entry.provider](entry, opening)
+            model = PROVIDERS[entry.provider](entry, context)
             stack.push_async_callback(model.close)
             models.append(model)
         yield models
@@ -120,7 +120,7 @@ async def open_models(
 
 def build_model(entry: Any, run: RunConfig, samples: Sequence[Sample], state: Path | None = None) -> Model:
     """Return one open model; the caller closes it. For a whole run use ``open_models``."""
-    return PROVIDERS[entry.provider](entry, Opening(run, samples, state))
+    return PROVIDERS[entry.provider](entry, ProviderContext(run, samples, state))
 
 
 def check_models(entries: Sequence[Any], run: RunConfig) -> None:

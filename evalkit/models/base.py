@@ -53,7 +53,7 @@ class Model(Protocol):
         ...
 
 
-class Money(Protocol):
+class BudgetProtocol(Protocol):
     """The budget of one run; ``runner.budget.Budget`` is one."""
 
     def fits(self, usd: float) -> bool:
@@ -69,11 +69,11 @@ class Money(Protocol):
         ...
 
 
-class Funds(Protocol):
-    """One model's part of the budget; ``runner.budget.Purse`` is one."""
+class ModelBudgetProtocol(Protocol):
+    """One model's part of the budget; ``runner.budget.ModelBudget`` is one."""
 
     @property
-    def budget(self) -> Money:
+    def budget(self) -> BudgetProtocol:
         """What all models share."""
         ...
 

@@ -31,7 +31,7 @@ REVISION = re.compile(r"(?:[-@](?:\d{2,}|latest|stable|(?:preview|exp|experiment
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ModelEvent:
     """A day from which a model is ``gone`` (404) or silently ``routed`` to another."""
 
     on: dt.date
@@ -51,7 +51,7 @@ class KnownModel:
     max_output_tokens: int | None = None
     sampling_ignored: bool = False
     note: str | None = None
-    events: tuple[Event, ...] = ()
+    events: tuple[ModelEvent, ...] = ()
 
 
 @cache
@@ -66,7 +66,7 @@ def known_models() -> dict[str, KnownModel]:
 def _known(name: str, entry: dict[str, Any]) -> KnownModel:
     budget = entry.get("thinking_budget")
     events = tuple(
-        Event(event["on"], event["what"], event.get("to"), event["source"])
+        ModelEvent(event["on"], event["what"], event.get("to"), event["source"])
         for event in entry.get("events", ())
     )
     return KnownModel(
@@ -170,7 +170,7 @@ def _sampling_warnings(known: KnownModel, generation: GenerationConfig) -> list[
     )
 
 
-def _event_text(event: Event, today: dt.date) -> str:
+def _event_text(event: ModelEvent, today: dt.date) -> str:
     past = event.on <= today
     if event.what == "gone":
         return f"{'was shut down' if past else 'will be shut down'} on {event.on}."

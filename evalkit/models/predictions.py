@@ -59,7 +59,7 @@ class PredictionsModel:
         )
         self._file = _open(self.path, config.name)
         self._is_coco = first_character(self._file) == b"["
-        index = _SampleIndex(samples)
+        index = _PredictedSampleIndex(samples)
         self._found: dict[SampleKey, list[Any]] = {}
         self.unknown_ids: list[str] = []
         for where, place, line in self._lines():
@@ -71,7 +71,7 @@ class PredictionsModel:
         """Yield (where, what to keep of it, prediction): the offset of a JSON line, a COCO entry itself."""
         return (coco_entries if self._is_coco else json_lines)(self._file, self.path)
 
-    def _file_line(self, index: _SampleIndex, where: str, place: Any, line: dict[str, Any]) -> None:
+    def _file_line(self, index: _PredictedSampleIndex, where: str, place: Any, line: dict[str, Any]) -> None:
         keys = index.keys_of(line, where)
         if not keys:
             self.unknown_ids.append(str(line.get("sample_id", line.get("image_id"))))
@@ -80,7 +80,7 @@ class PredictionsModel:
                 check_prediction(line, index.sizes_px[key], where)
             self._found.setdefault(key, []).append(place)
 
-    def _tell(self, index: _SampleIndex) -> None:
+    def _tell(self, index: _PredictedSampleIndex) -> None:
         if index.sizes_px and not self._found and self.unknown_ids:
             ours = [sample_id for _, sample_id in index.sizes_px]
             raise ConfigError(
@@ -137,7 +137,7 @@ class PredictionsModel:
         self._file.close()
 
 
-class _SampleIndex:
+class _PredictedSampleIndex:
     """Which sample of the run an id of the file means."""
 
     def __init__(self, samples: Iterable[Sample]) -> None:

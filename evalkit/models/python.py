@@ -173,11 +173,11 @@ def find_function(name: str, directory: Path | None = None) -> Callable[..., Any
     return function  # type: ignore[no-any-return]
 
 
-Job = tuple[str, bytes, str, tuple[int, int]]
+FunctionCall = tuple[str, bytes, str, tuple[int, int]]
 """Function name, bytes of the image, expression, (height, width) of the ground truth in pixels."""
 
 
-def call(job: Job) -> tuple[str, str | None]:
+def call(job: FunctionCall) -> tuple[str, str | None]:
     """Run one job in a worker process: (answer text, None), or ("", what was raised)."""
     try:
         return answer_of(*job), None

@@ -24,7 +24,7 @@ READ_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class AnsweredRow:
     """One row of the scores with its sample, and its answer and verdict (None where there is none)."""
 
     row: Mapping[str, Any]
@@ -33,7 +33,7 @@ class Found:
     decoded: Decoded | None
 
 
-def answers_of(folder: RunFolder, rows: pd.DataFrame) -> Iterator[Found]:
+def answers_of(folder: RunFolder, rows: pd.DataFrame) -> Iterator[AnsweredRow]:
     """Yield the rows with their samples and decoded answers, ``READ_AT_ONCE`` at a time."""
     from evalkit.report.answers import decoded_answers
 
@@ -46,7 +46,7 @@ def answers_of(folder: RunFolder, rows: pd.DataFrame) -> Iterator[Found]:
             key = Key(row["model"], row["dataset"], row["sample_id"], row["trial"])
             response, verdict = decoded.get(key, (None, None))
             plain = {str(column): value for column, value in row.items()}
-            yield Found(plain, samples[key.dataset, key.sample_id], response, verdict)
+            yield AnsweredRow(plain, samples[key.dataset, key.sample_id], response, verdict)
 
 
 def _samples(folder: RunFolder, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Sample]:
@@ -61,7 +61,7 @@ def _samples(folder: RunFolder, keys: set[tuple[str, str]]) -> dict[tuple[str, s
     return {key: sample_from_row(found[key]) for key in keys}
 
 
-def tile_of(found: Found, *, with_sample: bool = False) -> Tile:
+def tile_of(found: AnsweredRow, *, with_sample: bool = False) -> Tile:
     """Return the picture of one answer; its caption says the verdict and the IoU."""
     from evalkit.notebook.pictures import prediction_tile
 

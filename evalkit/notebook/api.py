@@ -30,7 +30,7 @@ from evalkit.notebook.views import History, Prediction
 
 if TYPE_CHECKING:
     from evalkit.config.schema import RunConfig
-    from evalkit.runner.loop import Complete, Stopped
+    from evalkit.runner.loop import Complete, StoppedModel
     from evalkit.scoring.engine import Engine
 
 __all__ = ["Run", "decode", "history", "load", "run"]
@@ -173,11 +173,11 @@ def _complete() -> Complete:
     return _complete_in_thread
 
 
-def _complete_in_thread(work: Coroutine[Any, Any, list[Stopped]]) -> list[Stopped]:
+def _complete_in_thread(work: Coroutine[Any, Any, list[StoppedModel]]) -> list[StoppedModel]:
     """Run the asking in a thread with an event loop of its own; an interrupt of the cell cancels it there."""
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
 
-    async def cancellable() -> list[Stopped]:
+    async def cancellable() -> list[StoppedModel]:
         task = asyncio.current_task()
         if task is not None:
             started.set_result((asyncio.get_running_loop(), task))

@@ -12,7 +12,7 @@ from evalkit.masks import full_mask, rle_decode, rle_encode
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.comparison.compare import Comparison as Compared
+    from evalkit.comparison.compare import RunComparison as Compared
     from evalkit.comparison.history import Series
     from evalkit.types import BoolMask, Decoded, Item, Response, Rle, Sample
 

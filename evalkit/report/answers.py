@@ -20,7 +20,7 @@ READ_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """One model's answer to one sample: ``response`` and ``decoded`` are None where it never answered."""
 
     label: str
@@ -34,7 +34,7 @@ class DrawnSample:
     """One sample of the gallery with the answers of every model of the page."""
 
     sample: Sample
-    answers: tuple[Answer, ...]
+    answers: tuple[ModelAnswer, ...]
 
 
 def drawn_samples(data: ReportData, keys: Sequence[SampleKey]) -> Iterator[DrawnSample]:
@@ -55,7 +55,7 @@ def drawn_samples(data: ReportData, keys: Sequence[SampleKey]) -> Iterator[Drawn
                     response, verdict = decoded[model.run].get(
                         Key(model.name, sample.dataset, sample.sample_id, 0), (None, None)
                     )
-                    answers.append(Answer(model.label, row, response, verdict))
+                    answers.append(ModelAnswer(model.label, row, response, verdict))
             yield DrawnSample(sample, tuple(answers))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evalkit.masks import full_mask
-from evalkit.report.answers import Answer, DrawnSample, drawn_samples
+from evalkit.report.answers import DrawnSample, ModelAnswer, drawn_samples
 from evalkit.report.choose import SampleKey
 from evalkit.report.data import ReportData
 
@@ -65,7 +65,7 @@ def judge(drawn: DrawnSample, requested: dict[str, str]) -> Suspect | None:
     ``requested``: label -> model id; two runs of one model are one witness.
     """
     sample = drawn.sample
-    witnesses: dict[str, Answer] = {}
+    witnesses: dict[str, ModelAnswer] = {}
     for answer in drawn.answers:
         if answer.decoded is not None and answer.decoded.outcome in ("decoded", "no_target"):
             witnesses.setdefault(requested[answer.label], answer)

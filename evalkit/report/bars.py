@@ -52,7 +52,7 @@ class Bar:
     label: str
     total: int
     segments: tuple[Segment, ...]
-    order: tuple[_Kind, ...]
+    order: tuple[_SegmentKind, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Legend:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _SegmentKind:
     """One kind of segment, in the order bars are stacked."""
 
     key: str
@@ -83,21 +83,21 @@ def outcome_bars(data: ReportData, dataset: str) -> list[Bar]:
     seen = {key[len(FAILURE) :] for count in counts.values() for key in count if key.startswith(FAILURE)}
     codes = [code for code in FAILURE_WORDS if code in seen] + sorted(seen - set(FAILURE_WORDS))
     order = [
-        _Kind("strict", "as asked", STRICT, {"outcome": "decoded", "strict": "yes"}),
-        _Kind("repaired", "after repairs", REPAIRED, {"outcome": "decoded", "strict": "no"}),
-        _Kind("no_target", "says nothing fits", REFUSED, {"outcome": "no_target"}),
+        _SegmentKind("strict", "as asked", STRICT, {"outcome": "decoded", "strict": "yes"}),
+        _SegmentKind("repaired", "after repairs", REPAIRED, {"outcome": "decoded", "strict": "no"}),
+        _SegmentKind("no_target", "says nothing fits", REFUSED, {"outcome": "no_target"}),
         *(_failure_kind(code) for code in codes),
-        _Kind("blocked", "blocked by policy", BLOCKED, {"outcome": "blocked"}),
-        _Kind("not_run", "not run", NOT_RUN, {"outcome": "not_run"}),
-        _Kind("data_error", "data error", DATA_ERROR, {"outcome": "data_error"}),
+        _SegmentKind("blocked", "blocked by policy", BLOCKED, {"outcome": "blocked"}),
+        _SegmentKind("not_run", "not run", NOT_RUN, {"outcome": "not_run"}),
+        _SegmentKind("data_error", "data error", DATA_ERROR, {"outcome": "data_error"}),
     ]
     return [_bar(label, count, order) for label, count in counts.items()]
 
 
-def _failure_kind(code: str) -> _Kind:
+def _failure_kind(code: str) -> _SegmentKind:
     words = FAILURE_WORDS.get(code, code.replace("_", " "))
     colour, striped = _paint(code, list(FAILURE_WORDS), FAILURES)
-    return _Kind(f"{FAILURE}{code}", words, colour, {"failure": code}, striped)
+    return _SegmentKind(f"{FAILURE}{code}", words, colour, {"failure": code}, striped)
 
 
 def _paint(name: str, known: Sequence[str], palette: Sequence[str]) -> tuple[str, bool]:
@@ -128,14 +128,14 @@ def format_bars(data: ReportData, dataset: str) -> list[Bar]:
             counts[model.label] = found
     seen = {name for count in counts.values() for name in count}
     order = [
-        _Kind(name, name.replace("_", " "), colour, {"format": name}, striped)
+        _SegmentKind(name, name.replace("_", " "), colour, {"format": name}, striped)
         for name in [*WIRE_FORMATS, *sorted(seen - set(WIRE_FORMATS))]
         for colour, striped in [_paint(name, WIRE_FORMATS, FORMATS)]
     ]
     return [_bar(label, count, order) for label, count in counts.items()]
 
 
-def _bar(label: str, counts: Counter[str], order: Sequence[_Kind]) -> Bar:
+def _bar(label: str, counts: Counter[str], order: Sequence[_SegmentKind]) -> Bar:
     total = sum(counts.values())
     segments = tuple(
         Segment(

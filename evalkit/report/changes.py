@@ -12,7 +12,7 @@ from evalkit.stats.significance import holm
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RunChange:
     """One model in a later run against the first: ``code`` better, worse or no_difference."""
 
     dataset: str
@@ -23,7 +23,7 @@ class Change:
     settings: tuple[SettingDifference, ...]
 
 
-def find_changes(data: ReportData) -> list[Change]:
+def find_changes(data: ReportData) -> list[RunChange]:
     """Return one change per dataset and model that stands in the first run and in a later one.
 
     P-values are adjusted by Holm over all of them. Raises ``DataError`` where the runs were scored
@@ -53,6 +53,6 @@ def _adjusted(pairs: list[Pair]) -> list[Pair]:
     return made
 
 
-def _change(pair: Pair, run: str, *, tests: int) -> Change:
+def _change(pair: Pair, run: str, *, tests: int) -> RunChange:
     found = verdict(pair, tests)
-    return Change(pair.dataset, pair.b.model, run, found["code"], found["sentence"], pair.settings)
+    return RunChange(pair.dataset, pair.b.model, run, found["code"], found["sentence"], pair.settings)

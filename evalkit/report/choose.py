@@ -23,7 +23,7 @@ SampleKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenSamples:
     """The samples that get pictures and a page, in the run's order, and how they were chosen."""
 
     keys: tuple[SampleKey, ...]
@@ -37,7 +37,7 @@ class Chosen:
         return len(self.keys) == self.total
 
 
-def choose_samples(data: ReportData, first: Sequence[SampleKey] = (), limit: int = DRAWN) -> Chosen:
+def choose_samples(data: ReportData, first: Sequence[SampleKey] = (), limit: int = DRAWN) -> ChosenSamples:
     """Return the samples to draw: all of them up to ``limit``, else a part that says why.
 
     The part holds, in turn until it is full: suspects of the labels (``first``), samples of each
@@ -47,7 +47,9 @@ def choose_samples(data: ReportData, first: Sequence[SampleKey] = (), limit: int
     first_trial = data.scores[data.scores["trial"] == 0]
     keys = list(dict.fromkeys(zip(first_trial["dataset"], first_trial["sample_id"], strict=True)))
     if len(keys) <= limit:
-        return Chosen(tuple(keys), {}, len(keys), f"All {len(keys):,} samples are drawn.{_trials(data)}")
+        return ChosenSamples(
+            tuple(keys), {}, len(keys), f"All {len(keys):,} samples are drawn.{_trials(data)}"
+        )
     reasons: dict[SampleKey, list[str]] = defaultdict(list)
     queues = {"label to look at": list(first), **_queues(first_trial, keys, data.seed)}
     position = dict.fromkeys(queues, 0)
@@ -62,7 +64,7 @@ def choose_samples(data: ReportData, first: Sequence[SampleKey] = (), limit: int
         "most, the worst, the best, and random ones. The others stand in the list without pictures."
         f"{_trials(data)}"
     )
-    return Chosen(drawn, {key: tuple(reasons[key]) for key in drawn}, len(keys), rule)
+    return ChosenSamples(drawn, {key: tuple(reasons[key]) for key in drawn}, len(keys), rule)
 
 
 def _trials(data: ReportData) -> str:

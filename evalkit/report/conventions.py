@@ -9,14 +9,14 @@ from __future__ import annotations
 from itertools import islice
 
 from evalkit.report.data import ReportData
-from evalkit.report.numbers import NOTHING, Cell, cell, signed, triple
-from evalkit.report.tables import Column, Row, Table, stem_of
+from evalkit.report.numbers import NOTHING, TableCell, cell, signed, triple
+from evalkit.report.tables import ReportTable, TableColumn, TableRow, stem_of
 
 CEILING_SAMPLES = 200
 """Samples whose ground truth is sent through every wire format, the first of the run."""
 
 
-def sensitivity_tables(data: ReportData) -> dict[str, Table]:
+def sensitivity_tables(data: ReportData) -> dict[str, ReportTable]:
     """Return dataset -> how far each decoding convention moves each model's gIoU, paired on its rows."""
     from evalkit.scoring.sensitivity import CONVENTIONS, sensitivity
 
@@ -26,35 +26,37 @@ def sensitivity_tables(data: ReportData) -> dict[str, Table]:
         for row in sensitivity(run.folder.path, seed=data.seed):
             if row["model"] in labels:
                 found[row["dataset"], labels[row["model"]], row["convention"]] = row["change"]
-    columns = tuple(Column(model.label, model.label, "change of gIoU", "up") for model in data.models)
+    columns = tuple(TableColumn(model.label, model.label, "change of gIoU", "up") for model in data.models)
     tables = {}
     for dataset in data.datasets:
         rows = tuple(
-            Row(name, {c.key: change_cell(found.get((dataset, c.key, name))) for c in columns})
+            TableRow(name, {c.key: change_cell(found.get((dataset, c.key, name))) for c in columns})
             for name in list(CONVENTIONS)[1:]
         )
         caption = f"Change of gIoU under other decoding conventions on {dataset}"
-        tables[dataset] = Table(stem_of(data, dataset, "conventions"), caption, "Convention", columns, rows)
+        tables[dataset] = ReportTable(
+            stem_of(data, dataset, "conventions"), caption, "Convention", columns, rows
+        )
     return tables
 
 
-def change_cell(measured: object) -> Cell:
+def change_cell(measured: object) -> TableCell:
     """Return a signed number with its interval."""
     value, low, high = triple(measured)
     if value is None or low is None or high is None:
-        return Cell(NOTHING)
-    return Cell(signed(value), f"{signed(low)} to {signed(high)}", value, low, high)
+        return TableCell(NOTHING)
+    return TableCell(signed(value), f"{signed(low)} to {signed(high)}", value, low, high)
 
 
-def ceiling_tables(data: ReportData) -> dict[str, Table]:
+def ceiling_tables(data: ReportData) -> dict[str, ReportTable]:
     """Return dataset -> the best IoU that each wire format can carry on the run's own ground truths."""
     from evalkit.scoring.ceiling import ceilings
 
     columns = (
-        Column("n", "n", "samples with a target"),
-        Column("giou", "gIoU", "of the ground truth after a trip through the format", "up"),
-        Column("ciou", "cIoU", "the same, summed over pixels", "up"),
-        Column("lowest", "Lowest IoU", "of any sample", "up"),
+        TableColumn("n", "n", "samples with a target"),
+        TableColumn("giou", "gIoU", "of the ground truth after a trip through the format", "up"),
+        TableColumn("ciou", "cIoU", "the same, summed over pixels", "up"),
+        TableColumn("lowest", "Lowest IoU", "of any sample", "up"),
     )
     tables = {}
     for dataset in data.datasets:
@@ -65,7 +67,7 @@ def ceiling_tables(data: ReportData) -> dict[str, Table]:
             if sample.dataset == dataset and not sample.truth.no_target
         )
         rows = tuple(
-            Row(
+            TableRow(
                 str(found["format"]).replace("_", " "),
                 {
                     "n": cell(found["n"], "count"),
@@ -77,5 +79,7 @@ def ceiling_tables(data: ReportData) -> dict[str, Table]:
             for found in ceilings(islice(samples, CEILING_SAMPLES), seed=data.seed)
         )
         caption = f"The best that each wire format can carry on {dataset}"
-        tables[dataset] = Table(stem_of(data, dataset, "ceilings"), caption, "Wire format", columns, rows)
+        tables[dataset] = ReportTable(
+            stem_of(data, dataset, "ceilings"), caption, "Wire format", columns, rows
+        )
     return tables

@@ -11,16 +11,16 @@ from typing import Any
 
 from evalkit.datasets.published import Reference
 from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
-from evalkit.report.changes import Change
+from evalkit.report.changes import RunChange
 from evalkit.report.data import ReportData, RunSource
 from evalkit.report.differences import Difference
 from evalkit.report.evaluators import Evaluator, evaluator, published
-from evalkit.report.figures import Drawn, draw_figures, precision_curve
-from evalkit.report.numbers import NOTHING, Cell
-from evalkit.report.past import Past, past_runs
+from evalkit.report.figures import SavedFigure, draw_figures, precision_curve
+from evalkit.report.numbers import NOTHING, TableCell
+from evalkit.report.past import PastRuns, past_runs
 from evalkit.report.repeats import Repeat, repeats
-from evalkit.report.tables import Column, Row, Table, headline_table, stem_of, tag_table
-from evalkit.report.words import Verdict, verdict
+from evalkit.report.tables import ReportTable, TableColumn, TableRow, headline_table, stem_of, tag_table
+from evalkit.report.words import DatasetVerdict, verdict
 
 ERRORS_SHOWN = 12
 
@@ -32,21 +32,21 @@ class DatasetView:
     name: str
     n: int
     n_images: int
-    verdict: Verdict
-    headline: Table
+    verdict: DatasetVerdict
+    headline: ReportTable
     span: tuple[float, float]
     outcomes: list[Bar]
     outcome_legend: list[Legend]
     formats: list[Bar]
     format_legend: list[Legend]
     errors: list[tuple[str, str, int]]
-    tags: Table | None
-    figures: dict[str, Drawn]
+    tags: ReportTable | None
+    figures: dict[str, SavedFigure]
     trials: list[Repeat]
     evaluator: Evaluator | None
     published: tuple[Reference, ...]
-    past: Past | None
-    tables: list[Table]
+    past: PastRuns | None
+    tables: list[ReportTable]
 
 
 def dataset_view(
@@ -54,7 +54,7 @@ def dataset_view(
     dataset: str,
     figures: Path,
     pairs: Mapping[str, Sequence[Difference | None]],
-    changes: Sequence[Change] = (),
+    changes: Sequence[RunChange] = (),
 ) -> DatasetView:
     """Return everything the first page says of one dataset; draws its figures into ``figures``.
 
@@ -88,7 +88,7 @@ def dataset_view(
     )
 
 
-def _span(headline: Table, key: str) -> tuple[float, float]:
+def _span(headline: ReportTable, key: str) -> tuple[float, float]:
     """Return the range of the intervals with a little room, so that whiskers can be compared."""
     cells = [row.cells[key] for row in headline.rows]
     ends = [end for cell in cells for end in (cell.low, cell.high) if end is not None]
@@ -106,7 +106,7 @@ def _errors(data: ReportData, dataset: str) -> list[tuple[str, str, int]]:
     return [(label, str(error)[:400], count) for (label, error), count in counts.most_common(ERRORS_SHOWN)]
 
 
-def precision_table(data: ReportData, dataset: str) -> Table | None:
+def precision_table(data: ReportData, dataset: str) -> ReportTable | None:
     """Return the curve of precision at every IoU threshold as a table, one row per threshold."""
     curves = {
         model.label: curve
@@ -116,21 +116,21 @@ def precision_table(data: ReportData, dataset: str) -> Table | None:
     if not curves:
         return None
     columns = tuple(
-        Column(label, label, "share of targeted expressions reaching the threshold") for label in curves
+        TableColumn(label, label, "share of targeted expressions reaching the threshold") for label in curves
     )
     thresholds = next(iter(curves.values()))[0]
     rows = tuple(
-        Row(
+        TableRow(
             f"{threshold:.2f}",
             {
-                label: Cell(f"{shares[place]:.3f}", value=float(shares[place]))
+                label: TableCell(f"{shares[place]:.3f}", value=float(shares[place]))
                 for label, (_, shares) in curves.items()
             },
         )
         for place, threshold in enumerate(thresholds)
     )
     stem = stem_of(data, dataset, "precision-at-iou")
-    return Table(stem, f"Precision at every IoU threshold on {dataset}", "IoU", columns, rows)
+    return ReportTable(stem, f"Precision at every IoU threshold on {dataset}", "IoU", columns, rows)
 
 
 def run_view(run: RunSource) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from evalkit.datasets.published import Reference, references_for_dataset
 from evalkit.errors import EvalkitError
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import cell
-from evalkit.report.tables import Column, Row, Table, stem_of
+from evalkit.report.tables import ReportTable, TableColumn, TableRow, stem_of
 
 HELD_AGAINST = ("giou", "ciou", "cgf1", "n_acc", "box_accuracy_0.5")
 """Metrics that published numbers are looked up for."""
@@ -20,7 +20,7 @@ class Evaluator:
     """The named protocol of one dataset and its numbers per model."""
 
     protocol: str
-    table: Table
+    table: ReportTable
 
 
 def evaluator(data: ReportData, dataset: str) -> Evaluator | None:
@@ -34,11 +34,12 @@ def evaluator(data: ReportData, dataset: str) -> Evaluator | None:
         return None
     name = str(next(iter(found.values()))["name"])
     keys = list(dict.fromkeys(key for numbers in found.values() for key in numbers if key != "name"))
-    columns = tuple(Column(key, key.replace("_", " "), f"as {name} computes it") for key in keys)
+    columns = tuple(TableColumn(key, key.replace("_", " "), f"as {name} computes it") for key in keys)
     rows = tuple(
-        Row(label, {key: cell(numbers.get(key), "ratio") for key in keys}) for label, numbers in found.items()
+        TableRow(label, {key: cell(numbers.get(key), "ratio") for key in keys})
+        for label, numbers in found.items()
     )
-    table = Table(stem_of(data, dataset, "evaluator"), f"{name} on {dataset}", "Model", columns, rows)
+    table = ReportTable(stem_of(data, dataset, "evaluator"), f"{name} on {dataset}", "Model", columns, rows)
     return Evaluator(name, table)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from evalkit.report.past import Past
+    from evalkit.report.past import PastRuns
 
 INK = "#1d1c1a"
 MUTED = "#767168"
@@ -54,7 +54,7 @@ STYLE: Any = {
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class SavedFigure:
     """One figure of the page: inline ``svg``, the files' ``stem``, and ``words`` for who cannot see it."""
 
     stem: str
@@ -63,7 +63,9 @@ class Drawn:
     svg: str
 
 
-def draw_figures(data: ReportData, dataset: str, folder: Path, past: Past | None = None) -> dict[str, Drawn]:
+def draw_figures(
+    data: ReportData, dataset: str, folder: Path, past: PastRuns | None = None
+) -> dict[str, SavedFigure]:
     """Draw and save every figure of one dataset that has data; keys are the figures' kinds."""
     import matplotlib as mpl
 
@@ -101,7 +103,7 @@ def draw_figures(data: ReportData, dataset: str, folder: Path, past: Past | None
         for kind, (title, words, figure) in figures.items():
             if figure is not None:
                 stem = kind if len(data.datasets) == 1 else f"{dataset}-{kind}"
-                made[kind] = Drawn(stem, title, words, save_figure(figure, folder, stem))
+                made[kind] = SavedFigure(stem, title, words, save_figure(figure, folder, stem))
     return made
 
 
@@ -289,7 +291,7 @@ def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[float, floa
         )
 
 
-def history_figure(data: ReportData, past: Past) -> Figure:
+def history_figure(data: ReportData, past: PastRuns) -> Figure:
     """Return gIoU of each model over the runs, oldest first, with whiskers."""
     figure, axes = _blank(8.4, 2.8)
     for number, model in enumerate(data.models):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.report.choose import Chosen, SampleKey
+from evalkit.report.choose import ChosenSamples, SampleKey
 from evalkit.report.data import OUTCOME_WORDS, SCORED, ReportData, tags_of
 from evalkit.report.differences import disagreement
 from evalkit.report.overlays import Drawing
@@ -24,7 +24,7 @@ CARDS_PER_PAGE = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GalleryCard:
     """One answer as the first page of the gallery shows it before any script runs."""
 
     href: str | None
@@ -42,7 +42,7 @@ class Card:
 
 def gallery_data(
     data: ReportData,
-    chosen: Chosen,
+    chosen: ChosenSamples,
     drawings: Mapping[SampleKey, Drawing],
     excerpts: Mapping[tuple[str, str, str], str],
 ) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class _Names:
         return {kind: list(known) for kind, known in self.kinds.items()}
 
 
-def first_cards(gallery: Mapping[str, Any]) -> list[Card]:
+def first_cards(gallery: Mapping[str, Any]) -> list[GalleryCard]:
     """Return the first page of drawn answers, in the run's order."""
     answers, samples = gallery["answers"], gallery["samples"]
     order = sorted(range(len(answers["s"])), key=lambda place: (answers["s"][place], answers["m"][place]))
@@ -188,7 +188,7 @@ def first_cards(gallery: Mapping[str, Any]) -> list[Card]:
     return [_card(gallery, place) for place in drawn[:CARDS_PER_PAGE]]
 
 
-def _card(gallery: Mapping[str, Any], place: int) -> Card:
+def _card(gallery: Mapping[str, Any], place: int) -> GalleryCard:
     answers = gallery["answers"]
     sample = gallery["samples"][answers["s"][place]]
     number = answers["m"][place]
@@ -198,7 +198,7 @@ def _card(gallery: Mapping[str, Any], place: int) -> Card:
     failure = answers["f"][place]
     words = OUTCOME_WORDS[outcome] if failure < 0 else gallery["failures"][failure]
     value = answers["v"][place]
-    return Card(
+    return GalleryCard(
         href=f"samples/{sample['p']}.html#model-{number}",
         picture=sample["i"],
         layer=f"overlays/{layer}.png",

@@ -18,7 +18,7 @@ SPACE = "\u00a0"
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """One number of a table: ``text`` for people, ``range_text`` its interval, ``more`` a further line."""
 
     text: str
@@ -29,16 +29,16 @@ class Cell:
     more: str = ""
 
 
-def cell(measured: Any, kind: Kind) -> Cell:
+def cell(measured: Any, kind: Kind) -> TableCell:
     """Return the cell of a summary value: ``{"value", "low", "high"}``, a plain number or None."""
     value, low, high = triple(measured)
     if value is None:
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     text = spell(value, kind)
     if low is None or high is None:
-        return Cell(text, value=value)
+        return TableCell(text, value=value)
     ends = [bare(spell(end, kind, like=value)) for end in (low, high)]
-    return Cell(text, " to ".join(ends), value, low, high)
+    return TableCell(text, " to ".join(ends), value, low, high)
 
 
 def triple(measured: Any) -> tuple[float | None, float | None, float | None]:

@@ -88,7 +88,7 @@ class Drawing:
     note: str | None
 
 
-class Painter:
+class OverlayWriter:
     """Writes pictures into a report's folder, each photograph once."""
 
     def __init__(self, folder: Path) -> None:

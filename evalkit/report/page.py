@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import DataError
 from evalkit.report.answers import DrawnSample, drawn_samples
 from evalkit.report.audit import Suspect, find_suspects
-from evalkit.report.changes import Change, find_changes
-from evalkit.report.choose import Chosen, SampleKey, choose_samples
+from evalkit.report.changes import RunChange, find_changes
+from evalkit.report.choose import ChosenSamples, SampleKey, choose_samples
 from evalkit.report.conventions import ceiling_tables, sensitivity_tables
 from evalkit.report.data import ReportData, load_report
 from evalkit.report.dataset_view import DatasetView, dataset_view, run_view
 from evalkit.report.differences import every_pair
 from evalkit.report.gallery import as_script, excerpt, first_cards, gallery_data, safe_json
-from evalkit.report.overlays import Drawing, Painter
+from evalkit.report.overlays import Drawing, OverlayWriter
 from evalkit.report.sample_view import answer_views, sample_json, sample_view
 from evalkit.report.tables import write_tables
 from evalkit.report.words import who_answered
@@ -130,9 +130,11 @@ def _environment(data: ReportData) -> Environment:
     return environment
 
 
-def _write_samples(data: ReportData, chosen: Chosen, environment: Environment, folder: Path) -> Gallery:
+def _write_samples(
+    data: ReportData, chosen: ChosenSamples, environment: Environment, folder: Path
+) -> Gallery:
     """Draw every chosen sample and write its page; answers are in memory a few samples at a time."""
-    painter = Painter(folder)
+    painter = OverlayWriter(folder)
     numbers = {model.label: number for number, model in enumerate(data.models)}
     names = neighbours(chosen)
     (folder / "samples").mkdir()
@@ -164,7 +166,7 @@ def _write_samples(data: ReportData, chosen: Chosen, environment: Environment, f
     return Gallery(drawings, excerpts)
 
 
-def neighbours(chosen: Chosen) -> dict[SampleKey, tuple[str | None, str | None]]:
+def neighbours(chosen: ChosenSamples) -> dict[SampleKey, tuple[str | None, str | None]]:
     """Return the file names (without ending) of the samples before and after each."""
     from evalkit.report.overlays import slug
 
@@ -197,7 +199,7 @@ class _Prompts:
 def _index_context(
     data: ReportData,
     views: Sequence[DatasetView],
-    chosen: Chosen,
+    chosen: ChosenSamples,
     suspects: Sequence[Suspect],
     gallery: Gallery,
 ) -> dict[str, Any]:
@@ -215,7 +217,7 @@ def _index_context(
     }
 
 
-def differing(changes: Sequence[Change]) -> list[str]:
+def differing(changes: Sequence[RunChange]) -> list[str]:
     """Return the settings that differ between the first run and the others, each once, as lines."""
     return list(
         dict.fromkeys(

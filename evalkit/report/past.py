@@ -9,21 +9,21 @@ from typing import Any
 
 from evalkit.errors import DataError
 from evalkit.report.data import ReportData
-from evalkit.report.numbers import NOTHING, Cell, cell
-from evalkit.report.tables import Column, Row, Table, stem_of
+from evalkit.report.numbers import NOTHING, TableCell, cell
+from evalkit.report.tables import ReportTable, TableColumn, TableRow, stem_of
 from evalkit.storage.run_folder import MANIFEST, SUMMARY, RunFolder
 
 RUNS_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastRuns:
     """gIoU of every model in the last runs, oldest first, this one included."""
 
-    table: Table
+    table: ReportTable
 
 
-def past_runs(data: ReportData, dataset: str) -> Past | None:
+def past_runs(data: ReportData, dataset: str) -> PastRuns | None:
     """Return the runs of one config over time; None for several runs at once, or without an earlier one.
 
     Runs count as the same config where the manifest's ``name`` is equal and both or neither are
@@ -45,9 +45,9 @@ def past_runs(data: ReportData, dataset: str) -> Past | None:
     if len(rows) < 2:
         return None
     measure = data.measure(dataset).name
-    columns = tuple(Column(label, label, measure, "up") for label in labels)
+    columns = tuple(TableColumn(label, label, measure, "up") for label in labels)
     caption = f"{measure} on {dataset} over time"
-    return Past(Table(stem_of(data, dataset, "history"), caption, "Started", columns, tuple(rows)))
+    return PastRuns(ReportTable(stem_of(data, dataset, "history"), caption, "Started", columns, tuple(rows)))
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
@@ -69,13 +69,13 @@ def _same(other: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
 
 def _row(
     manifest: Mapping[str, Any], summary: Mapping[str, Any], data: ReportData, dataset: str
-) -> Row | None:
+) -> TableRow | None:
     key = data.measure(dataset).key
-    cells = {model.label: Cell(NOTHING) for model in data.models}
+    cells = {model.label: TableCell(NOTHING) for model in data.models}
     for result in summary["results"]:
         if (result["dataset"], result["slice"]) == (dataset, "all") and result["model"] in cells:
             cells[result["model"]] = cell(result[key], "ratio")
     if all(found.value is None for found in cells.values()):
         return None
     when = str(manifest.get("started_at") or NOTHING)[:16].replace("T", " ")
-    return Row(when, cells, note="" if summary.get("status") == "complete" else "partial")
+    return TableRow(when, cells, note="" if summary.get("status") == "complete" else "partial")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evalkit.report.data import SCORED, ReportData
-from evalkit.report.numbers import NOTHING, Cell, cell, spell
+from evalkit.report.numbers import NOTHING, TableCell, cell, spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +15,9 @@ class Repeat:
     label: str
     n: int
     giou: str
-    giou_spread: Cell
-    spread: Cell
-    agreement: Cell
+    giou_spread: TableCell
+    spread: TableCell
+    agreement: TableCell
     changed: str
 
 

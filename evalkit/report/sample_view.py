@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.masks import truth_mask
-from evalkit.report.answers import Answer, DrawnSample
+from evalkit.report.answers import DrawnSample, ModelAnswer
 from evalkit.report.data import OUTCOME_WORDS, ModelEntry, ReportData
 from evalkit.report.numbers import NOTHING, spell
 from evalkit.report.overlays import Drawing, Layers
@@ -106,7 +106,7 @@ def answer_views(
 
 
 def _answer_view(
-    data: ReportData, answer: Answer, number: int, *, layers: Layers | None, prompt: str | None
+    data: ReportData, answer: ModelAnswer, number: int, *, layers: Layers | None, prompt: str | None
 ) -> AnswerView:
     model = data.models[number]
     row = answer.row
@@ -136,7 +136,7 @@ def _answer_view(
     )
 
 
-def _raw_note(raw: str | None, answer: Answer) -> str:
+def _raw_note(raw: str | None, answer: ModelAnswer) -> str:
     if raw is None:
         return ""
     if len(raw) > RAW_CHARACTERS:
@@ -145,7 +145,7 @@ def _raw_note(raw: str | None, answer: Answer) -> str:
     return f"No text: {blocked}." if not raw and blocked else "The answer holds no text." if not raw else ""
 
 
-def _facts(data: ReportData, answer: Answer) -> list[tuple[str, str]]:
+def _facts(data: ReportData, answer: ModelAnswer) -> list[tuple[str, str]]:
     row = answer.row
     facts = [
         ("Box IoU", _ratio(row.get("box_iou"))),
@@ -163,7 +163,7 @@ def _facts(data: ReportData, answer: Answer) -> list[tuple[str, str]]:
     return [*facts, ("IoU of each trial", repeats)] if repeats else facts
 
 
-def _repeats(data: ReportData, answer: Answer) -> str:
+def _repeats(data: ReportData, answer: ModelAnswer) -> str:
     if data.scores["trial"].max() == 0:
         return ""
     row = answer.row
@@ -178,7 +178,7 @@ def _tokens(row: Mapping[str, Any]) -> str:
     return ", ".join(parts) or NOTHING
 
 
-def _items(answer: Answer) -> list[ItemView]:
+def _items(answer: ModelAnswer) -> list[ItemView]:
     if answer.decoded is None:
         return []
     return [
@@ -206,7 +206,9 @@ def request_facts(model: ModelEntry) -> list[tuple[str, str]]:
     return facts
 
 
-def sample_json(view: SampleView, answers: Sequence[AnswerView], rows: Sequence[Answer]) -> dict[str, Any]:
+def sample_json(
+    view: SampleView, answers: Sequence[AnswerView], rows: Sequence[ModelAnswer]
+) -> dict[str, Any]:
     """Return what "Copy as JSON" copies: the sample, and each model's row with its raw answer."""
     return {
         "dataset": view.dataset,

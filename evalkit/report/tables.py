@@ -14,11 +14,11 @@ from typing import Any
 
 from evalkit.report.data import ReportData, tags_of
 from evalkit.report.differences import iou_table, leads, real_winners
-from evalkit.report.numbers import NOTHING, Cell, bare, cell, spell, triple
+from evalkit.report.numbers import NOTHING, TableCell, bare, cell, spell, triple
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """One column: its heading, what it means, and the direction that is better (None: neither)."""
 
     key: str
@@ -28,66 +28,74 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One line: ``label`` is a model or a tag's value; ``best`` are the keys that are marked."""
 
     label: str
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, TableCell]
     best: frozenset[str] = frozenset()
     group: str = ""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """A table under a file name; ``caption`` stands above it."""
 
     stem: str
     caption: str
     first: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[TableColumn, ...]
+    rows: tuple[TableRow, ...]
 
 
 HEADLINE = (
-    Column("n", "n", "answers, of all questions asked; every trial counts"),
-    Column("giou", "gIoU", "mean IoU over expressions; unreadable counts 0", "up"),
-    Column("box_iou", "Box IoU", "mean IoU of the returned box", "up"),
-    Column("box_accuracy", "Box acc@0.5", "share of targeted expressions with box IoU at least 0.5", "up"),
-    Column("ciou", "cIoU", "sum of intersections over sum of unions", "up"),
-    Column("p50", "P@0.5", "share of targeted expressions with IoU at least 0.5", "up"),
-    Column("format", "Format failures", "answers without one usable mask, after repairs", "down"),
-    Column("strict", "Strict failures", "answers that are not exactly what the prompt asked for", "down"),
-    Column("not_run", "Not run", "questions without an answer (network, quota, budget); outside every mean"),
-    Column(
+    TableColumn("n", "n", "answers, of all questions asked; every trial counts"),
+    TableColumn("giou", "gIoU", "mean IoU over expressions; unreadable counts 0", "up"),
+    TableColumn("box_iou", "Box IoU", "mean IoU of the returned box", "up"),
+    TableColumn(
+        "box_accuracy", "Box acc@0.5", "share of targeted expressions with box IoU at least 0.5", "up"
+    ),
+    TableColumn("ciou", "cIoU", "sum of intersections over sum of unions", "up"),
+    TableColumn("p50", "P@0.5", "share of targeted expressions with IoU at least 0.5", "up"),
+    TableColumn("format", "Format failures", "answers without one usable mask, after repairs", "down"),
+    TableColumn(
+        "strict", "Strict failures", "answers that are not exactly what the prompt asked for", "down"
+    ),
+    TableColumn(
+        "not_run", "Not run", "questions without an answer (network, quota, budget); outside every mean"
+    ),
+    TableColumn(
         "latency", "Latency", "mean seconds until the whole answer, with median and 95th percentile", "down"
     ),
-    Column("tokens_in", "Tokens in", "mean input tokens per answer"),
-    Column("tokens_out", "Tokens out", "mean output tokens per answer, and the mean of thinking tokens"),
-    Column("cost", "Cost", "US dollars of all answers, and of 1,000", "down"),
+    TableColumn("tokens_in", "Tokens in", "mean input tokens per answer"),
+    TableColumn("tokens_out", "Tokens out", "mean output tokens per answer, and the mean of thinking tokens"),
+    TableColumn("cost", "Cost", "US dollars of all answers, and of 1,000", "down"),
 )
 
 
-def headline_table(data: ReportData, dataset: str) -> Table:
+def headline_table(data: ReportData, dataset: str) -> ReportTable:
     """Return the comparison of the models on one dataset, the highest gIoU first."""
     rows = []
     for model in data.models:
         result = data.result(dataset, model.label)
         if result is not None:
-            rows.append(Row(model.label, _headline_cells(result)))
+            rows.append(TableRow(model.label, _headline_cells(result)))
     rows.sort(key=lambda row: -(row.cells[data.measure(dataset).key].value or -1.0))
     columns = tuple(
         column for column in HEADLINE if any(row.cells[column.key].text != NOTHING for row in rows)
     )
-    return Table(stem_of(data, dataset, "headline"), f"Models on {dataset}", "Model", columns, tuple(rows))
+    return ReportTable(
+        stem_of(data, dataset, "headline"), f"Models on {dataset}", "Model", columns, tuple(rows)
+    )
 
 
-def _headline_cells(result: Mapping[str, Any]) -> dict[str, Cell]:
+def _headline_cells(result: Mapping[str, Any]) -> dict[str, TableCell]:
     answered, total = int(result["n_answered"]), int(result["n"])
     latency, tokens = result.get("latency_s") or {}, result.get("tokens") or {}
     cost = triple(result.get("cost_usd"))[0]
     return {
-        "n": Cell(f"{answered:,}", "" if answered == total else f"of {total:,}", answered),
+        "n": TableCell(f"{answered:,}", "" if answered == total else f"of {total:,}", answered),
         "giou": cell(result["giou"], "ratio"),
         "box_iou": cell(None if result["giou"] else result.get("box_iou"), "ratio"),
         "box_accuracy": cell(None if result["giou"] else result.get("box_accuracy_0.5"), "ratio"),
@@ -103,19 +111,19 @@ def _headline_cells(result: Mapping[str, Any]) -> dict[str, Cell]:
     }
 
 
-def _latency(latency: Mapping[str, Any]) -> Cell:
+def _latency(latency: Mapping[str, Any]) -> TableCell:
     mean, p50, p95 = (cell(latency.get(key), "seconds") for key in ("mean", "p50", "p95"))
     return mean if p50.value is None else replace(mean, more=f"p50 {bare(p50.text)}, p95 {bare(p95.text)}")
 
 
-def _cost(cost: float | None, answered: int) -> Cell:
+def _cost(cost: float | None, answered: int) -> TableCell:
     total = cell(cost, "usd")
     if not cost or not answered:
         return total
     return replace(total, more=f"{spell(1000 * cost / answered, 'usd')}/1,000")
 
 
-def _tokens_out(tokens: Mapping[str, Any]) -> Cell:
+def _tokens_out(tokens: Mapping[str, Any]) -> TableCell:
     written = cell(tokens.get("output_mean"), "count")
     thought = cell(tokens.get("thought_mean"), "count")
     if not thought.value:
@@ -123,16 +131,16 @@ def _tokens_out(tokens: Mapping[str, Any]) -> Cell:
     return replace(written, more=f"+ {thought.text} thinking")
 
 
-def tag_table(data: ReportData, dataset: str) -> Table | None:
+def tag_table(data: ReportData, dataset: str) -> ReportTable | None:
     """Return gIoU (box IoU without masks) per tag value and model, the best marked only where its lead is real; None without tags."""
     slices = data.slices(dataset)
     if not slices:
         return None
     key, measure = data.measure(dataset).key, data.measure(dataset).name
-    columns = tuple(Column(model.label, model.label, measure, "up") for model in data.models)
+    columns = tuple(TableColumn(model.label, model.label, measure, "up") for model in data.models)
     rows_all = data.rows(dataset)
     tags_by_text = {text: tags_of(text) for text in rows_all["tags"].unique()}
-    families, drafts = [], []
+    families, unmarked = [], []
     for name in slices:
         results = {model.label: data.result(dataset, model.label, name) for model in data.models}
         known = {label: result for label, result in results.items() if result is not None}
@@ -144,13 +152,13 @@ def tag_table(data: ReportData, dataset: str) -> Table | None:
         families.append(leads(iou_table(part), giou, seed=data.seed) if has_pair else [])
         cells = {column.key: cell((known.get(column.key) or {}).get(key), "ratio") for column in columns}
         n = max((int(result["n"]) for result in known.values()), default=0)
-        drafts.append((value, cells, tag, f"{n:,}"))
+        unmarked.append((value, cells, tag, f"{n:,}"))
     winners = real_winners(families)
     rows = tuple(
-        Row(value, cells, frozenset() if winner is None else frozenset({winner}), tag, note)
-        for (value, cells, tag, note), winner in zip(drafts, winners, strict=True)
+        TableRow(value, cells, frozenset() if winner is None else frozenset({winner}), tag, note)
+        for (value, cells, tag, note), winner in zip(unmarked, winners, strict=True)
     )
-    return Table(stem_of(data, dataset, "tags"), f"{measure} by tag on {dataset}", "Tag", columns, rows)
+    return ReportTable(stem_of(data, dataset, "tags"), f"{measure} by tag on {dataset}", "Tag", columns, rows)
 
 
 def stem_of(data: ReportData, dataset: str, kind: str) -> str:
@@ -158,7 +166,7 @@ def stem_of(data: ReportData, dataset: str, kind: str) -> str:
     return kind if len(data.datasets) == 1 else f"{dataset}-{kind}"
 
 
-def write_tables(tables: Iterable[Table], folder: Path) -> None:
+def write_tables(tables: Iterable[ReportTable], folder: Path) -> None:
     """Write each table as ``.csv``, ``.md`` and ``.tex``."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
@@ -167,7 +175,7 @@ def write_tables(tables: Iterable[Table], folder: Path) -> None:
         (folder / f"{table.stem}.tex").write_text(as_latex(table), encoding="utf-8")
 
 
-def as_csv(table: Table) -> str:
+def as_csv(table: ReportTable) -> str:
     """Return full precision: a column per number and, where there is an interval, its two ends."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -189,7 +197,7 @@ def as_csv(table: Table) -> str:
     return stream.getvalue()
 
 
-def as_markdown(table: Table) -> str:
+def as_markdown(table: ReportTable) -> str:
     """Return the table for a README or a pull request; the best is bold where its lead is real."""
     lines = [
         _markdown_line([table.first, *(column.heading for column in table.columns)]),
@@ -204,7 +212,7 @@ def as_markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_latex(table: Table) -> str:
+def as_latex(table: ReportTable) -> str:
     """Return a ``tabular`` in the booktabs manner; the best is bold where its lead is real."""
     body = []
     for row in table.rows:
@@ -257,9 +265,9 @@ def _markdown_line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(escaped) + " |"
 
 
-def _row_name(row: Row) -> str:
+def _row_name(row: TableRow) -> str:
     return f"{row.group}: {row.label}" if row.group else row.label
 
 
-def _words(shown: Cell) -> str:
+def _words(shown: TableCell) -> str:
     return f"{shown.text} ({shown.range_text})" if shown.low is not None else shown.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evalkit.report.changes import Change
+from evalkit.report.changes import RunChange
 from evalkit.report.data import MASKS, ModelEntry, ReportData
 from evalkit.report.differences import Difference, adjusted_p, certain, ranked
 from evalkit.report.numbers import signed, spell, triple
@@ -64,7 +64,7 @@ NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DatasetVerdict:
     """What to conclude on one dataset: a headline and the sentences that qualify it."""
 
     dataset: str
@@ -77,8 +77,8 @@ def verdict(
     data: ReportData,
     dataset: str,
     pairs: Mapping[str, Sequence[Difference | None]],
-    changes: Sequence[Change] = (),
-) -> Verdict:
+    changes: Sequence[RunChange] = (),
+) -> DatasetVerdict:
     """Return the verdict on one dataset: a winner only where its lead is more than chance.
 
     ``pairs``: ``every_pair`` of the page; a lead is judged within all of them.
@@ -92,20 +92,22 @@ def verdict(
     own = [change for change in changes if change.dataset == dataset]
     if own:
         sentences = tuple(change.sentence for change in own)
-        return Verdict(dataset, _change_headline(own, data.runs[0].name), (*sentences, *details), clear=True)
+        return DatasetVerdict(
+            dataset, _change_headline(own, data.runs[0].name), (*sentences, *details), clear=True
+        )
     order = ranked(values)
     if not order:
-        return Verdict(dataset, "No model has a score yet.", details, clear=False)
+        return DatasetVerdict(dataset, "No model has a score yet.", details, clear=False)
     if len(order) == 1:
         only = order[0]
         _, low, high = triple(known[only][measure.key])
         span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
         headline = f"{only} reaches {measure.name} {spell(values[only] or 0.0, 'ratio')}{span}."
-        return Verdict(dataset, headline, details, clear=False)
+        return DatasetVerdict(dataset, headline, details, clear=False)
     gaps = pairs[dataset][: len(order) - 1]
     family = [gap for found in pairs.values() for gap in found]
     if all(gap is not None and certain(gap, family) for gap in gaps):
-        return Verdict(
+        return DatasetVerdict(
             dataset,
             f"{order[0]} {'segments' if measure is MASKS else 'localises'} best.",
             (_lead(measure.name, values, gaps[0]), *details),
@@ -115,12 +117,12 @@ def verdict(
     headline = f"No clear winner: {order[0]} leads, but within chance."
     if values[order[0]] == values[order[1]]:
         headline = f"No clear winner: {_and([label for label in order if values[label] == values[order[0]]])} are level."
-    return Verdict(
+    return DatasetVerdict(
         dataset, headline, (_no_lead(measure.name, order[0], values, level, family), *details), clear=False
     )
 
 
-def _change_headline(changes: Sequence[Change], first: str) -> str:
+def _change_headline(changes: Sequence[RunChange], first: str) -> str:
     worse = [change.name for change in changes if change.code == "worse"]
     better = [change.name for change in changes if change.code == "better"]
     if not worse and not better:

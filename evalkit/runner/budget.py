@@ -63,8 +63,8 @@ class Budget:
         return self.spent_usd + self.reserved_usd + usd <= self.limit_usd
 
 
-class Purse:
-    """One model's hand in the budget: what its next answer may cost, what its answers did cost."""
+class ModelBudget:
+    """One model's share of the budget: what its next answer may cost, what its answers did cost."""
 
     def __init__(self, budget: Budget, entry: Any, price: Price, prompt: Prompt | None) -> None:
         self.budget = budget
@@ -125,8 +125,8 @@ def require_prices(entries: Sequence[Any], budget_usd: float | None, day: dt.dat
         )
 
 
-def open_purses(entries: Sequence[Any], run: RunConfig, ledger: Ledger) -> dict[str, Purse]:
-    """Return a purse for each model that is billed, by name; none where the run has no budget.
+def open_model_budgets(entries: Sequence[Any], run: RunConfig, ledger: Ledger) -> dict[str, ModelBudget]:
+    """Return a model_budget for each model that is billed, by name; none where the run has no budget.
 
     What the ledger's answers cost in earlier sessions counts as spent.
     """
@@ -135,13 +135,13 @@ def open_purses(entries: Sequence[Any], run: RunConfig, ledger: Ledger) -> dict[
     today = dt.datetime.now(dt.UTC).date()
     require_prices(entries, run.limits.budget_usd, today)
     budget = Budget(run.limits.budget_usd, spent_usd(run, ledger))
-    purses = {}
+    model_budgets = {}
     for entry in entries:
         price = find_price(entry, today)
         if price is not None and entry.provider not in FREE_PROVIDERS:
             prompt = find_prompt(entry.prompt, run.prompts) if hasattr(entry, "prompt") else None
-            purses[entry.name] = Purse(budget, entry, price, prompt)
-    return purses
+            model_budgets[entry.name] = ModelBudget(budget, entry, price, prompt)
+    return model_budgets
 
 
 def spent_usd(run: RunConfig, ledger: Ledger) -> float:

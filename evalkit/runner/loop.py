@@ -24,7 +24,7 @@ from evalkit.models.base import Model, Question
 from evalkit.models.google.batch import GeminiBatch
 from evalkit.models.known_models import thinking_asked_off, was_routed
 from evalkit.models.prices import cost_usd
-from evalkit.runner.budget import Purse, open_purses
+from evalkit.runner.budget import ModelBudget, open_model_budgets
 from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
 from evalkit.runner.pace import Pace, ask_with_retries
 from evalkit.runner.prepare import RunPlan
@@ -51,7 +51,7 @@ IMAGES_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedModel:
     """A model that was stopped before all its questions were asked, and why."""
 
     model: str
@@ -63,11 +63,11 @@ class RunResult:
     """A finished run: its folder, the models that stopped early, and the page that was written."""
 
     folder: RunFolder
-    stopped: tuple[Stopped, ...]
+    stopped: tuple[StoppedModel, ...]
     report: Path
 
 
-Complete = Callable[[Coroutine[Any, Any, list[Stopped]]], list[Stopped]]
+Complete = Callable[[Coroutine[Any, Any, list[StoppedModel]]], list[StoppedModel]]
 
 
 def run(
@@ -129,7 +129,7 @@ def begin(plan: RunPlan) -> None:
         raise
 
 
-async def ask_all(plan: RunPlan, progress: Progress) -> list[Stopped]:
+async def ask_all(plan: RunPlan, progress: Progress) -> list[StoppedModel]:
     """Ask every question that has no answer yet; return the models that had to stop early.
 
     The models are opened first: a missing key or an unknown function ends here, with nothing written.
@@ -139,17 +139,17 @@ async def ask_all(plan: RunPlan, progress: Progress) -> list[Stopped]:
         begin(plan)
         with Ledger(plan.out / LEDGER) as ledger:
             answered = ledger.answered_keys()
-            purses = open_purses(plan.model_configs, plan.config, ledger)
+            model_budgets = open_model_budgets(plan.model_configs, plan.config, ledger)
         with LedgerWriter(plan.out / LEDGER) as writer:
             asking = [
-                Asking(
+                ModelRunner(
                     model,
                     entry,
                     plan,
                     writer=writer,
                     progress=progress,
                     view=views[model.name],
-                    purse=purses.get(model.name),
+                    model_budget=model_budgets.get(model.name),
                 )
                 for model, entry in zip(models, plan.model_configs, strict=True)
             ]
@@ -159,7 +159,7 @@ async def ask_all(plan: RunPlan, progress: Progress) -> list[Stopped]:
     return [stop for stop in (task.result() for task in tasks) if stop is not None]
 
 
-class Asking:
+class ModelRunner:
     """All questions of one model: a few workers share one iterator, so nothing queues up in memory."""
 
     def __init__(
@@ -171,7 +171,7 @@ class Asking:
         writer: LedgerWriter,
         progress: Progress,
         view: ModelView,
-        purse: Purse | None = None,
+        model_budget: ModelBudget | None = None,
     ) -> None:
         self.model = model
         self.entry = entry
@@ -179,15 +179,15 @@ class Asking:
         self.writer = writer
         self.progress = progress
         self.view = view
-        self.purse = purse
+        self.model_budget = model_budget
         self.limits = limits_of(entry)
         self.pace = Pace(self.limits)
         self.routed_to: set[str] = set()
         self.thinking_told = False
-        self.images = Photographs(plan.config.image.max_side)
-        self.stop: Stopped | None = None
+        self.images = ImageCache(plan.config.image.max_side)
+        self.stop: StoppedModel | None = None
 
-    async def all(self, answered: set[Key]) -> Stopped | None:
+    async def all(self, answered: set[Key]) -> StoppedModel | None:
         """Ask what has no answer yet; return why the model stopped early, None where it did not."""
         total = len(self.plan.samples) * self.plan.config.trials
         pending = sum(self._key(*pair) not in answered for pair in self._pairs())
@@ -233,7 +233,7 @@ class Asking:
 
         pairs = [pair for pair in self._pairs() if self._key(*pair) not in answered]
         try:
-            await model.ask_all(pairs, load, record, note=self.progress.note, purse=self.purse)
+            await model.ask_all(pairs, load, record, note=self.progress.note, model_budget=self.model_budget)
         except StopModel as stop:
             self._halt(str(stop))
         except SystemFault as fault:
@@ -261,7 +261,9 @@ class Asking:
             self.writer.add(_row(key, attempt, image_sha256))
 
         try:
-            response = await ask_with_retries(self.model, question, self.pace, record, purse=self.purse)
+            response = await ask_with_retries(
+                self.model, question, self.pace, record, model_budget=self.model_budget
+            )
         except StopModel as stop:
             self._halt(str(stop))
         except SystemFault:
@@ -279,7 +281,7 @@ class Asking:
 
     def _halt(self, reason: str) -> None:
         if self.stop is None:
-            self.stop = Stopped(self.model.name, reason)
+            self.stop = StoppedModel(self.model.name, reason)
             self.progress.note(f"{self.model.name} stopped: {reason}")
 
     def _show(self, sample: Sample, response: Response) -> None:
@@ -327,7 +329,7 @@ def _row(key: Key, attempt: Attempt, image_sha256: str | None) -> AttemptRow:
     )
 
 
-class Photographs:
+class ImageCache:
     """Reads each photograph once while its expressions are asked, off the event loop."""
 
     def __init__(self, max_side_px: int | None) -> None:

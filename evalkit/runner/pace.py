@@ -27,7 +27,7 @@ from evalkit.types import Response
 if TYPE_CHECKING:
     from evalkit.config.schema import PaceConfig
     from evalkit.models.base import Model, Question
-    from evalkit.runner.budget import Purse
+    from evalkit.runner.budget import ModelBudget
 
 FIRST_WINDOW = 8
 """Requests in flight at the start; doubled each round trip by slow start."""
@@ -194,23 +194,23 @@ async def ask_with_retries(
     pace: Pace,
     record: Callable[[Attempt], None],
     *,
-    purse: Purse | None = None,
+    model_budget: ModelBudget | None = None,
 ) -> Response:
     """Ask until there is an answer, at the model's pace; ``record`` gets every request that was sent.
 
     Waits as long as the server asks for, else a growing, jittered backoff. Raises the last fault when
     ``limits.max_attempts`` have failed (a 429 is no failure of the question: ``MOST_REFUSALS`` of
-    them may come), ``GiveUp`` and ``StopModel`` at once. ``purse`` sets money aside before each
+    them may come), ``GiveUp`` and ``StopModel`` at once. ``model_budget`` sets money aside before each
     request and stops the model where there is none left.
     """
     failures = refusals = 0
     for number in itertools.count(1):
         async with pace.slot():
-            reserved_usd = await _set_aside(purse, question, pace)
+            reserved_usd = await _set_aside(model_budget, question, pace)
             attempt, fault = await _attempt(model, question, number)
             record(attempt)
-            if purse is not None:
-                await purse.settle(reserved_usd, attempt.response)
+            if model_budget is not None:
+                await model_budget.settle(reserved_usd, attempt.response)
             if isinstance(fault, GiveUp):
                 fault = pace.refused(fault)
             if isinstance(fault, StopModel):
@@ -241,11 +241,11 @@ def _delay_s(fault: RetryLater, times: int) -> float:
     return own_s if fault.delay_s is None else max(fault.delay_s, own_s / 2)
 
 
-async def _set_aside(purse: Purse | None, question: Question, pace: Pace) -> float:
-    if purse is None:
+async def _set_aside(model_budget: ModelBudget | None, question: Question, pace: Pace) -> float:
+    if model_budget is None:
         return 0.0
     try:
-        return await purse.reserve(question)
+        return await model_budget.reserve(question)
     except StopModel as stop:
         pace.stop(stop)
         raise

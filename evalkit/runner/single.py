@@ -32,7 +32,7 @@ CAPTION_PX = 56
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SingleAnswer:
     """What one model made of the question: an answer with its verdict, or the error that stood in the way."""
 
     name: str
@@ -108,7 +108,7 @@ def entry_for(name: str) -> dict[str, Any]:
 
 async def ask_all(
     config: RunConfig, entries: Sequence[Any], image: ImageBytes, path: str, expression: str
-) -> list[Shown]:
+) -> list[SingleAnswer]:
     """Ask every model at once; what goes wrong with one is shown beside the others."""
     truth = GroundTruth(image.height_px, image.width_px)
     sample = Sample("ask", "ask", "ask", path, ImageRef(path), expression, truth)
@@ -124,7 +124,9 @@ async def ask_all(
         return list(await asyncio.gather(*asked))
 
 
-async def _ask_one(model: Model, entry: Any, config: RunConfig, sample: Sample, image: ImageBytes) -> Shown:
+async def _ask_one(
+    model: Model, entry: Any, config: RunConfig, sample: Sample, image: ImageBytes
+) -> SingleAnswer:
     from evalkit.decoding import decode_answer
 
     side = config.image.max_side
@@ -134,7 +136,7 @@ async def _ask_one(model: Model, entry: Any, config: RunConfig, sample: Sample, 
     try:
         response = await ask_with_retries(model, question, Pace(limits_of(entry)), attempts.append)
     except SystemFault as fault:
-        return Shown(entry.name, model.requested_model, tuple(attempts), error=str(fault))
+        return SingleAnswer(entry.name, model.requested_model, tuple(attempts), error=str(fault))
     decoded = decode_answer(
         response.text,
         height_px=image.height_px,
@@ -146,10 +148,10 @@ async def _ask_one(model: Model, entry: Any, config: RunConfig, sample: Sample, 
         thought_tokens=response.usage.thought_tokens,
     )
     usd = cost_usd(entry, response, dt.datetime.now(dt.UTC).date())
-    return Shown(entry.name, model.requested_model, tuple(attempts), response, decoded, usd=usd)
+    return SingleAnswer(entry.name, model.requested_model, tuple(attempts), response, decoded, usd=usd)
 
 
-def text_of(shown: Shown) -> str:
+def text_of(shown: SingleAnswer) -> str:
     """Return one model's verdict, what it took, and the raw answer."""
     lines = [f"{shown.name}: {shown.verdict()}"]
     response = shown.response
@@ -171,7 +173,7 @@ def text_of(shown: Shown) -> str:
     return "\n".join([*lines, *(f"  | {line}" for line in cut.splitlines())])
 
 
-def panels(image: ImageBytes, shown: Sequence[Shown], expression: str) -> Image:
+def panels(image: ImageBytes, shown: Sequence[SingleAnswer], expression: str) -> Image:
     """Return one picture: a panel for each model, the verdict above its overlay."""
     from PIL import Image as Pillow
     from PIL import ImageDraw, ImageFont

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from evalkit.errors import ConfigError, RunIncomplete
 
 Engine = Literal["local", "dask"]
-Job = TypeVar("Job")
+Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 INLINE_JOBS = 6
@@ -27,8 +27,8 @@ POOL_REBUILDS = 3
 
 
 def map_chunks(
-    function: Callable[[Job], Result],
-    jobs: Sequence[Job],
+    function: Callable[[Task], Result],
+    jobs: Sequence[Task],
     *,
     engine: Engine = "local",
     scheduler: str | None = None,
@@ -45,7 +45,7 @@ def map_chunks(
         yield from _on_pool(function, jobs)
 
 
-def _on_pool(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+def _on_pool(function: Callable[[Task], Result], jobs: Sequence[Task]) -> Iterator[Result]:
     import multiprocessing
 
     workers = os.cpu_count() or 1
@@ -68,7 +68,7 @@ def _on_pool(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator
 
 
 def _in_order(
-    pool: ProcessPoolExecutor, function: Callable[[Job], Result], jobs: Sequence[Job], ahead: int
+    pool: ProcessPoolExecutor, function: Callable[[Task], Result], jobs: Sequence[Task], ahead: int
 ) -> Iterator[Result]:
     """Yield results in order with at most ``ahead`` jobs under way, so that memory stays flat."""
     pending: list[Future[Result]] = []
@@ -82,7 +82,7 @@ def _in_order(
 
 
 def _on_dask(
-    function: Callable[[Job], Result], jobs: Sequence[Job], scheduler: str | None
+    function: Callable[[Task], Result], jobs: Sequence[Task], scheduler: str | None
 ) -> Iterator[Result]:
     try:
         import distributed

@@ -10,13 +10,13 @@ import numpy as np
 from evalkit.errors import nearest
 from evalkit.simulator import gemini_wire, personas, wire_errors
 from evalkit.simulator import model_table as catalogue
-from evalkit.simulator.drafts import Answer
-from evalkit.simulator.faults import ANSWER_KINDS, Event, Happening, Schedule
+from evalkit.simulator.answer_builder import SimulatedAnswer
+from evalkit.simulator.faults import ANSWER_KINDS, InjectedFault, RequestEvent, Schedule
 from evalkit.simulator.files_api import FileStore
-from evalkit.simulator.gemini_wire import Asked
+from evalkit.simulator.gemini_wire import ParsedRequest
 from evalkit.simulator.http import Call
 from evalkit.simulator.personas import PERSONAS, question_rng
-from evalkit.simulator.sample_index import Entry, SampleIndex
+from evalkit.simulator.sample_index import IndexedSample, SampleIndex
 
 UNKNOWN_QUESTION = "I was shown no picture that this description belongs to."
 
@@ -25,15 +25,15 @@ LATENCY_SPREAD = 0.35
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class TimedMessage:
     """An answered request: the response message, what happened on the way, the latency drawn for it."""
 
     message: dict[str, Any]
-    happening: Happening | None
+    injected: InjectedFault | None
     latency_s: float
 
 
-class Speaker:
+class Responder:
     """Answers questions about samples; holds no state but the samples, the files and the fault schedule."""
 
     def __init__(
@@ -45,10 +45,10 @@ class Speaker:
         self.seed = seed
         self.latency_s = latency_s
 
-    def speak(self, call: Call, request: dict[str, Any]) -> Spoken:
+    def respond(self, call: Call, request: dict[str, Any]) -> TimedMessage:
         """Return the answer to a ``generateContent`` body (camelCase).
 
-        Scripted errors are raised as ``ApiError``; other faults come back in ``happening``.
+        Scripted errors are raised as ``ApiError``; other faults come back in ``injected``.
         """
         model, known = known_model(call, "generateContent")
         asked = gemini_wire.read_request(request, self.files.read_uri)
@@ -57,24 +57,24 @@ class Speaker:
         call.persona = call.persona or known.persona
         call.sample_id = entry.sample.sample_id if entry else None
         question = self._question(call, entry, asked)
-        happening = self.meet_fault(call, question)
+        injected = self.inject_fault(call, question)
         rng = question_rng(self.seed, question)
         answer = self._answer(call.persona, entry, rng)
-        if happening and happening.kind in ANSWER_KINDS:
-            answer = _changed(answer, happening)
+        if injected and injected.kind in ANSWER_KINDS:
+            answer = _changed(answer, injected)
         message = gemini_wire.answer_body(answer, asked, model, known, rng)
-        if happening:
-            _change_message(message, happening)
-        return Spoken(message, happening, self.latency(rng))
+        if injected:
+            _change_message(message, injected)
+        return TimedMessage(message, injected, self.latency(rng))
 
-    def meet_fault(self, call: Call, question: str) -> Happening | None:
+    def inject_fault(self, call: Call, question: str) -> InjectedFault | None:
         """Return the scripted fault of this request; raise it where it is an error answer."""
-        event = Event(call.operation, call.model, call.persona, call.sample_id, question)
-        happening = self.schedule.next(event)
-        if happening is not None:
-            call.fault = happening.kind
-            raise_error(happening, call)
-        return happening
+        event = RequestEvent(call.operation, call.model, call.persona, call.sample_id, question)
+        injected = self.schedule.next(event)
+        if injected is not None:
+            call.fault = injected.kind
+            raise_error(injected, call)
+        return injected
 
     def latency(self, rng: np.random.Generator) -> float:
         """Return a seeded latency in seconds around ``latency_s``."""
@@ -85,14 +85,14 @@ class Speaker:
         model, _ = known_model(call, "countTokens")
         request = request.get("generateContentRequest") or request
         asked = gemini_wire.read_request(request, self.files.read_uri)
-        self.meet_fault(call, "count")
+        self.inject_fault(call, "count")
         tokens = gemini_wire.prompt_tokens(model, replace(asked, generation={}))
         return {
             "totalTokens": sum(tokens.values()),
             "promptTokensDetails": [{"modality": key, "tokenCount": count} for key, count in tokens.items()],
         }
 
-    def _question(self, call: Call, entry: Entry | None, asked: Asked) -> str:
+    def _question(self, call: Call, entry: IndexedSample | None, asked: ParsedRequest) -> str:
         about = (
             f"{entry.sample.dataset}/{entry.sample.split}/{entry.sample.sample_id}"
             if entry
@@ -100,13 +100,13 @@ class Speaker:
         )
         return "\x1f".join((call.model or "", call.persona or "", about, str(asked.generation.get("seed"))))
 
-    def _answer(self, persona: str, entry: Entry | None, rng: np.random.Generator) -> Answer:
+    def _answer(self, persona: str, entry: IndexedSample | None, rng: np.random.Generator) -> SimulatedAnswer:
         if entry is None:
-            return Answer(UNKNOWN_QUESTION)
+            return SimulatedAnswer(UNKNOWN_QUESTION)
         return personas.answer(PERSONAS[persona], entry.sample, entry.place, rng)
 
 
-def known_model(call: Call, method: str) -> tuple[str, catalogue.KnownModel]:
+def known_model(call: Call, method: str) -> tuple[str, catalogue.SimulatedModel]:
     """Return the model that a path names. Raises ``ApiError`` 404 for unknown and retired ones."""
     model = call.model or ""
     known = catalogue.MODELS.get(model)
@@ -123,10 +123,10 @@ def check_persona(name: str) -> None:
         raise wire_errors.not_found(f"persona '{name}'.{nearest(name, PERSONAS)}")
 
 
-def raise_error(happening: Happening, call: Call) -> None:
+def raise_error(injected: InjectedFault, call: Call) -> None:
     """Raise the ``ApiError`` of an error fault; do nothing for other kinds."""
-    model, settings = call.model or "", happening.settings
-    match happening.kind:
+    model, settings = call.model or "", injected.settings
+    match injected.kind:
         case "rate_limit_minute":
             quota = int(settings["requests_per_minute"] or 60)
             raise wire_errors.rate_limited(model, "Minute", quota, settings["retry_delay_s"])
@@ -144,25 +144,25 @@ def raise_error(happening: Happening, call: Call) -> None:
             raise wire_errors.forbidden(model)
 
 
-def _changed(answer: Answer, happening: Happening) -> Answer:
-    match happening.kind:
+def _changed(answer: SimulatedAnswer, injected: InjectedFault) -> SimulatedAnswer:
+    match injected.kind:
         case "empty":
-            return Answer(None)
+            return SimulatedAnswer(None)
         case "blocked_prompt":
-            return Answer(None, block_reason=happening.settings["block_reason"])
+            return SimulatedAnswer(None, block_reason=injected.settings["block_reason"])
         case "thoughts_only":
-            return Answer(None, finish_reason="MAX_TOKENS", thinks_to_the_end=True)
+            return SimulatedAnswer(None, finish_reason="MAX_TOKENS", thinking_used_budget=True)
         case "continuation":
             text = answer.text or ""
-            return Answer(text[: len(text) // 2], finish_reason="CONTINUATION")
+            return SimulatedAnswer(text[: len(text) // 2], finish_reason="CONTINUATION")
     return answer
 
 
-def _change_message(message: dict[str, Any], happening: Happening) -> None:
-    if happening.kind == "wrong_model_version":
-        message["modelVersion"] = happening.settings["model_version"]
-    if happening.kind == "continuation":
+def _change_message(message: dict[str, Any], injected: InjectedFault) -> None:
+    if injected.kind == "wrong_model_version":
+        message["modelVersion"] = injected.settings["model_version"]
+    if injected.kind == "continuation":
         message["candidates"][0]["continuationToken"] = f"continue-{message['responseId']}"
-    if happening.kind == "thoughts_only":
+    if injected.kind == "thoughts_only":
         content = message["candidates"][0]["content"]
         content["parts"] = [{"text": gemini_wire.THOUGHT_SUMMARY, "thought": True}]

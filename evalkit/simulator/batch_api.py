@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.simulator.answering import Speaker, known_model
-from evalkit.simulator.faults import Happening
+from evalkit.simulator.answering import Responder, known_model
+from evalkit.simulator.faults import InjectedFault
 from evalkit.simulator.files_api import timestamp
 from evalkit.simulator.gemini_wire import fold_keys, parse_json
 from evalkit.simulator.http import Call, Reply, json_reply
@@ -26,7 +26,7 @@ TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 
 
 @dataclass(slots=True)
-class Job:
+class SimulatedBatchJob:
     """One batch job. ``lines``: ``(key or metadata, request)``; ``results`` are filled while it runs."""
 
     name: str
@@ -38,7 +38,7 @@ class Job:
     created_s: float
     pending_s: float
     running_s: float
-    fate: str | None = None
+    job_fault: str | None = None
     results: list[dict[str, Any]] = field(default_factory=list)
     worked: threading.Event = field(default_factory=threading.Event)
     cancelled_s: float | None = None
@@ -48,13 +48,13 @@ class Job:
 class BatchStore:
     """All batch jobs; ``clock`` gives Unix seconds, ``closing`` tells work in progress to stop."""
 
-    def __init__(self, speaker: Speaker, clock: Callable[[], float], closing: threading.Event) -> None:
-        self._speaker = speaker
+    def __init__(self, responder: Responder, clock: Callable[[], float], closing: threading.Event) -> None:
+        self._responder = responder
         self._clock = clock
         self._closing = closing
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, SimulatedBatchJob] = {}
 
     def create(self, call: Call) -> Reply:
         """``POST /V/models/M:batchGenerateContent``. Raises ``ApiError`` for a malformed batch."""
@@ -63,8 +63,8 @@ class BatchStore:
         batch = parse_json(call.incoming.body).get("batch") or {}
         input_config = batch.get("inputConfig") or {}
         lines, inline = self._read_lines(input_config)
-        happening = self._speaker.meet_fault(call, f"batch {call.model} {len(lines)}")
-        job = self._new_job(call, batch, lines, happening, inline=inline)
+        injected = self._responder.inject_fault(call, f"batch {call.model} {len(lines)}")
+        job = self._new_job(call, batch, lines, injected, inline=inline)
         threading.Thread(target=self._work, args=(job,), name=job.name, daemon=True).start()
         return json_reply(self._message(job))
 
@@ -72,7 +72,7 @@ class BatchStore:
         """``GET /V/batches/ID``."""
         job = self._find(call)
         call.model = job.call.model
-        self._speaker.meet_fault(call, job.name)
+        self._responder.inject_fault(call, job.name)
         return json_reply(self._message(job))
 
     def list_all(self, call: Call) -> Reply:
@@ -96,7 +96,7 @@ class BatchStore:
             self._jobs.pop(job.name, None)
         return json_reply({})
 
-    def _find(self, call: Call) -> Job:
+    def _find(self, call: Call) -> SimulatedBatchJob:
         with self._lock:
             job = self._jobs.get(f"batches/{call.name}")
         if job is None:
@@ -108,13 +108,13 @@ class BatchStore:
         call: Call,
         batch: dict[str, Any],
         lines: list[dict[str, Any]],
-        happening: Happening | None,
+        injected: InjectedFault | None,
         *,
         inline: bool,
-    ) -> Job:
-        settings = happening.settings if happening else {}
+    ) -> SimulatedBatchJob:
+        settings = injected.settings if injected else {}
         with self._lock:
-            job = Job(
+            job = SimulatedBatchJob(
                 name=f"batches/{next(self._numbers):012x}",
                 call=call,
                 display_name=batch.get("displayName") or "",
@@ -124,7 +124,7 @@ class BatchStore:
                 created_s=self._clock(),
                 pending_s=settings.get("pending_s", PENDING_S),
                 running_s=settings.get("running_s", RUNNING_S),
-                fate=happening.kind if happening else None,
+                job_fault=injected.kind if injected else None,
             )
             self._jobs[job.name] = job
         return job
@@ -132,7 +132,7 @@ class BatchStore:
     def _read_lines(self, input_config: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
         """Return the requests, and whether they stood in the call itself."""
         if "fileName" in input_config:
-            data = self._speaker.files.find(input_config["fileName"]).data
+            data = self._responder.files.find(input_config["fileName"]).data
             try:
                 lines = [json.loads(line) for line in data.decode("utf-8").splitlines() if line.strip()]
             except ValueError as error:
@@ -147,29 +147,29 @@ class BatchStore:
             raise bad_argument("The batch has no requests.")
         return requests, True
 
-    def _work(self, job: Job) -> None:
+    def _work(self, job: SimulatedBatchJob) -> None:
         """Answer every line, then give the results the order of another draw."""
         for line in job.lines:
             if self._closing.is_set() or job.cancelled_s is not None:
                 return
             job.results.append(self._answer_line(job, line))
-        rng = question_rng(self._speaker.seed, "batch", len(job.lines), job.call.model)
+        rng = question_rng(self._responder.seed, "batch", len(job.lines), job.call.model)
         if not job.inline:
             job.results = [job.results[index] for index in rng.permutation(len(job.results))]
         job.worked.set()
 
-    def _answer_line(self, job: Job, line: dict[str, Any]) -> dict[str, Any]:
+    def _answer_line(self, job: SimulatedBatchJob, line: dict[str, Any]) -> dict[str, Any]:
         call = replace(job.call, operation="batch_line", fault=None, sample_id=None)
         result = {"metadata": line["metadata"]} if "metadata" in line else {"key": line.get("key")}
         try:
-            spoken = self._speaker.speak(call, line.get("request") or {})
+            timed = self._responder.respond(call, line.get("request") or {})
         except ApiError as error:
             return {**result, "error": error.error}
         except DataError:
             return {**result, "error": internal().error}
-        return {**result, "response": spoken.message}
+        return {**result, "response": timed.message}
 
-    def _state(self, job: Job) -> str:
+    def _state(self, job: SimulatedBatchJob) -> str:
         elapsed_s = self._clock() - job.created_s
         if job.cancelled_s is not None:
             return "CANCELLED"
@@ -177,11 +177,11 @@ class BatchStore:
             return "PENDING"
         if elapsed_s < job.pending_s + job.running_s:
             return "RUNNING"
-        if job.fate in ("batch_failed", "batch_expired"):
-            return job.fate.removeprefix("batch_").upper()
+        if job.job_fault in ("batch_failed", "batch_expired"):
+            return job.job_fault.removeprefix("batch_").upper()
         return "SUCCEEDED" if job.worked.is_set() else "RUNNING"
 
-    def _message(self, job: Job) -> dict[str, Any]:
+    def _message(self, job: SimulatedBatchJob) -> dict[str, Any]:
         """Return the job as the long-running operation that the service shows."""
         state = self._state(job)
         ended = state not in ("PENDING", "RUNNING")
@@ -210,7 +210,7 @@ class BatchStore:
             message["error"] = {"code": code, "message": f"The batch has {state.lower()}."}
         return message
 
-    def _stats(self, job: Job, state: str) -> dict[str, str]:
+    def _stats(self, job: SimulatedBatchJob, state: str) -> dict[str, str]:
         stats = {"requestCount": len(job.lines)}
         if state == "SUCCEEDED":
             failed = sum("error" in result for result in job.results)
@@ -219,7 +219,7 @@ class BatchStore:
             stats["pendingRequestCount"] = len(job.lines)
         return {key: str(count) for key, count in stats.items() if count}
 
-    def _output(self, job: Job) -> dict[str, Any]:
+    def _output(self, job: SimulatedBatchJob) -> dict[str, Any]:
         if job.inline:
             return {"inlinedResponses": {"inlinedResponses": job.results}}
         with self._lock:
@@ -227,5 +227,5 @@ class BatchStore:
             if name is None:
                 name = job.responses_file = f"files/batch-{job.name.removeprefix('batches/')}"
                 text = "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in job.results)
-                self._speaker.files.add(text.encode(), "application/jsonl", name=name, generated=True)
+                self._responder.files.add(text.encode(), "application/jsonl", name=name, generated=True)
         return {"responsesFile": name}

@@ -37,7 +37,7 @@ ANSWER_KINDS: dict[str, dict[str, Any]] = {
     "blocked_prompt": {"block_reason": "PROHIBITED_CONTENT"},
     "thoughts_only": {},
 }
-"""Faults that change what is answered, with their settings; the same question meets the same fate."""
+"""Faults that change what is answered, with their settings; the same question gets the same fault."""
 
 ERROR_KINDS: dict[str, dict[str, Any]] = {
     "rate_limit_minute": {"requests_per_minute": None, "burst": None, "retry_delay_s": 1.0},
@@ -87,7 +87,7 @@ OPERATIONS = ("generate", "count", "models", "files", "batch", "batch_line", "ba
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RequestEvent:
     """One request as faults see it; ``question`` names what is asked, whatever the attempt."""
 
     operation: str
@@ -110,7 +110,7 @@ class Fault:
     buckets: dict[str, Bucket] = field(default_factory=dict)
     granted: Counter[str] = field(default_factory=Counter)
 
-    def lets_through(self, event: Event) -> bool:
+    def lets_through(self, event: RequestEvent) -> bool:
         """Tell whether the fault's filters concern this request at all."""
         wanted = self.selectors.get("operation", "batch" if self.kind in BATCH_KINDS else "generate")
         if wanted not in ("any", event.operation):
@@ -119,7 +119,7 @@ class Fault:
             return False
         return all(self.selectors.get(key, value) == value for key, value in _filters(event))
 
-    def selects(self, event: Event, seed: int) -> bool:
+    def selects(self, event: RequestEvent, seed: int) -> bool:
         """Count the request and tell whether the selectors choose it."""
         counted_as = event.question if self.selectors.get("per") == "question" else ""
         self.seen[counted_as] += 1
@@ -140,7 +140,7 @@ class Fault:
         return bool(drawn < chosen["probability"])
 
 
-def _filters(event: Event) -> tuple[tuple[str, str | None], ...]:
+def _filters(event: RequestEvent) -> tuple[tuple[str, str | None], ...]:
     return (("model", event.model), ("persona", event.persona))
 
 
@@ -164,7 +164,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class InjectedFault:
     """A fault that happens to one request: its kind and settings (429 with its delay and quota)."""
 
     kind: str
@@ -182,19 +182,19 @@ class Schedule:
         self._clock = clock
         self._lock = threading.Lock()
 
-    def next(self, event: Event) -> Happening | None:
+    def next(self, event: RequestEvent) -> InjectedFault | None:
         """Count the request in every fault and return the first that happens to it."""
         with self._lock:
-            happening = None
+            injected = None
             for fault in self._faults:
                 if not fault.lets_through(event) or not fault.selects(event, self._seed):
                     continue
-                if happening is None:
-                    happening = _happening(fault, event.model or "", self._clock())
-            return happening
+                if injected is None:
+                    injected = _injected_fault(fault, event.model or "", self._clock())
+            return injected
 
 
-def _happening(fault: Fault, model: str, now_s: float) -> Happening | None:
+def _injected_fault(fault: Fault, model: str, now_s: float) -> InjectedFault | None:
     """Return what a selected fault does: a quota lets pass what it has room for."""
     settings = fault.settings
     if fault.kind == "rate_limit_minute" and settings["requests_per_minute"] is not None:
@@ -203,12 +203,12 @@ def _happening(fault: Fault, model: str, now_s: float) -> Happening | None:
         wait_s = fault.buckets.setdefault(model, Bucket(per_minute, burst, now_s)).take(now_s)
         if wait_s is None:
             return None
-        return Happening(fault.kind, {**settings, "retry_delay_s": wait_s})
+        return InjectedFault(fault.kind, {**settings, "retry_delay_s": wait_s})
     if fault.kind == "rate_limit_day" and settings["requests_per_day"] is not None:
         fault.granted[model] += 1
         if fault.granted[model] <= settings["requests_per_day"]:
             return None
-    return Happening(fault.kind, settings)
+    return InjectedFault(fault.kind, settings)
 
 
 def check_fault(fault: Mapping[str, Any], number: int) -> Fault:

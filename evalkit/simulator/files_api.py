@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from evalkit.simulator.gemini_wire import parse_json
-from evalkit.simulator.http import Call, Incoming, Reply, json_reply
+from evalkit.simulator.http import Call, HttpRequest, Reply, json_reply
 from evalkit.simulator.wire_errors import bad_argument, missing_file, not_found
 
 LIFETIME_S = 48 * 3600.0
@@ -127,7 +127,7 @@ class FileStore:
         url = f"{incoming.origin}/upload/{call.version}/files?upload_id={upload_id}&upload_protocol=resumable"
         return Reply(headers={"X-Goog-Upload-URL": url, "X-Goog-Upload-Status": "active"})
 
-    def receive_chunk(self, incoming: Incoming) -> Reply:
+    def receive_chunk(self, incoming: HttpRequest) -> Reply:
         """``POST`` to an upload's URL: append a chunk; on ``finalize`` return the File message."""
         upload_id = incoming.query.get("upload_id", "")
         with self._lock:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from evalkit.simulator import model_table as catalogue
-from evalkit.simulator.drafts import Answer
-from evalkit.simulator.model_table import KnownModel
+from evalkit.simulator.answer_builder import SimulatedAnswer
+from evalkit.simulator.model_table import SimulatedModel
 from evalkit.simulator.wire_errors import bad_argument
 from evalkit.types import SIMULATED_ID
 
@@ -38,7 +38,7 @@ ReadFile = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedRequest:
     """What one request asks.
 
     ``texts``: its text parts in order. ``image``: the bytes of the last image, None without one.
@@ -85,7 +85,7 @@ def decode_base64(text: str) -> bytes:
         raise bad_argument(f"Invalid value at 'contents.parts.inline_data.data': {error}") from error
 
 
-def read_request(request: dict[str, Any], read_file: ReadFile) -> Asked:
+def read_request(request: dict[str, Any], read_file: ReadFile) -> ParsedRequest:
     """Return what a ``generateContent`` body (camelCase) asks. Raises ``ApiError``."""
     contents = request.get("contents") or []
     contents = contents if isinstance(contents, list) else [contents]
@@ -97,7 +97,7 @@ def read_request(request: dict[str, Any], read_file: ReadFile) -> Asked:
     if not parts:
         raise bad_argument("* GenerateContentRequest.contents: contents is not specified")
     images = [data for part in parts if (data := _image_bytes(part, read_file)) is not None]
-    return Asked(
+    return ParsedRequest(
         texts=tuple(part["text"] for part in parts if isinstance(part.get("text"), str)),
         image=images[-1] if images else None,
         image_sizes_px=tuple(image_size_px(data) for data in images),
@@ -126,7 +126,7 @@ def image_size_px(data: bytes) -> tuple[int, int]:
         raise bad_argument("Unable to process input image. Please retry or report.") from error
 
 
-def check_thinking(model: str, known: KnownModel, generation: dict[str, Any]) -> None:
+def check_thinking(model: str, known: SimulatedModel, generation: dict[str, Any]) -> None:
     """Raise ``ApiError`` 400 where the model does not take the thinking settings of the request."""
     thinking = generation.get("thinkingConfig") or {}
     budget, level = thinking.get("thinkingBudget"), thinking.get("thinkingLevel")
@@ -145,7 +145,7 @@ def check_thinking(model: str, known: KnownModel, generation: dict[str, Any]) ->
         )
 
 
-def thought_tokens(known: KnownModel, generation: dict[str, Any], rng: np.random.Generator) -> int:
+def thought_tokens(known: SimulatedModel, generation: dict[str, Any], rng: np.random.Generator) -> int:
     """Return how long the model thinks, by the request's settings; 0 where it is switched off."""
     thinking = generation.get("thinkingConfig") or {}
     budget, level = thinking.get("thinkingBudget"), thinking.get("thinkingLevel")
@@ -157,7 +157,7 @@ def thought_tokens(known: KnownModel, generation: dict[str, Any], rng: np.random
     return min(wanted, budget) if budget is not None and budget >= 0 else wanted
 
 
-def prompt_tokens(model: str, asked: Asked) -> dict[str, int]:
+def prompt_tokens(model: str, asked: ParsedRequest) -> dict[str, int]:
     """Return the prompt's tokens by modality; IMAGE is left out where there is none."""
     resolution = str(asked.generation.get("mediaResolution", "default"))
     resolution = resolution.removeprefix("MEDIA_RESOLUTION_").lower()
@@ -170,7 +170,7 @@ def prompt_tokens(model: str, asked: Asked) -> dict[str, int]:
 
 
 def answer_body(
-    answer: Answer, asked: Asked, model: str, known: KnownModel, rng: np.random.Generator
+    answer: SimulatedAnswer, asked: ParsedRequest, model: str, known: SimulatedModel, rng: np.random.Generator
 ) -> dict[str, Any]:
     """Return the response message: candidates, usage, version and id, cut at maxOutputTokens."""
     prompt = prompt_tokens(model, asked)
@@ -187,7 +187,7 @@ def answer_body(
         thoughts = 0
         body["promptFeedback"] = {"blockReason": answer.block_reason}
     else:
-        thoughts = limit if answer.thinks_to_the_end else thoughts
+        thoughts = limit if answer.thinking_used_budget else thoughts
         text, finish_reason = _within(answer, limit - thoughts)
         body["candidates"] = [_candidate(text, finish_reason, thoughts, asked.generation)]
         if text:
@@ -199,7 +199,7 @@ def answer_body(
     return {**body, "usageMetadata": usage, "modelVersion": model, "responseId": identity}
 
 
-def _within(answer: Answer, tokens_left: int) -> tuple[str | None, str]:
+def _within(answer: SimulatedAnswer, tokens_left: int) -> tuple[str | None, str]:
     """Return the text and finish reason after cutting at the tokens that are left."""
     if answer.text is None or catalogue.text_tokens(answer.text) <= tokens_left:
         return answer.text, answer.finish_reason

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Manner = Literal["whole", "hang", "trickle", "reset", "truncated"]
+ReplyMode = Literal["whole", "hang", "trickle", "reset", "truncated"]
 """How a reply travels: in one piece, never, byte by byte, connection cut before or within the body."""
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class HttpRequest:
     """A request: ``path`` without its query, ``headers`` with lower-case names."""
 
     method: str
@@ -31,7 +31,7 @@ class Reply:
     content_type: str = "application/json; charset=UTF-8"
     headers: dict[str, str] = field(default_factory=dict)
     wait_s: float = 0.0
-    manner: Manner = "whole"
+    manner: ReplyMode = "whole"
     pause_s: float = 0.0
 
 
@@ -63,7 +63,7 @@ class LoggedRequest:
 class Call:
     """What is known about a request while it is being answered."""
 
-    incoming: Incoming
+    incoming: HttpRequest
     operation: str
     version: str
     model: str | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class KnownModel:
+class SimulatedModel:
     """One model of the simulated service.
 
     ``persona``: who answers where the URL names no persona. ``thinking_budget``: the least and
@@ -31,21 +31,21 @@ class KnownModel:
 ALL_LEVELS = ("minimal", "low", "medium", "high")
 NO_MINIMAL = ("low", "medium", "high")
 
-MODELS: dict[str, KnownModel] = {
-    "gemini-2.5-flash": KnownModel("png-masks", (0, 24576), (), 700, "tiles"),
-    "gemini-2.5-pro": KnownModel("png-masks", (128, 32768), (), 1500, "tiles"),
-    "gemini-2.5-flash-lite": KnownModel("leaked-tokens", (0, 24576), (), 0, "tiles"),
-    "gemini-robotics-er-1.5-preview": KnownModel("polygons", (0, 24576), (), 400, "tiles", gone=True),
-    "gemini-robotics-er-1.6-preview": KnownModel("polygons", (0, 24576), (), 400, "tiles", gone=True),
-    "gemini-robotics-er-2-preview": KnownModel("polygons", (0, 24576), ALL_LEVELS, 400),
-    "gemini-3-flash-preview": KnownModel("polygon-points", (0, 24576), ALL_LEVELS, 900),
-    "gemini-3.1-pro-preview": KnownModel("polygon-points", (128, 32768), NO_MINIMAL, 1800),
-    "gemini-3.1-flash-lite": KnownModel("polygon-points", (0, 24576), ALL_LEVELS, 60),
-    "gemini-3.5-flash": KnownModel("polygons", (0, 24576), ALL_LEVELS, 900),
-    "gemini-3.5-flash-lite": KnownModel("polygons", (0, 24576), ALL_LEVELS, 60),
-    "gemini-3.6-flash": KnownModel("polygon-points", (0, 24576), ALL_LEVELS, 800),
-    "gemini-3.8-flash": KnownModel("polygon-points", (0, 24576), NO_MINIMAL, 800),
-    "gemini-4-argon": KnownModel("polygon-points", None, NO_MINIMAL, 1200),
+MODELS: dict[str, SimulatedModel] = {
+    "gemini-2.5-flash": SimulatedModel("png-masks", (0, 24576), (), 700, "tiles"),
+    "gemini-2.5-pro": SimulatedModel("png-masks", (128, 32768), (), 1500, "tiles"),
+    "gemini-2.5-flash-lite": SimulatedModel("leaked-tokens", (0, 24576), (), 0, "tiles"),
+    "gemini-robotics-er-1.5-preview": SimulatedModel("polygons", (0, 24576), (), 400, "tiles", gone=True),
+    "gemini-robotics-er-1.6-preview": SimulatedModel("polygons", (0, 24576), (), 400, "tiles", gone=True),
+    "gemini-robotics-er-2-preview": SimulatedModel("polygons", (0, 24576), ALL_LEVELS, 400),
+    "gemini-3-flash-preview": SimulatedModel("polygon-points", (0, 24576), ALL_LEVELS, 900),
+    "gemini-3.1-pro-preview": SimulatedModel("polygon-points", (128, 32768), NO_MINIMAL, 1800),
+    "gemini-3.1-flash-lite": SimulatedModel("polygon-points", (0, 24576), ALL_LEVELS, 60),
+    "gemini-3.5-flash": SimulatedModel("polygons", (0, 24576), ALL_LEVELS, 900),
+    "gemini-3.5-flash-lite": SimulatedModel("polygons", (0, 24576), ALL_LEVELS, 60),
+    "gemini-3.6-flash": SimulatedModel("polygon-points", (0, 24576), ALL_LEVELS, 800),
+    "gemini-3.8-flash": SimulatedModel("polygon-points", (0, 24576), NO_MINIMAL, 800),
+    "gemini-4-argon": SimulatedModel("polygon-points", None, NO_MINIMAL, 1200),
 }
 """Developer API ids; Vertex serves the same."""
 

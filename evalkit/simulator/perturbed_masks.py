@@ -1,6 +1,6 @@
 """How a simulated model sees: the annotated objects of a sample, drawn a little wrong.
 
-Pure and seeded; the error of a sketch depends on the generator that is passed, never on time.
+Pure and seeded; the error of a drawn object depends on the generator that is passed, never on time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHRUNK_PX = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class MaskNoise:
     """How steadily a persona draws.
 
     ``edge``: blur of the outline, as a share of the object's mean width (area / longest side). ``wobble``: how far smooth noise moves it. ``erosion``: how much
@@ -32,7 +32,7 @@ class Hand:
     erosion: float = 0.0
 
 
-STEADY = Hand()
+NO_NOISE = MaskNoise()
 
 
 def truth_instances(truth: GroundTruth) -> list[BoolMask]:
@@ -41,20 +41,20 @@ def truth_instances(truth: GroundTruth) -> list[BoolMask]:
     return [mask for mask in masks if mask.any()]
 
 
-def redraw(mask_hw: BoolMask, hand: Hand, rng: np.random.Generator) -> BoolMask:
-    """Return the object as ``hand`` draws it (bool, H x W): its outline blurred, moved and shrunk.
+def perturbed(mask_hw: BoolMask, mask_noise: MaskNoise, rng: np.random.Generator) -> BoolMask:
+    """Return the object with ``mask_noise`` applied (bool, H x W): its outline blurred, moved and shrunk.
 
     An object too small to survive is returned as it was.
     """
     box = box_of(mask_hw)
-    if box is None or hand == STEADY:
+    if box is None or mask_noise == NO_NOISE:
         return mask_hw
     x0, y0, x1, y1 = box
     margin = max(2, round(0.08 * max(x1 - x0, y1 - y0)))
     height_px, width_px = mask_hw.shape
     left, top = max(0, x0 - margin), max(0, y0 - margin)
     right, bottom = min(width_px, x1 + margin), min(height_px, y1 + margin)
-    drawn = _redraw_crop(mask_hw[top:bottom, left:right], hand, rng)
+    drawn = _perturbed_crop(mask_hw[top:bottom, left:right], mask_noise, rng)
     if not drawn.any():
         return mask_hw
     full = np.zeros_like(mask_hw)
@@ -62,7 +62,7 @@ def redraw(mask_hw: BoolMask, hand: Hand, rng: np.random.Generator) -> BoolMask:
     return full
 
 
-def _redraw_crop(crop_hw: BoolMask, hand: Hand, rng: np.random.Generator) -> BoolMask:
+def _perturbed_crop(crop_hw: BoolMask, mask_noise: MaskNoise, rng: np.random.Generator) -> BoolMask:
     from PIL import Image, ImageFilter
 
     height, width = crop_hw.shape
@@ -70,15 +70,15 @@ def _redraw_crop(crop_hw: BoolMask, hand: Hand, rng: np.random.Generator) -> Boo
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     image = Image.fromarray(crop_hw.astype(np.uint8) * 255).resize(small, Image.Resampling.BILINEAR)
     width_small_px = int(np.count_nonzero(np.asarray(image))) / max(small)
-    soft = image.filter(ImageFilter.GaussianBlur(hand.edge * width_small_px))
+    soft = image.filter(ImageFilter.GaussianBlur(mask_noise.edge * width_small_px))
     coarse = rng.normal(size=(6, 6)).astype(np.float32)
     noise = np.asarray(Image.fromarray(coarse).resize(small, Image.Resampling.BICUBIC))
-    drawn = np.asarray(soft, dtype=np.float32) / 255 + hand.wobble * noise > 0.5 + hand.erosion
+    drawn = np.asarray(soft, dtype=np.float32) / 255 + mask_noise.wobble * noise > 0.5 + mask_noise.erosion
     back = Image.fromarray(drawn.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(back) > 127
 
 
-def elsewhere(mask_hw: BoolMask, rng: np.random.Generator) -> BoolMask:
+def displaced(mask_hw: BoolMask, rng: np.random.Generator) -> BoolMask:
     """Return the object's shape at another place: what answering about the wrong object looks like."""
     box = box_of(mask_hw)
     if box is None:
@@ -92,7 +92,7 @@ def elsewhere(mask_hw: BoolMask, rng: np.random.Generator) -> BoolMask:
     return moved
 
 
-def imagined(height_px: int, width_px: int, rng: np.random.Generator) -> BoolMask:
+def random_ellipse(height_px: int, width_px: int, rng: np.random.Generator) -> BoolMask:
     """Return an ellipse somewhere: the mask of an object that is not there."""
     centre_y, centre_x = rng.uniform(0.3, 0.7, 2) * (height_px, width_px)
     radius_y, radius_x = np.maximum(rng.uniform(0.08, 0.2, 2) * (height_px, width_px), 1.0)

@@ -12,12 +12,12 @@ from typing import Any
 from evalkit.errors import DataError
 from evalkit.simulator import model_table as catalogue
 from evalkit.simulator import vertex_wire, wire_errors
-from evalkit.simulator.answering import Speaker, Spoken, check_persona, known_model
+from evalkit.simulator.answering import Responder, TimedMessage, check_persona, known_model
 from evalkit.simulator.batch_api import BatchStore
-from evalkit.simulator.faults import WIRE_KINDS, Happening, Schedule
+from evalkit.simulator.faults import WIRE_KINDS, InjectedFault, Schedule
 from evalkit.simulator.files_api import FileStore
 from evalkit.simulator.gemini_wire import parse_json
-from evalkit.simulator.http import Call, Incoming, LoggedRequest, Manner, Reply, json_reply
+from evalkit.simulator.http import Call, HttpRequest, LoggedRequest, Reply, ReplyMode, json_reply
 from evalkit.simulator.sample_index import SampleIndex
 from evalkit.simulator.wire_errors import ApiError
 from evalkit.types import Sample
@@ -48,7 +48,7 @@ ROUTES: dict[tuple[str, str], tuple[str, str]] = {
 }
 """(HTTP method, path) -> (operation that faults filter by, handler)."""
 
-MANNERS: dict[str, Manner] = {
+MANNERS: dict[str, ReplyMode] = {
     "hang": "hang",
     "trickle": "trickle",
     "reset": "reset",
@@ -75,8 +75,8 @@ class Service:
         self._ahead_s = 0.0
         self._files = FileStore(self.now_s)
         schedule = Schedule(faults, seed)
-        self._speaker = Speaker(SampleIndex(samples), self._files, schedule, seed, latency_s)
-        self._batches = BatchStore(self._speaker, self.now_s, self.closing)
+        self._responder = Responder(SampleIndex(samples), self._files, schedule, seed, latency_s)
+        self._batches = BatchStore(self._responder, self.now_s, self.closing)
         self._handlers: dict[str, Callable[[Call], Reply]] = {
             "generate": self._generate,
             "predict": self._predict,
@@ -103,7 +103,7 @@ class Service:
         """Let the service's clock (file and batch life times) jump ahead."""
         self._ahead_s += seconds
 
-    def handle(self, incoming: Incoming) -> Reply:
+    def handle(self, incoming: HttpRequest) -> Reply:
         """Return the reply to one request, and log it."""
         arrived_s = time.time()
         call, handler = _route(incoming)
@@ -136,23 +136,23 @@ class Service:
 
     def _generate(self, call: Call) -> Reply:
         _check_deadline(call.incoming)
-        return _dress(self._speaker.speak(call, parse_json(call.incoming.body)))
+        return _http_reply(self._responder.respond(call, parse_json(call.incoming.body)))
 
     def _predict(self, call: Call) -> Reply:
-        return _dress(vertex_wire.predict(self._speaker, call, parse_json(call.incoming.body)))
+        return _http_reply(vertex_wire.predict(self._responder, call, parse_json(call.incoming.body)))
 
     def _count_tokens(self, call: Call) -> Reply:
-        return json_reply(self._speaker.count(call, parse_json(call.incoming.body)))
+        return json_reply(self._responder.count(call, parse_json(call.incoming.body)))
 
     def _get_model(self, call: Call) -> Reply:
         model, _ = known_model(call, "getModel")
-        happening = self._speaker.meet_fault(call, "model")
-        return _dress(Spoken(_model_message(model), happening, 0.0))
+        injected = self._responder.inject_fault(call, "model")
+        return _http_reply(TimedMessage(_model_message(model), injected, 0.0))
 
     def _list_models(self, call: Call) -> Reply:
-        happening = self._speaker.meet_fault(call, "models")
+        injected = self._responder.inject_fault(call, "models")
         served = [name for name, known in catalogue.MODELS.items() if not known.gone]
-        return _dress(Spoken({"models": [_model_message(name) for name in served]}, happening, 0.0))
+        return _http_reply(TimedMessage({"models": [_model_message(name) for name in served]}, injected, 0.0))
 
     def _upload(self, call: Call) -> Reply:
         if "upload_id" in call.incoming.query:
@@ -161,14 +161,14 @@ class Service:
 
     def _with_faults(self, handler: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
         def faulty(call: Call) -> Reply:
-            happening = self._speaker.meet_fault(call, call.incoming.path)
+            injected = self._responder.inject_fault(call, call.incoming.path)
             reply = handler(call)
-            return _deliver(reply, happening) if happening else reply
+            return _with_connection_fault(reply, injected) if injected else reply
 
         return faulty
 
 
-def _route(incoming: Incoming) -> tuple[Call, str | None]:
+def _route(incoming: HttpRequest) -> tuple[Call, str | None]:
     """Return what a path asks for and its handler's name; None for a path that there is not."""
     prefixed = PERSONA_PREFIX.match(incoming.path)
     persona = prefixed["persona"] if prefixed else None
@@ -183,7 +183,7 @@ def _route(incoming: Incoming) -> tuple[Call, str | None]:
     return Call(incoming, "unknown", "", None, persona), None
 
 
-def _check_credentials(incoming: Incoming, handler: str) -> None:
+def _check_credentials(incoming: HttpRequest, handler: str) -> None:
     """Raise ``ApiError`` where there is no credential, or the key is literally ``invalid``."""
     key = incoming.headers.get("x-goog-api-key") or incoming.query.get("key")
     if key == "invalid":
@@ -193,7 +193,7 @@ def _check_credentials(incoming: Incoming, handler: str) -> None:
         raise wire_errors.missing_key()
 
 
-def _check_deadline(incoming: Incoming) -> None:
+def _check_deadline(incoming: HttpRequest) -> None:
     """Raise ``ApiError`` 400 for a server time-out below 10 s, as the service does."""
     timeout_s = incoming.headers.get("x-server-timeout")
     if timeout_s is not None and float(timeout_s) < 10:
@@ -204,15 +204,15 @@ def _refused(error: ApiError) -> Reply:
     return Reply(error.http_status, error.body())
 
 
-def _dress(spoken: Spoken) -> Reply:
+def _http_reply(timed: TimedMessage) -> Reply:
     """Return the HTTP reply of an answer, after its latency, with what a fault makes of it."""
-    reply = json_reply(spoken.message, wait_s=spoken.latency_s)
-    return _deliver(reply, spoken.happening) if spoken.happening else reply
+    reply = json_reply(timed.message, wait_s=timed.latency_s)
+    return _with_connection_fault(reply, timed.injected) if timed.injected else reply
 
 
-def _deliver(reply: Reply, happening: Happening) -> Reply:
+def _with_connection_fault(reply: Reply, injected: InjectedFault) -> Reply:
     """Return the reply as a fault of the connection lets it through; other faults change nothing here."""
-    kind, settings = happening.kind, happening.settings
+    kind, settings = injected.kind, injected.settings
     if kind not in WIRE_KINDS:
         return reply
     if kind == "non_json_200":

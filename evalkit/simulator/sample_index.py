@@ -24,7 +24,7 @@ THUMBNAIL_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexedSample:
     """A sample and its position among all samples."""
 
     place: int
@@ -35,8 +35,8 @@ class SampleIndex:
     """All samples by their expression; images are hashed only to tell equal expressions apart."""
 
     def __init__(self, samples: Iterable[Sample]) -> None:
-        self.entries = [Entry(place, sample) for place, sample in enumerate(samples)]
-        self._by_expression: dict[str, list[Entry]] = defaultdict(list)
+        self.entries = [IndexedSample(place, sample) for place, sample in enumerate(samples)]
+        self._by_expression: dict[str, list[IndexedSample]] = defaultdict(list)
         self._by_start: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         self._sha256: dict[str, str | None] = {}
         self._thumbnails: dict[str, NDArray[np.int16] | None] = {}
@@ -47,7 +47,7 @@ class SampleIndex:
                 self._by_start[len(start)][start].append(expression)
             self._by_expression[expression].append(entry)
 
-    def find(self, texts: Sequence[str], image: bytes | None) -> Entry | None:
+    def find(self, texts: Sequence[str], image: bytes | None) -> IndexedSample | None:
         """Return the sample that is asked about, None where no expression is known.
 
         ``texts``: the request's text parts; the last that holds a known expression counts. The longest
@@ -63,12 +63,14 @@ class SampleIndex:
                 return candidates[0]
         return None
 
-    def of_image(self, image: bytes) -> list[Entry]:
+    def of_image(self, image: bytes) -> list[IndexedSample]:
         """Return every sample of one image file; reads and hashes all images the first time."""
         sha256 = hashlib.sha256(image).hexdigest()
         return [entry for entry in self.entries if self._image_sha256(entry.sample) == sha256]
 
-    def _with_image(self, candidates: list[Entry], longest: list[Entry], image: bytes) -> Entry:
+    def _with_image(
+        self, candidates: list[IndexedSample], longest: list[IndexedSample], image: bytes
+    ) -> IndexedSample:
         sha256 = hashlib.sha256(image).hexdigest()
         for entry in candidates:
             if self._image_sha256(entry.sample) == sha256:

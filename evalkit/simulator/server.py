@@ -12,7 +12,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from evalkit.errors import ConfigError, nearest
-from evalkit.simulator.http import Incoming, LoggedRequest, Reply
+from evalkit.simulator.http import HttpRequest, LoggedRequest, Reply
 from evalkit.simulator.personas import PERSONAS
 from evalkit.simulator.routes import Service
 from evalkit.types import Sample
@@ -103,7 +103,7 @@ def start_simulator(
         ) from error
 
 
-class _Peak:
+class _PeakCounter:
     """Counts what is under way, and the most there ever was."""
 
     def __init__(self) -> None:
@@ -130,8 +130,8 @@ class _Server(ThreadingHTTPServer):
         self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], service: Service
     ) -> None:
         self.service = service
-        self.connections = _Peak()
-        self.in_flight = _Peak()
+        self.connections = _PeakCounter()
+        self.in_flight = _PeakCounter()
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
         super().__init__(address, handler)
@@ -192,10 +192,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.service.closing.wait(reply.wait_s)
             self._send(reply)
 
-    def _read(self) -> Incoming:
+    def _read(self) -> HttpRequest:
         length = int(self.headers.get("Content-Length") or 0)
         parts = urlsplit(self.path)
-        return Incoming(
+        return HttpRequest(
             method=self.command,
             path=parts.path,
             query=dict(parse_qsl(parts.query)),

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from evalkit.simulator import gemini_wire, personas
-from evalkit.simulator.answering import Speaker, Spoken
-from evalkit.simulator.drafts import Drawn
+from evalkit.simulator.answer_builder import SimulatedObject
+from evalkit.simulator.answering import Responder, TimedMessage
 from evalkit.simulator.http import Call
 from evalkit.simulator.model_table import SEGMENTATION_MODEL
 from evalkit.simulator.personas import PERSONAS, question_rng
-from evalkit.simulator.sample_index import Entry
+from evalkit.simulator.sample_index import IndexedSample
 from evalkit.simulator.wire_errors import bad_argument, unknown_model
 from evalkit.types import SIMULATED_ID
 
@@ -31,7 +31,7 @@ WITHOUT_PREDICTIONS: dict[str, dict[str, Any]] = {
 """What the answer faults that have a meaning here make of the body."""
 
 
-def predict(speaker: Speaker, call: Call, request: dict[str, Any]) -> Spoken:
+def predict(responder: Responder, call: Call, request: dict[str, Any]) -> TimedMessage:
     """Return the answer to a ``:predict`` body (camelCase). Raises ``ApiError``.
 
     Prompt and semantic modes give one mask per object; foreground and background give one mask
@@ -49,13 +49,13 @@ def predict(speaker: Speaker, call: Call, request: dict[str, Any]) -> Spoken:
         raise bad_argument(f"A prompt is required in mode {mode}.")
     data = gemini_wire.decode_base64(image.get("bytesBase64Encoded", ""))
     gemini_wire.image_size_px(data)
-    entries = _entries(speaker, mode, prompt, data)
+    entries = _entries(responder, mode, prompt, data)
     call.sample_id = entries[0].sample.sample_id if len(entries) == 1 else None
     question = "\x1f".join((SEGMENTATION_MODEL, call.persona, mode, *(_name(entry) for entry in entries)))
-    happening = speaker.meet_fault(call, question)
-    rng = question_rng(speaker.seed, question)
-    if happening is not None and happening.kind in WITHOUT_PREDICTIONS:
-        return Spoken(WITHOUT_PREDICTIONS[happening.kind], happening, speaker.latency(rng))
+    injected = responder.inject_fault(call, question)
+    rng = question_rng(responder.seed, question)
+    if injected is not None and injected.kind in WITHOUT_PREDICTIONS:
+        return TimedMessage(WITHOUT_PREDICTIONS[injected.kind], injected, responder.latency(rng))
     drawn = _unique([one for entry in entries for one in _draw(call.persona, entry, rng)])
     masks = _whole(drawn, mode) if mode in WHOLE_MODES else [one.mask_hw for one in drawn]
     label = prompt or mode.lower()
@@ -64,30 +64,30 @@ def predict(speaker: Speaker, call: Call, request: dict[str, Any]) -> Spoken:
     kept = [one for one in predictions if one["labels"][0]["score"] >= threshold]
     kept = kept[: int(parameters.get("maxPredictions") or len(kept))]
     identity = {"modelDisplayName": f"{SIMULATED_ID}image-segmentation"}
-    return Spoken(({"predictions": kept} if kept else {}) | identity, happening, speaker.latency(rng))
+    return TimedMessage(({"predictions": kept} if kept else {}) | identity, injected, responder.latency(rng))
 
 
-def _entries(speaker: Speaker, mode: str, prompt: str, image: bytes) -> list[Entry]:
+def _entries(responder: Responder, mode: str, prompt: str, image: bytes) -> list[IndexedSample]:
     if mode in WHOLE_MODES:
-        return speaker.index.of_image(image)
-    entry = speaker.index.find([prompt], image)
+        return responder.index.of_image(image)
+    entry = responder.index.find([prompt], image)
     return [entry] if entry else []
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: IndexedSample) -> str:
     return f"{entry.sample.dataset}/{entry.sample.split}/{entry.sample.sample_id}"
 
 
-def _draw(persona: str, entry: Entry, rng: np.random.Generator) -> tuple[Drawn, ...]:
+def _draw(persona: str, entry: IndexedSample, rng: np.random.Generator) -> tuple[SimulatedObject, ...]:
     return personas.draw_objects(PERSONAS[persona], entry.sample, rng)
 
 
-def _unique(drawn: list[Drawn]) -> list[Drawn]:
+def _unique(drawn: list[SimulatedObject]) -> list[SimulatedObject]:
     """Return the objects without repeats, best known by their boxes."""
     return list({one.box: one for one in drawn}.values())
 
 
-def _whole(drawn: list[Drawn], mode: str) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
+def _whole(drawn: list[SimulatedObject], mode: str) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
     if not drawn:
         return []
     foreground_hw = np.logical_or.reduce([one.mask_hw for one in drawn])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from evalkit.masks import crop_of, rle_encode
-from evalkit.report.answers import Answer, DrawnSample
+from evalkit.report.answers import DrawnSample, ModelAnswer
 from evalkit.report.audit import judge
 from evalkit.report.data import load_report
 from evalkit.report.differences import (
@@ -80,7 +80,7 @@ def drawn(truth_hw, *answers):
             decoded = Decoded("no_target", None, strict=True)
         else:
             decoded = Decoded("decoded", None, strict=True, mask=crop_of(mask_hw))
-        made.append(Answer(label, {"quality": 0.1}, None, decoded))
+        made.append(ModelAnswer(label, {"quality": 0.1}, None, decoded))
     return DrawnSample(sample, tuple(made))
 
 

@@ -12,14 +12,14 @@ from evalkit.config.schema import GeminiConfig
 from evalkit.errors import StopModel
 from evalkit.models.base import Question
 from evalkit.models.prices import Price
-from evalkit.runner.budget import Budget, Purse
+from evalkit.runner.budget import Budget, ModelBudget
 from evalkit.types import GroundTruth, ImageRef, Response, Sample, Usage
 
 QUESTION = Question(Sample("d", "v", "s", "i", ImageRef("x"), "it", GroundTruth(10, 10)), "Segment it.", None)
 
 
-def purse(budget: Budget, max_output_tokens: int | None) -> Purse:
-    """Return a purse at 1 USD per million input and 10 per million output tokens."""
+def model_budget(budget: Budget, max_output_tokens: int | None) -> ModelBudget:
+    """Return a model_budget at 1 USD per million input and 10 per million output tokens."""
     entry = GeminiConfig.model_validate(
         {
             "name": "m",
@@ -29,10 +29,10 @@ def purse(budget: Budget, max_output_tokens: int | None) -> Purse:
             "price": {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0},
         }
     )
-    return Purse(budget, entry, Price(1.0, 10.0), find_prompt("google-mask"))
+    return ModelBudget(budget, entry, Price(1.0, 10.0), find_prompt("google-mask"))
 
 
-async def spend(purse: Purse, tokens: list[int], workers: int) -> int:
+async def spend(model_budget: ModelBudget, tokens: list[int], workers: int) -> int:
     """Answer questions of so many output tokens side by side; return how many were asked."""
     pending, asked = iter(tokens), 0
 
@@ -40,12 +40,12 @@ async def spend(purse: Purse, tokens: list[int], workers: int) -> int:
         nonlocal asked
         for count in pending:
             try:
-                reserved = await purse.reserve(QUESTION)
+                reserved = await model_budget.reserve(QUESTION)
             except StopModel:
                 return
             asked += 1
             await asyncio.sleep(0.001)
-            await purse.settle(reserved, Response("{}", "[]", usage=Usage(1000, count, 0)))
+            await model_budget.settle(reserved, Response("{}", "[]", usage=Usage(1000, count, 0)))
 
     await asyncio.gather(*(work() for _ in range(workers)))
     return asked
@@ -55,7 +55,7 @@ async def spend(purse: Purse, tokens: list[int], workers: int) -> int:
 def test_a_budget_is_never_passed_where_answers_are_bounded(workers: int) -> None:
     """Even when every answer is as long as the settings allow; and nearly all of it is used."""
     budget = Budget(1.0)
-    asked = asyncio.run(spend(purse(budget, 1000), [1000] * 500, workers))
+    asked = asyncio.run(spend(model_budget(budget, 1000), [1000] * 500, workers))
     assert budget.spent_usd <= 1.0
     assert budget.spent_usd >= 0.97
     assert asked == pytest.approx(1.0 / 0.011, abs=3)
@@ -65,7 +65,7 @@ def test_a_budget_is_never_passed_where_answers_are_bounded(workers: int) -> Non
 def test_a_small_budget_goes_by_what_answers_cost_so_far() -> None:
     """A cent is less than one answer of 65,536 tokens could cost; usual answers are asked all the same."""
     budget = Budget(0.1)
-    asked = asyncio.run(spend(purse(budget, None), [300] * 500, 8))
+    asked = asyncio.run(spend(model_budget(budget, None), [300] * 500, 8))
     assert asked > 10
     assert budget.spent_usd <= 0.1
 
@@ -75,9 +75,9 @@ def test_an_answer_without_usage_costs_what_was_set_aside() -> None:
 
     async def run() -> Budget:
         budget = Budget(1.0)
-        hand = purse(budget, 1000)
-        reserved = await hand.reserve(QUESTION)
-        await hand.settle(reserved, Response("{}", None))
+        share = model_budget(budget, 1000)
+        reserved = await share.reserve(QUESTION)
+        await share.settle(reserved, Response("{}", None))
         assert reserved > 0
         assert budget.spent_usd == pytest.approx(reserved)
         return budget
@@ -90,8 +90,8 @@ def test_a_failed_request_costs_nothing() -> None:
 
     async def run() -> None:
         budget = Budget(1.0)
-        hand = purse(budget, 1000)
-        await hand.settle(await hand.reserve(QUESTION), None)
+        share = model_budget(budget, 1000)
+        await share.settle(await share.reserve(QUESTION), None)
         assert (budget.spent_usd, budget.reserved_usd) == (0.0, 0.0)
 
     asyncio.run(run())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from evalkit.simulator import encoders as spellings
+from evalkit.simulator import encoders
 
 
 def ellipse(height, width, centre_y, centre_x, radius_y, radius_x):
@@ -51,15 +51,15 @@ MASKS = [
 @pytest.mark.parametrize("mask_hw", MASKS)
 def test_png_masks_read_back_as_the_same_object(mask_hw):
     """The box holds the whole object and the map loses little of it at 256 x 256."""
-    box = spellings.box_norm(mask_hw)
-    back = paste_reference(spellings.png_data_url(mask_hw, box), box, *mask_hw.shape)
+    box = encoders.box_norm(mask_hw)
+    back = paste_reference(encoders.png_data_url(mask_hw, box), box, *mask_hw.shape)
     assert iou(back, mask_hw) > 0.97
 
 
 @pytest.mark.parametrize("mask_hw", MASKS)
 def test_outlines_fill_to_the_same_object(mask_hw):
     """Contour, thinning and rounding to 0..1000 keep the shape."""
-    points = spellings.outline(mask_hw)
+    points = encoders.outline(mask_hw)
     assert all(0 <= x <= 1000 and 0 <= y <= 1000 for x, y in points)
     assert iou(fill_points(points, *mask_hw.shape), mask_hw) > 0.95
 
@@ -72,7 +72,7 @@ def test_boxes_contain_the_object_after_truncation(height, width, data):
     x0, x1 = sorted(data.draw(st.tuples(st.integers(0, width - 1), st.integers(0, width - 1))))
     mask_hw = np.zeros((height, width), dtype=bool)
     mask_hw[y0 : y1 + 1, x0 : x1 + 1] = True
-    top, left, bottom, right = spellings.box_norm(mask_hw)
+    top, left, bottom, right = encoders.box_norm(mask_hw)
     assert int(top * height / 1000) <= y0
     assert int(left * width / 1000) <= x0
     assert int(bottom * height / 1000) >= y1 + 1
@@ -83,7 +83,7 @@ def test_boxes_contain_the_object_after_truncation(height, width, data):
 
 def test_maps_are_grey_pngs_of_two_values_as_on_record():
     """8 bit, mode L, 256 x 256, values 0 and 255: the prefix of all public PNG answers."""
-    text = spellings.png_data_url(MASKS[0], spellings.box_norm(MASKS[0]))
+    text = encoders.png_data_url(MASKS[0], encoders.box_norm(MASKS[0]))
     assert text.startswith("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAQAAAAEACAAAAAB5Gfe6AAA")
     image = Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2])))
     assert (image.mode, image.size) == ("L", (256, 256))
@@ -93,17 +93,17 @@ def test_maps_are_grey_pngs_of_two_values_as_on_record():
 def test_point_spellings_are_the_same_polygon():
     """Every spelling of three points, by hand."""
     points = [(1, 2), (3, 4), (5, 6)]
-    assert spellings.pairs_xy(points) == [[1, 2], [3, 4], [5, 6]]
-    assert spellings.pairs_yx(points) == [[2, 1], [4, 3], [6, 5]]
-    assert spellings.flat_yx(points) == [2, 1, 4, 3, 6, 5]
-    assert spellings.chunked_yx(points) == [[2, 1, 4, 3], [6, 5]]
-    assert spellings.string_yx(points) == "2,1,4,3,6,5"
-    assert spellings.points_xy(points) == [{"x": 1, "y": 2}, {"x": 3, "y": 4}, {"x": 5, "y": 6}]
+    assert encoders.pairs_xy(points) == [[1, 2], [3, 4], [5, 6]]
+    assert encoders.pairs_yx(points) == [[2, 1], [4, 3], [6, 5]]
+    assert encoders.flat_yx(points) == [2, 1, 4, 3, 6, 5]
+    assert encoders.chunked_yx(points) == [[2, 1, 4, 3], [6, 5]]
+    assert encoders.string_yx(points) == "2,1,4,3,6,5"
+    assert encoders.points_xy(points) == [{"x": 1, "y": 2}, {"x": 3, "y": 4}, {"x": 5, "y": 6}]
 
 
 def test_leaked_tokens_have_the_recorded_shape():
     """Sixteen codes below 128."""
-    text = spellings.mask_tokens(np.random.default_rng(0))
+    text = encoders.mask_tokens(np.random.default_rng(0))
     codes = [
         int(code) for code in text.removeprefix("<start_of_mask><seg_").removesuffix(">").split("><seg_")
     ]
@@ -115,7 +115,7 @@ def test_sub_boxes_cover_the_object():
     """The bands together hold every pixel of the object."""
     mask_hw = MASKS[0]
     covered = np.zeros_like(mask_hw)
-    for y0, x0, y1, x1 in spellings.sub_boxes(mask_hw):
+    for y0, x0, y1, x1 in encoders.sub_boxes(mask_hw):
         covered[y0 * 480 // 1000 : y1 * 480 // 1000, x0 * 640 // 1000 : x1 * 640 // 1000] = True
     assert not (mask_hw & ~covered).any()
 
@@ -123,6 +123,6 @@ def test_sub_boxes_cover_the_object():
 def test_nothing_has_no_outline_and_no_box():
     """An empty mask is not made into a shape."""
     nothing = np.zeros((20, 30), dtype=bool)
-    assert spellings.box_norm(nothing) is None
-    assert spellings.outline(nothing) == []
-    assert spellings.sub_boxes(nothing) == []
+    assert encoders.box_norm(nothing) is None
+    assert encoders.outline(nothing) == []
+    assert encoders.sub_boxes(nothing) == []

@@ -11,12 +11,12 @@ from google.genai import errors
 
 from evalkit.errors import ConfigError
 from evalkit.simulator import read_faults
-from evalkit.simulator.faults import Event, Schedule
+from evalkit.simulator.faults import RequestEvent, Schedule
 
 
 def event(question="q", **changes):
     """Return a generate event about one question."""
-    return Event(
+    return RequestEvent(
         **{
             "operation": "generate",
             "model": "m",
@@ -96,10 +96,10 @@ def test_a_quota_grants_its_rate_and_tells_the_wait():
     granted = 0
     for _ in range(3000):
         clock[0] += 0.002
-        happening = schedule.next(event())
-        granted += happening is None
-        if happening is not None:
-            assert 0 < happening.settings["retry_delay_s"] <= 0.1 + 1e-9
+        injected = schedule.next(event())
+        granted += injected is None
+        if injected is not None:
+            assert 0 < injected.settings["retry_delay_s"] <= 0.1 + 1e-9
     assert granted == pytest.approx(10 + 60, abs=1)
 
 
@@ -113,7 +113,7 @@ def test_quotas_are_per_model():
 def test_the_first_fault_of_the_list_wins_and_the_others_still_count():
     """Request 2 is chosen by both; the second fault counts it all the same."""
     schedule = Schedule([{"kind": "reset", "requests": [2]}, {"kind": "internal", "every": 2}], 0)
-    kinds = [happening and happening.kind for happening in (schedule.next(event()) for _ in range(4))]
+    kinds = [injected and injected.kind for injected in (schedule.next(event()) for _ in range(4))]
     assert kinds == [None, "reset", None, "internal"]
 
 

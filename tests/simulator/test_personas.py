@@ -8,11 +8,9 @@ import pytest
 
 from evalkit.errors import ConfigError
 from evalkit.masks import truth_mask
-from evalkit.simulator import failures as mishaps
-from evalkit.simulator import personas
-from evalkit.simulator import perturbed_masks as sketch
+from evalkit.simulator import failures, personas, perturbed_masks
 from evalkit.simulator.personas import PERSONAS, question_rng
-from evalkit.simulator.perturbed_masks import Hand
+from evalkit.simulator.perturbed_masks import MaskNoise
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +74,7 @@ def test_leaked_tokens_dominate_but_some_masks_arrive(wire):
 def test_mixed_failures_meets_every_failure_and_blemish_in_one_small_dataset(wire):
     """Twice the number of kinds is enough samples, whatever the seed."""
     turns = PERSONAS["mixed-failures"].in_turn
-    assert set(turns) - {""} == set(mishaps.FAILURES) | set(mishaps.BLEMISHES)
+    assert set(turns) - {""} == set(failures.FAILURES) | set(failures.REPAIRABLE)
     sample = wire.make_sample("d", "the disc", [wire.disc(50, 60, 20)])
     first, second = (
         [
@@ -92,9 +90,9 @@ def test_mixed_failures_meets_every_failure_and_blemish_in_one_small_dataset(wir
 def test_a_steady_hand_changes_nothing_and_an_unsteady_one_is_seeded(wire):
     """Redrawing is the identity without error, and a function of its generator."""
     mask_hw = truth_mask(wire.make_sample("d", "d", [wire.disc(50, 60, 20)]).truth)
-    assert (sketch.redraw(mask_hw, Hand(), np.random.default_rng(0)) == mask_hw).all()
-    shaky = Hand(edge=0.05, wobble=0.3, erosion=0.1)
-    once, again = (sketch.redraw(mask_hw, shaky, np.random.default_rng(4)) for _ in range(2))
+    assert (perturbed_masks.perturbed(mask_hw, MaskNoise(), np.random.default_rng(0)) == mask_hw).all()
+    shaky = MaskNoise(edge=0.05, wobble=0.3, erosion=0.1)
+    once, again = (perturbed_masks.perturbed(mask_hw, shaky, np.random.default_rng(4)) for _ in range(2))
     assert (once == again).all()
     assert (once != mask_hw).any()
 
@@ -102,14 +100,14 @@ def test_a_steady_hand_changes_nothing_and_an_unsteady_one_is_seeded(wire):
 def test_erosion_shrinks(wire):
     """A positive erosion draws too small."""
     mask_hw = truth_mask(wire.make_sample("d", "d", [wire.disc(60, 80, 40)]).truth)
-    small_hw = sketch.redraw(mask_hw, Hand(edge=0.04, erosion=0.3), np.random.default_rng(0))
+    small_hw = perturbed_masks.perturbed(mask_hw, MaskNoise(edge=0.04, erosion=0.3), np.random.default_rng(0))
     assert 0.5 * mask_hw.sum() < small_hw.sum() < mask_hw.sum()
 
 
 def test_misplaced_objects_keep_their_area(wire):
     """The wrong object has the right shape."""
     mask_hw = truth_mask(wire.make_sample("d", "d", [wire.disc(50, 60, 20)]).truth)
-    assert sketch.elsewhere(mask_hw, np.random.default_rng(1)).sum() == mask_hw.sum()
+    assert perturbed_masks.displaced(mask_hw, np.random.default_rng(1)).sum() == mask_hw.sum()
 
 
 def test_tiny_and_border_objects_survive_every_persona(wire):
@@ -134,8 +132,8 @@ def test_garbled_points_are_invalid_json_with_one_point_lost(wire):
     """As on record, json.loads loses the whole answer."""
     sample = wire.make_sample("d", "the disc", [wire.disc(50, 60, 20)])
     drawn = personas.draw_objects(PERSONAS["perfect"], sample, question_rng(0))
-    draft = mishaps.Draft(drawn, "points_xy", "list", question_rng(0))
-    text = mishaps.BLEMISHES["bad_point_dropped"](draft)
+    builder = failures.AnswerBuilder(drawn, "points_xy", "list", question_rng(0))
+    text = failures.REPAIRABLE["bad_point_dropped"](builder)
     assert '},": x": ' in text
     with pytest.raises(json.JSONDecodeError):
         json.loads(text)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.comparison.gate.checks import Check
+from evalkit.comparison.gate.checks import GateCheck
 from evalkit.config.schema import GateRule
 from evalkit.metrics.names import answered_rows, codes_of
 from evalkit.models.known_models import was_routed
@@ -45,7 +45,7 @@ def built_in_rule(metric: str, rules: Mapping[str, GateRule], allowed: float) ->
     return given if given is not None and given.max is not None else GateRule(metric=metric, max=allowed)
 
 
-def not_run_check(rows: pd.DataFrame, rule: GateRule) -> Check:
+def not_run_check(rows: pd.DataFrame, rule: GateRule) -> GateCheck:
     """Return the check of the share of samples without an answer for the network's or the quota's reasons.
 
     Data errors are no questions and count on neither side. Above the allowed share the run is
@@ -59,7 +59,7 @@ def not_run_check(rows: pd.DataFrame, rule: GateRule) -> Check:
     return replace(check, status="incomplete") if check.status == "fail" else check
 
 
-def routing_check(rows: pd.DataFrame, rule: GateRule, *, allowed: bool) -> Check:
+def routing_check(rows: pd.DataFrame, rule: GateRule, *, allowed: bool) -> GateCheck:
     """Return the check that the requested model answered, from the version that each answer names."""
     answered = rows[answered_rows(rows)]
     routed: Counter[str] = Counter()
@@ -77,7 +77,7 @@ def routing_check(rows: pd.DataFrame, rule: GateRule, *, allowed: bool) -> Check
     return replace(check, detail=words)
 
 
-def format_drift_check(before: pd.DataFrame, after: pd.DataFrame, rule: GateRule, *, seed: int) -> Check:
+def format_drift_check(before: pd.DataFrame, after: pd.DataFrame, rule: GateRule, *, seed: int) -> GateCheck:
     """Return the check that the mix of wire formats is the baseline's, but for ``rule.max`` of the answers.
 
     ``before`` and ``after`` are aligned rows; those count in which both runs saw a format, so that failures and
@@ -126,7 +126,7 @@ def _not_within(estimate: Estimate | None, allowed: float) -> float:
     return max(1 - estimate.confidence_below(allowed), estimate.confidence_below(-allowed))
 
 
-def new_failures_check(known: set[str], after: pd.DataFrame, rule: GateRule, *, seed: int) -> Check:
+def new_failures_check(known: set[str], after: pd.DataFrame, rule: GateRule, *, seed: int) -> GateCheck:
     """Return the check that no failure code appeared which the baseline never had.
 
     ``known``: the codes of all answers of the baseline. With ``rule.max`` 0 the evidence is the
@@ -189,8 +189,8 @@ def _place(rule: GateRule, rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _exact(rule: GateRule, rows: pd.DataFrame, share: float, *, broken: bool, n: int) -> Check:
-    return Check(
+def _exact(rule: GateRule, rows: pd.DataFrame, share: float, *, broken: bool, n: int) -> GateCheck:
+    return GateCheck(
         **_place(rule, rows),
         p_broken=0.0 if broken else 1.0,
         p_kept=1.0 if broken else 0.0,
@@ -202,8 +202,8 @@ def _exact(rule: GateRule, rows: pd.DataFrame, share: float, *, broken: bool, n:
     )
 
 
-def _tested(rule: GateRule, rows: pd.DataFrame, value: float, *, p_broken: float, p_kept: float) -> Check:
-    return Check(
+def _tested(rule: GateRule, rows: pd.DataFrame, value: float, *, p_broken: float, p_kept: float) -> GateCheck:
+    return GateCheck(
         **_place(rule, rows),
         p_broken=p_broken,
         p_kept=p_kept,

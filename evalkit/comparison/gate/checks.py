@@ -41,7 +41,7 @@ DEFAULT_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class GateCheck:
     """The verdict of one bound of one rule on one model and dataset.
 
     ``group``: the rule it belongs to, in words. ``p_broken``: one-sided p-value of "the bound is
@@ -76,7 +76,7 @@ class Check:
         """What the gate takes the status for: an inconclusive check is what its rule says."""
         return self.when_inconclusive if self.status == "inconclusive" else self.status
 
-    def decided(self, p_holm: float) -> Check:
+    def decided(self, p_holm: float) -> GateCheck:
         """Return the check with its status, given its adjusted p-value."""
         level = 1 - self.confidence
         status: Status = "inconclusive"
@@ -122,7 +122,7 @@ def rule_words(rule: GateRule) -> str:
 
 def absolute_check(
     rule: GateRule, bound: Bound, limit: float, rows: pd.DataFrame, *, seed: int
-) -> Check | None:
+) -> GateCheck | None:
     """Return the check of ``min`` or ``max`` on one model's rows; None where the metric is undefined."""
     metric = metric_of_rule(rule.metric)
     if metric == TOTAL_COST:
@@ -139,7 +139,7 @@ def absolute_check(
 
 def relative_check(
     rule: GateRule, bound: Bound, limit: float, before: pd.DataFrame, after: pd.DataFrame, *, seed: int
-) -> Check | None:
+) -> GateCheck | None:
     """Return the check of ``max_drop`` or ``max_rise`` on aligned rows; None where it is undefined.
 
     Raises ``ConfigError`` for a percentile, which is gated by ``max`` alone.
@@ -171,7 +171,7 @@ def _estimated(
     *,
     value: float,
     counted: Any,
-) -> Check:
+) -> GateCheck:
     """Return the check of an estimate against a bound, not yet decided."""
     below = estimate.confidence_below(-limit if bound == "max_drop" else limit)
     p_broken, p_kept = (1 - below, below) if bound in ("max_drop", "min") else (below, 1 - below)
@@ -179,7 +179,7 @@ def _estimated(
         # At the edge of what a share can be, one answer beyond it breaks the rule, and none keeps it.
         p_broken, p_kept = (0.0, 1.0) if value != limit else (1.0, 0.0)
     images = _images(rows)[counted]
-    return Check(
+    return GateCheck(
         **_place(rule, bound, limit, rows),
         p_broken=p_broken,
         p_kept=p_kept,
@@ -191,13 +191,13 @@ def _estimated(
     )
 
 
-def _total_check(rule: GateRule, bound: Bound, limit: float, rows: pd.DataFrame) -> Check | None:
+def _total_check(rule: GateRule, bound: Bound, limit: float, rows: pd.DataFrame) -> GateCheck | None:
     above, below = row_measures(rows, [COST])[COST]
     if below.sum() == 0:
         return None
     total = float(above.sum())
     broken = total > limit if bound == "max" else total < limit
-    check = Check(
+    check = GateCheck(
         **_place(rule, bound, limit, rows),
         p_broken=0.0 if broken else 1.0,
         p_kept=1.0 if broken else 0.0,
@@ -211,7 +211,7 @@ def _total_check(rule: GateRule, bound: Bound, limit: float, rows: pd.DataFrame)
 
 def _percentile_check(
     rule: GateRule, limit: float, rows: pd.DataFrame, percentile: float, *, seed: int
-) -> Check | None:
+) -> GateCheck | None:
     """Return the check of "the share of answers slower than ``limit`` s is at most 1 - percentile"."""
     import pandas as pd
 
@@ -245,9 +245,11 @@ def _place(rule: GateRule, bound: Bound, limit: float, rows: pd.DataFrame) -> di
     }
 
 
-def unmeasured(rule: GateRule, bound: Bound, limit: float, *, model: str, dataset: str, detail: str) -> Check:
+def unmeasured(
+    rule: GateRule, bound: Bound, limit: float, *, model: str, dataset: str, detail: str
+) -> GateCheck:
     """Return the inconclusive check of a bound that nothing could be measured for."""
-    return Check(
+    return GateCheck(
         group=rule_words(rule),
         metric=metric_of_rule(rule.metric),
         model=model,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from evalkit.comparison.gate.checks import Check
-from evalkit.comparison.gate.verdict import Verdict
+from evalkit.comparison.gate.checks import GateCheck
+from evalkit.comparison.gate.verdict import GateVerdict
 from evalkit.comparison.sides import run_name
 from evalkit.version import __version__
 
@@ -20,7 +20,7 @@ HEADLINES = {
 }
 
 
-def kind_of(verdict: Verdict) -> str:
+def kind_of(verdict: GateVerdict) -> str:
     """Return the key of ``HEADLINES``: the outcome, and whether it rests on evidence or on its absence."""
     statuses = {check.status for check in verdict.checks}
     if verdict.outcome == "pass":
@@ -28,7 +28,7 @@ def kind_of(verdict: Verdict) -> str:
     return "undecided" if verdict.outcome == "fail" and "fail" not in statuses else verdict.outcome
 
 
-def what_to_do(verdict: Verdict) -> str:
+def what_to_do(verdict: GateVerdict) -> str:
     """Return the next step for whoever reads the verdict, '' where there is none."""
     run, base = verdict.run.path, None if verdict.baseline is None else verdict.baseline.path
     look = f"`evalkit report {run}`" if base is None else f"`evalkit compare {base} {run}`"
@@ -44,7 +44,7 @@ def what_to_do(verdict: Verdict) -> str:
     return steps[kind_of(verdict)]
 
 
-def message(check: Check) -> str:
+def message(check: GateCheck) -> str:
     """Return one check in words: what was seen, what is allowed, and how sure that is."""
     what = f"{check.model} on {check.dataset}" + ("" if check.slice == "all" else f" ({check.slice})")
     parts = [f"{what}: {_seen(check)}"]
@@ -55,7 +55,7 @@ def message(check: Check) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _seen(check: Check) -> str:
+def _seen(check: GateCheck) -> str:
     name = check.metric
     if check.value is None:
         return f"{name} was not measured"
@@ -72,7 +72,7 @@ def _seen(check: Check) -> str:
     return f"{value}, {'at least' if check.bound == 'min' else 'at most'} {check.limit:g}"
 
 
-def _evidence(check: Check) -> str:
+def _evidence(check: GateCheck) -> str:
     size = f"{check.n} answers on {check.n_images} images"
     if check.status == "fail":
         return f"evidence beyond {check.confidence:.0%} (p = {check.p_holm:.2g}, adjusted for the whole gate), {size}"
@@ -81,7 +81,7 @@ def _evidence(check: Check) -> str:
     return f"too little data to tell at {check.confidence:.0%}, {size}: counted as {check.when_inconclusive}"
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: GateVerdict) -> dict[str, Any]:
     """Return the document of ``evalkit gate --json``."""
     return {
         "evalkit": __version__,
@@ -99,7 +99,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _check_json(check: Check) -> dict[str, Any]:
+def _check_json(check: GateCheck) -> dict[str, Any]:
     relative = check.bound in ("max_drop", "max_rise")
     return {
         "rule": check.group,
@@ -126,7 +126,7 @@ def _check_json(check: Check) -> dict[str, Any]:
     }
 
 
-def verdict_text(verdict: Verdict) -> str:
+def verdict_text(verdict: GateVerdict) -> str:
     """Return the verdict for a terminal: what failed or is open in full, what passed by rule."""
     lines = [f"gate {HEADLINES[kind_of(verdict)]} ({_against(verdict)})"]
     if verdict.simulated:
@@ -143,8 +143,8 @@ def verdict_text(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def _passed_lines(checks: Sequence[Check]) -> list[str]:
-    groups: dict[str, list[Check]] = {}
+def _passed_lines(checks: Sequence[GateCheck]) -> list[str]:
+    groups: dict[str, list[GateCheck]] = {}
     for check in checks:
         if check.status == "pass":
             groups.setdefault(check.group, []).append(check)
@@ -154,7 +154,7 @@ def _passed_lines(checks: Sequence[Check]) -> list[str]:
     ]
 
 
-def verdict_markdown(verdict: Verdict) -> str:
+def verdict_markdown(verdict: GateVerdict) -> str:
     """Return the verdict as Markdown that a CI job summary shows."""
     lines = [f"## evalkit gate {HEADLINES[kind_of(verdict)]}", "", f"{_against(verdict)}.", ""]
     if step := what_to_do(verdict):
@@ -171,13 +171,13 @@ def verdict_markdown(verdict: Verdict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def verdict_junit(verdict: Verdict) -> str:
+def verdict_junit(verdict: GateVerdict) -> str:
     """Return the verdict as JUnit XML: one test case per rule, over all its models and datasets.
 
     A regression is a ``failure``, an incomplete run an ``error``, an inconclusive rule that
     is not counted as a failure is ``skipped`` with its reason.
     """
-    groups: dict[str, list[Check]] = {}
+    groups: dict[str, list[GateCheck]] = {}
     for check in verdict.checks:
         groups.setdefault(check.group, []).append(check)
     cases = {name: _worst(checks) for name, checks in groups.items()}
@@ -199,7 +199,7 @@ def verdict_junit(verdict: Verdict) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _add_outcome(case: ET.Element, worst: str, checks: Sequence[Check]) -> None:
+def _add_outcome(case: ET.Element, worst: str, checks: Sequence[GateCheck]) -> None:
     element = {"fail": "failure", "incomplete": "error", "warn": "skipped"}.get(worst)
     blamed = [check for check in checks if check.counts_as == worst]
     if element is not None:
@@ -208,21 +208,21 @@ def _add_outcome(case: ET.Element, worst: str, checks: Sequence[Check]) -> None:
     ET.SubElement(case, "system-out").text = "\n".join(message(check) for check in checks)
 
 
-def _worst(checks: Sequence[Check]) -> str:
+def _worst(checks: Sequence[GateCheck]) -> str:
     counted = {check.counts_as for check in checks}
     return next(kind for kind in ("incomplete", "fail", "warn", "pass") if kind in counted)
 
 
-def _sorted(checks: Sequence[Check]) -> list[Check]:
+def _sorted(checks: Sequence[GateCheck]) -> list[GateCheck]:
     order = {"incomplete": 0, "fail": 1, "warn": 2, "pass": 3}
     return sorted(checks, key=lambda check: order[check.counts_as])
 
 
-def _label(check: Check) -> str:
+def _label(check: GateCheck) -> str:
     return f"inconclusive ({check.counts_as})" if check.status == "inconclusive" else check.status
 
 
-def _against(verdict: Verdict) -> str:
+def _against(verdict: GateVerdict) -> str:
     baseline = "no baseline" if verdict.baseline is None else f"baseline {verdict.baseline.path}"
     return (
         f"{verdict.run.path} against {baseline}, {len(verdict.checks)} checks, {verdict.tests} of them tests"

@@ -21,7 +21,7 @@ from evalkit.comparison.gate.built_in import (
     served_versions,
 )
 from evalkit.comparison.gate.checks import (
-    Check,
+    GateCheck,
     absolute_check,
     bounds_of,
     relative_check,
@@ -56,12 +56,12 @@ REFUSED_KINDS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class GateVerdict:
     """The gate's decision. ``notes``: what a reader should know and no rule judges."""
 
     run: RunFolder
     baseline: RunFolder | None
-    checks: tuple[Check, ...]
+    checks: tuple[GateCheck, ...]
     notes: tuple[str, ...]
     simulated: bool
 
@@ -92,7 +92,7 @@ class Pairing:
     after: pd.DataFrame
 
 
-def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> Verdict:
+def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> GateVerdict:
     """Judge ``run`` by the rules of its own config, against ``baseline`` where one is given.
 
     Raises ``ConfigError`` where a rule needs a baseline and there is none, where names are
@@ -113,7 +113,7 @@ def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> Verdict:
         *(check for pairing in pairings.values() for check in _drift_checks(pairing, built_in, seed=seed)),
     ]
     simulated = bool(run.manifest.get("simulated"))
-    return Verdict(run, baseline, tuple(_decided(checks)), tuple(notes), simulated)
+    return GateVerdict(run, baseline, tuple(_decided(checks)), tuple(notes), simulated)
 
 
 def rules_of(run: RunFolder) -> list[GateRule]:
@@ -213,7 +213,9 @@ def _version_notes(side: Side, base: Side) -> list[str]:
     return []
 
 
-def _completeness(run: RunFolder, sides: Sequence[Side], built_in: Mapping[str, GateRule]) -> Iterator[Check]:
+def _completeness(
+    run: RunFolder, sides: Sequence[Side], built_in: Mapping[str, GateRule]
+) -> Iterator[GateCheck]:
     """Yield the checks of not-run samples and of routing, per model and dataset."""
     limits = run.manifest["config"].get("limits") or {}
     not_run = built_in_rule("not_run", built_in, float(limits.get("max_not_run", 0.02)))
@@ -229,7 +231,7 @@ def _completeness(run: RunFolder, sides: Sequence[Side], built_in: Mapping[str, 
             yield _as_incomplete(check, run)
 
 
-def _as_incomplete(check: Check, run: RunFolder) -> Check:
+def _as_incomplete(check: GateCheck, run: RunFolder) -> GateCheck:
     from dataclasses import replace
 
     words = f"the run is {run.manifest.get('status')}: resume it with the command that started it"
@@ -249,7 +251,7 @@ def _rule_checks(
     baseline: RunFolder | None,
     *,
     seed: int,
-) -> Iterator[Check]:
+) -> Iterator[GateCheck]:
     """Yield a rule's checks, one per bound, model and dataset where its metric is defined."""
     found = 0
     for side, rows in _by_dataset(sides):
@@ -274,7 +276,7 @@ def _rule_checks(
 
 def _against_baseline(
     rule: GateRule, bound: Any, limit: float, pairing: Pairing | None, dataset: str, *, seed: int
-) -> Check | None:
+) -> GateCheck | None:
     if pairing is None:
         return None
     inside = (pairing.after["dataset"] == dataset).to_numpy()
@@ -285,7 +287,7 @@ def _against_baseline(
     return relative_check(rule, bound, limit, before[chosen], after[chosen], seed=seed)
 
 
-def _drift_checks(pairing: Pairing, built_in: Mapping[str, GateRule], *, seed: int) -> Iterator[Check]:
+def _drift_checks(pairing: Pairing, built_in: Mapping[str, GateRule], *, seed: int) -> Iterator[GateCheck]:
     drift = built_in_rule("format_drift", built_in, DRIFT_ALLOWED)
     failures = built_in_rule("new_failures", built_in, 0.0)
     for dataset in dict.fromkeys(pairing.after["dataset"]):
@@ -297,7 +299,7 @@ def _drift_checks(pairing: Pairing, built_in: Mapping[str, GateRule], *, seed: i
         yield new_failures_check(known, after, failures, seed=seed)
 
 
-def _decided(checks: Sequence[Check]) -> Iterator[Check]:
+def _decided(checks: Sequence[GateCheck]) -> Iterator[GateCheck]:
     """Yield the checks with their status, the tested ones adjusted together.
 
     The gates that every run has get ``BUILT_IN_SHARE`` of the false alarms allowed, the config's own rules

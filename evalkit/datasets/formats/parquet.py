@@ -18,7 +18,7 @@ from evalkit.datasets.formats import parquet_rows as rows
 from evalkit.errors import ConfigError, DataError
 from evalkit.types import Sample
 
-RowReader = Callable[[rows.Row], Iterator[Sample]]
+RowReader = Callable[[rows.ParquetRow], Iterator[Sample]]
 
 FORMS: dict[str, tuple[frozenset[str], RowReader]] = {
     "moondream/refcoco-m": (frozenset({"samples", "image"}), rows.read_grouped),
@@ -45,7 +45,9 @@ def load_parquet(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     pictures: dict[bytes, bytes] = {}
     for split, path in files:
         for number, values, reader in _rows_of(path):
-            row = rows.Row(dataset.name, split, values, f"{path}: row {number}", images, accept, pictures)
+            row = rows.ParquetRow(
+                dataset.name, split, values, f"{path}: row {number}", images, accept, pictures
+            )
             for sample in reader(row):
                 occurrences[sample.sample_id] += 1
                 repeated = occurrences[sample.sample_id]

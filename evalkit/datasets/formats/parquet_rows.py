@@ -21,7 +21,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ParquetRow:
     """One row: its columns as Arrow scalars, where it stands, and what the whole file shares.
 
     ``pictures`` holds each distinct photograph once, by digest.
@@ -70,7 +70,7 @@ class Row:
         )
 
 
-def read_nested_mask(row: Row) -> Iterator[Sample]:
+def read_nested_mask(row: ParquetRow) -> Iterator[Sample]:
     """Ricky06662's forms: ``mask`` is a nested list of bool, H x W.
 
     In ReasonSeg_val and ReasonSeg_test the pixels that LISA ignores were made target
@@ -95,7 +95,7 @@ def read_nested_mask(row: Row) -> Iterator[Sample]:
     )
 
 
-def read_mask_image(row: Row) -> Iterator[Sample]:
+def read_mask_image(row: ParquetRow) -> Iterator[Sample]:
     """ConverSeg: ``mask`` is an image; its alpha channel is the mask where it has one, above 0 (eval.py)."""
     data = row.get("mask")["bytes"]
     opened = open_image(data, f"{row.where}, mask")
@@ -111,7 +111,7 @@ def read_mask_image(row: Row) -> Iterator[Sample]:
     yield row.sample(sample_id, image_id, image, row.get("prompt"), truth, concept=row.get("concept"))
 
 
-def read_grouped(row: Row) -> Iterator[Sample]:
+def read_grouped(row: ParquetRow) -> Iterator[Sample]:
     """moondream/refcoco-m: a row is a photograph, ``samples`` its objects, each with several sentences."""
     image = row.image(str(row.get("file_name")))
     image_id = str(row.get("image_id"))
@@ -128,7 +128,7 @@ def read_grouped(row: Row) -> Iterator[Sample]:
             )
 
 
-def read_flat_polygon(row: Row) -> Iterator[Sample]:
+def read_flat_polygon(row: ParquetRow) -> Iterator[Sample]:
     """lmms-lab: all polygons of an object run together in one flat list, which loses its parts.
 
     Refused unless ``options: {flat_polygons: accept}``; then read as one ring and tagged unreliable.
@@ -155,13 +155,13 @@ def read_flat_polygon(row: Row) -> Iterator[Sample]:
         yield row.sample(sample_id, image_id, image, sentence, truth, ground_truth="unreliable")
 
 
-def read_raw_anns(row: Row) -> Iterator[Sample]:
+def read_raw_anns(row: ParquetRow) -> Iterator[Sample]:
     """jxu124/refcoco, refcocoplus, refcocog: the COCO annotation as JSON text; photographs lie elsewhere."""
     annotation, info = _parsed(row, "raw_anns"), _parsed(row, "raw_image_info")
     yield from _ref_samples(row, annotation, info, _sentences(row), str(row.get("ref_id")))
 
 
-def read_ref_list(row: Row) -> Iterator[Sample]:
+def read_ref_list(row: ParquetRow) -> Iterator[Sample]:
     """jxu124/refcoco-benchmark: a row is a photograph, ``ref_list`` its refs with their annotations."""
     info = row.get("image_info")
     for entry in row.get("ref_list"):
@@ -171,7 +171,7 @@ def read_ref_list(row: Row) -> Iterator[Sample]:
 
 
 def _ref_samples(
-    row: Row,
+    row: ParquetRow,
     annotation: Mapping[str, Any],
     info: Mapping[str, Any],
     sentences: list[tuple[str, str]],
@@ -189,7 +189,7 @@ def _ref_samples(
         yield row.sample(f"{ref_id}:{sent_id}", str(annotation["image_id"]), image, text, truth)
 
 
-def _sentences(row: Row) -> list[tuple[str, str]]:
+def _sentences(row: ParquetRow) -> list[tuple[str, str]]:
     """Return (sent_id, text) pairs: records in refer's form, or plain texts beside ``sent_ids``."""
     pairs = []
     ids = row.get("sent_ids") or []
@@ -201,7 +201,7 @@ def _sentences(row: Row) -> list[tuple[str, str]]:
     return pairs
 
 
-def _parsed(row: Row, column: str) -> dict[str, Any]:
+def _parsed(row: ParquetRow, column: str) -> dict[str, Any]:
     value = row.get(column)
     try:
         parsed = json.loads(value) if isinstance(value, str) else value

@@ -55,14 +55,14 @@ def read_pickle(location: str) -> Any:
 def _load(data: bytes, location: str, encoding: str) -> Any:
     try:
         with collector_paused():
-            return _Plain(io.BytesIO(data), encoding=encoding).load()
+            return _RestrictedUnpickler(io.BytesIO(data), encoding=encoding).load()
     except UnicodeDecodeError:
         raise
     except BROKEN as error:
         raise _damaged(location, str(error)) from error
 
 
-class _Plain(pickle.Unpickler):
+class _RestrictedUnpickler(pickle.Unpickler):
     """The standard unpickler without any look-up by name; the scan refuses those before."""
 
     def find_class(self, module_name: str, global_name: str, /) -> NoReturn:

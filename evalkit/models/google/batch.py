@@ -21,7 +21,7 @@ from evalkit.config.prompts import Prompt
 from evalkit.errors import ConfigError, RetryLater, SystemFault, nearest
 from evalkit.models.attempts import Attempt, backoff_s
 from evalkit.models.base import Question
-from evalkit.models.google.batch_jobs import Job, JobFile
+from evalkit.models.google.batch_jobs import BatchJob, BatchJobFile
 from evalkit.models.google.bodies import json_object, read_batch_body
 from evalkit.models.google.calls import guarded
 from evalkit.models.google.gemini import GeminiModel, open_gemini
@@ -29,7 +29,7 @@ from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
     from evalkit.config.schema import GeminiConfig
-    from evalkit.models.base import Funds as Purse
+    from evalkit.models.base import ModelBudgetProtocol
 
 SETTINGS = {"poll_s": 30.0, "deadline_h": 24.0, "max_requests": 500, "max_mb": 200.0, "max_open_jobs": 20}
 """Small jobs: large ones have been seen stuck for over a day (googleapis/python-genai#2974)."""
@@ -58,7 +58,7 @@ class GeminiBatch:
         self.requested_model = live.requested_model
         self.asked = live.asked
         self.settings = batch_settings(entry)
-        self.file = JobFile.load(
+        self.file = BatchJobFile.load(
             None if state is None else state / f"batch-{quote(entry.name, safe='')}.json"
         )
         self.reserved_usd: dict[str, float] = {}
@@ -86,7 +86,7 @@ class GeminiBatch:
         record: Record,
         *,
         note: Callable[[str], None],
-        purse: Purse | None = None,
+        model_budget: ModelBudgetProtocol | None = None,
     ) -> None:
         """Ask ``pairs`` in jobs and return when every job has ended, also those of earlier sessions.
 
@@ -100,9 +100,9 @@ class GeminiBatch:
         more = True
         while more or self.file.open:
             while more and len(self.file.open) < self.settings["max_open_jobs"]:
-                more = await self._submit_next(waiting, load, note, purse)
+                more = await self._submit_next(waiting, load, note, model_budget)
             for job in self.file.open:
-                await self._look_at(job, by_key, record, note, purse)
+                await self._look_at(job, by_key, record, note, model_budget)
             if self.file.open:
                 await asyncio.sleep(self.settings["poll_s"])
 
@@ -129,18 +129,22 @@ class GeminiBatch:
             note(f"{self.name}: {len(self.file.open)} batch jobs of an earlier session are picked up")
 
     async def _submit_next(
-        self, waiting: Iterator[Pair], load: Load, note: Callable[[str], None], purse: Purse | None
+        self,
+        waiting: Iterator[Pair],
+        load: Load,
+        note: Callable[[str], None],
+        model_budget: ModelBudgetProtocol | None,
     ) -> bool:
         """Submit one job of the next questions; tell whether there may be more."""
-        text, lines, usd, more = await self._next_lines(waiting, load, purse)
+        text, lines, usd, more = await self._next_lines(waiting, load, model_budget)
         if not lines:
             return more
-        if purse is not None:
-            if not purse.budget.fits(usd):
+        if model_budget is not None:
+            if not model_budget.budget.fits(usd):
                 note(f"{self.name}: no further batch job fits the budget; what it allows is asked live")
                 return False
-            await purse.budget.reserve(usd)
-        job = Job(f"evalkit-{uuid.uuid4().hex}", time.time(), lines)
+            await model_budget.budget.reserve(usd)
+        job = BatchJob(f"evalkit-{uuid.uuid4().hex}", time.time(), lines)
         self.reserved_usd[job.display_name] = usd
         self.file.jobs.append(job)
         self.file.save()
@@ -159,7 +163,7 @@ class GeminiBatch:
         return more
 
     async def _next_lines(
-        self, waiting: Iterator[Pair], load: Load, purse: Purse | None
+        self, waiting: Iterator[Pair], load: Load, model_budget: ModelBudgetProtocol | None
     ) -> tuple[bytes, dict[str, str | None], float, bool]:
         """Return the next job's file, its keys with image hashes, the money it may cost, and whether more may come."""
         text, lines, usd = io.BytesIO(), dict[str, str | None](), 0.0
@@ -171,12 +175,12 @@ class GeminiBatch:
             line = {"key": key, "request": self.live.body_of(question)}
             text.write(json.dumps(line).encode() + b"\n")
             lines[key] = None if question.image is None else question.image.sha256
-            usd += 0.0 if purse is None else purse.next_usd(question)
+            usd += 0.0 if model_budget is None else model_budget.next_usd(question)
             if len(lines) >= self.settings["max_requests"] or text.tell() >= self.settings["max_mb"] * 1e6:
                 return text.getvalue(), lines, usd, True
         return text.getvalue(), lines, usd, False
 
-    async def _create(self, job: Job, text: bytes) -> str:
+    async def _create(self, job: BatchJob, text: bytes) -> str:
         """Upload the lines and create the job, trying again where that is worth it; return its name."""
         attempts = self.live.entry.limits.max_attempts
         for number in range(1, attempts + 1):
@@ -190,7 +194,7 @@ class GeminiBatch:
                 )
         raise AssertionError("max_attempts is at least 1")
 
-    async def _create_once(self, job: Job, text: bytes) -> str:
+    async def _create_once(self, job: BatchJob, text: bytes) -> str:
         from google.genai import types
 
         upload = types.UploadFileConfig(mime_type="application/jsonl", display_name=job.display_name)
@@ -204,18 +208,18 @@ class GeminiBatch:
 
     async def _look_at(
         self,
-        job: Job,
+        job: BatchJob,
         by_key: dict[str, Pair],
         record: Record,
         note: Callable[[str], None],
-        purse: Purse | None,
+        model_budget: ModelBudgetProtocol | None,
     ) -> None:
         """Collect a job that has ended; cancel one that is past the deadline; leave the others."""
         try:
             remote = await self._call(lambda: self._client.batches.get(name=job.name))
             state = "" if remote.state is None else remote.state.name.removeprefix("JOB_STATE_")
             if state in ("SUCCEEDED", "PARTIALLY_SUCCEEDED"):
-                await self._collect(job, remote, by_key, record, purse)
+                await self._collect(job, remote, by_key, record, model_budget)
         except RetryLater as fault:
             note(f"{self.name}: batch job {job.name} cannot be looked at just now: {fault}")
             state = ""
@@ -237,11 +241,16 @@ class GeminiBatch:
         if state in ENDED:
             job.done = True
             self.file.save()
-            if purse is not None:
-                await purse.budget.settle(self.reserved_usd.pop(job.display_name, 0.0), 0.0)
+            if model_budget is not None:
+                await model_budget.budget.settle(self.reserved_usd.pop(job.display_name, 0.0), 0.0)
 
     async def _collect(
-        self, job: Job, remote: Any, by_key: dict[str, Pair], record: Record, purse: Purse | None
+        self,
+        job: BatchJob,
+        remote: Any,
+        by_key: dict[str, Pair],
+        record: Record,
+        model_budget: ModelBudgetProtocol | None,
     ) -> None:
         """Record every line of a job's results by its key; keys that are answered already are left alone."""
         data = await self._call(lambda: self._client.files.download(file=remote.dest.file_name))
@@ -252,10 +261,10 @@ class GeminiBatch:
                 continue
             attempt = attempt_of(self.live.endpoint.redact(raw), line, job.submitted_at)
             record(*pair, job.lines.get(str(line["key"])), attempt)
-            if purse is not None:
-                await purse.settle(0.0, attempt.response)
+            if model_budget is not None:
+                await model_budget.settle(0.0, attempt.response)
 
-    async def _cancel(self, job: Job) -> None:
+    async def _cancel(self, job: BatchJob) -> None:
         try:
             await self._call(lambda: self._client.batches.cancel(name=job.name))
         except SystemFault:

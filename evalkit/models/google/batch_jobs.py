@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass
-class Job:
+class BatchJob:
     """One job: ``lines`` maps each question's key to the SHA-256 of its image.
 
     ``name`` is None from before the request that creates it until its answer: after a crash in
@@ -23,21 +23,21 @@ class Job:
 
 
 @dataclass
-class JobFile:
+class BatchJobFile:
     """All jobs of one model; ``save`` replaces the file whole."""
 
     path: Path | None
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[BatchJob] = field(default_factory=list)
 
     @classmethod
-    def load(cls, path: Path | None) -> JobFile:
+    def load(cls, path: Path | None) -> BatchJobFile:
         """Return the jobs that the file remembers, none where it does not exist."""
         if path is None or not path.is_file():
             return cls(path)
-        return cls(path, [Job(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))])
+        return cls(path, [BatchJob(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))])
 
     @property
-    def open(self) -> list[Job]:
+    def open(self) -> list[BatchJob]:
         """The jobs whose answers were not collected yet."""
         return [job for job in self.jobs if not job.done]
 

@@ -17,7 +17,7 @@ from evalkit.errors import ConfigError
 from evalkit.images import read_image
 from evalkit.models.base import Question
 from evalkit.models.google.batch import GeminiBatch, key_of, open_batch
-from evalkit.models.google.batch_jobs import Job, JobFile
+from evalkit.models.google.batch_jobs import BatchJob, BatchJobFile
 from evalkit.models.prices import cost_usd
 from evalkit.runner.pace import Attempt
 from evalkit.types import Sample
@@ -90,7 +90,7 @@ def test_results_are_matched_by_key(
         assert json.loads(attempt.body or "")["key"] == key_of(sample, 0)
         assert attempt.latency_s is None
     assert sum(request.operation == "batch" for request in simulator.requests) == 2
-    assert JobFile.load(tmp_path / "batch-m.json").open == []
+    assert BatchJobFile.load(tmp_path / "batch-m.json").open == []
     attempt = session.answers["s0"]
     assert attempt.response is not None
     usage, today = attempt.response.usage, dt.date(2026, 11, 21)
@@ -167,7 +167,7 @@ def _kill_at_first_poll(model: GeminiBatch) -> None:
 def _kill_while_collecting(model: GeminiBatch) -> None:
     collect = model._collect
 
-    async def kill(job: Any, remote: Any, by_key: Any, record: Any, purse: Any) -> None:
+    async def kill(job: Any, remote: Any, by_key: Any, record: Any, model_budget: Any) -> None:
         seen: list[int] = []
 
         def record_one(*args: Any) -> None:
@@ -176,7 +176,7 @@ def _kill_while_collecting(model: GeminiBatch) -> None:
             seen.append(1)
             record(*args)
 
-        await collect(job, remote, by_key, record_one, purse)
+        await collect(job, remote, by_key, record_one, model_budget)
 
     model._collect = kill  # type: ignore[method-assign]
 
@@ -220,12 +220,13 @@ def test_a_job_that_is_no_longer_there_is_left_to_live_calls(
     state = tmp_path / "state"
     state.mkdir()
     lines = {key_of(samples[0], 0): read_image(samples[0].image).sha256}
-    file = JobFile(
-        state / "batch-m.json", [Job("evalkit-x", dt.datetime.now(dt.UTC).timestamp(), lines, "batches/gone")]
+    file = BatchJobFile(
+        state / "batch-m.json",
+        [BatchJob("evalkit-x", dt.datetime.now(dt.UTC).timestamp(), lines, "batches/gone")],
     )
     file.save()
     session = Session(entry(simulator.base_url), state, samples)
     session.run()
     assert set(session.answers) == {sample.sample_id for sample in samples[1:]}
-    assert JobFile.load(state / "batch-m.json").open == []
+    assert BatchJobFile.load(state / "batch-m.json").open == []
     assert any("no longer there (404)" in note for note in session.notes)

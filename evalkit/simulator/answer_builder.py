@@ -1,4 +1,4 @@
-"""A simulated answer before anything goes wrong: the drawn objects, their spelling, the JSON text."""
+"""A simulated answer before anything goes wrong: the drawn objects, their encoding, the JSON text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.simulator import encoders as spellings
+from evalkit.simulator import encoders
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
+class SimulatedObject:
     """One object as the persona drew it: ``mask_hw`` (bool, H x W), its 0..1000 box, its label."""
 
     mask_hw: BoolMask
@@ -29,37 +29,37 @@ class Drawn:
         tolerance_px = max(1.0, 0.004 * max(self.mask_hw.shape))
         y0, x0, y1, x1 = self.box
         corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
-        return spellings.outline(self.mask_hw, tolerance_px) or corners
+        return encoders.outline(self.mask_hw, tolerance_px) or corners
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draft:
+class AnswerBuilder:
     """An answer in the making.
 
-    ``spelling``: a key of ``MASK_SPELLINGS``, or ``box_only``. ``wrap``: ``fence`` (a list in a
+    ``encoding``: a key of ``MASK_ENCODERS``, or ``box_only``. ``wrap``: ``fence`` (a list in a
     code fence), ``list`` or ``boxes`` (an object with the list under "boxes"). ``rng`` is the
     answer's own generator.
     """
 
-    objects: tuple[Drawn, ...]
-    spelling: str
+    objects: tuple[SimulatedObject, ...]
+    encoding: str
     wrap: str
     rng: np.random.Generator
 
-    def item(self, drawn: Drawn, spelling: str | None = None) -> dict[str, Any]:
+    def item(self, drawn: SimulatedObject, encoding: str | None = None) -> dict[str, Any]:
         """Return one object as the JSON item that the format has."""
-        spelling = spelling or self.spelling
+        encoding = encoding or self.encoding
         box = list(drawn.box)
-        if spelling == "box_only":
+        if encoding == "box_only":
             return {"box_2d": box, "label": drawn.label}
-        return {"box_2d": box, "mask": MASK_SPELLINGS[spelling](drawn, self.rng), "label": drawn.label}
+        return {"box_2d": box, "mask": MASK_ENCODERS[encoding](drawn, self.rng), "label": drawn.label}
 
-    def items(self, spelling: str | None = None) -> list[dict[str, Any]]:
+    def items(self, encoding: str | None = None) -> list[dict[str, Any]]:
         """Return every object as a JSON item."""
-        return [self.item(drawn, spelling) for drawn in self.objects]
+        return [self.item(drawn, encoding) for drawn in self.objects]
 
     def text(self, items: list[Any] | None = None) -> str:
-        """Return the whole answer; ``items`` in place of the draft's own where given."""
+        """Return the whole answer; ``items`` in place of the builder's own where given."""
         items = self.items() if items is None else items
         if self.wrap == "boxes":
             return json.dumps({"boxes": items}, ensure_ascii=False)
@@ -68,28 +68,28 @@ class Draft:
         return f"```json\n{listed}\n```" if self.wrap == "fence" else listed
 
 
-MASK_SPELLINGS: dict[str, Callable[[Drawn, np.random.Generator], Any]] = {
-    "png_data_url": lambda drawn, _: spellings.png_data_url(drawn.mask_hw, drawn.box),
-    "seg_tokens": lambda _, rng: spellings.mask_tokens(rng),
-    "pairs_xy": lambda drawn, _: spellings.pairs_xy(drawn.points()),
-    "pairs_yx": lambda drawn, _: spellings.pairs_yx(drawn.points()),
-    "flat_yx": lambda drawn, _: spellings.flat_yx(drawn.points()),
-    "chunked_yx": lambda drawn, _: spellings.chunked_yx(drawn.points()),
-    "string_yx": lambda drawn, _: spellings.string_yx(drawn.points()),
-    "points_xy": lambda drawn, _: spellings.points_xy(drawn.points()),
-    "sub_boxes": lambda drawn, _: spellings.sub_boxes(drawn.mask_hw),
+MASK_ENCODERS: dict[str, Callable[[SimulatedObject, np.random.Generator], Any]] = {
+    "png_data_url": lambda drawn, _: encoders.png_data_url(drawn.mask_hw, drawn.box),
+    "seg_tokens": lambda _, rng: encoders.mask_tokens(rng),
+    "pairs_xy": lambda drawn, _: encoders.pairs_xy(drawn.points()),
+    "pairs_yx": lambda drawn, _: encoders.pairs_yx(drawn.points()),
+    "flat_yx": lambda drawn, _: encoders.flat_yx(drawn.points()),
+    "chunked_yx": lambda drawn, _: encoders.chunked_yx(drawn.points()),
+    "string_yx": lambda drawn, _: encoders.string_yx(drawn.points()),
+    "points_xy": lambda drawn, _: encoders.points_xy(drawn.points()),
+    "sub_boxes": lambda drawn, _: encoders.sub_boxes(drawn.mask_hw),
 }
 """Ways of writing what stands under ``"mask"``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SimulatedAnswer:
     """What a simulated model says, before it is dressed as an HTTP body.
 
-    ``text``: None = no parts at all. ``thinks_to_the_end``: all output tokens went into thinking.
+    ``text``: None = no parts at all. ``thinking_used_budget``: all output tokens went into thinking.
     """
 
     text: str | None
     finish_reason: str = "STOP"
     block_reason: str | None = None
-    thinks_to_the_end: bool = False
+    thinking_used_budget: bool = False
