@@ -242,7 +242,7 @@ def personas_page() -> str:
 
     rows = []
     for name, one in PERSONAS.items():
-        formats = ", ".join(f"{code(encoding)} {weight:.0%}" for encoding, weight in one.encoders.items())
+        formats = ", ".join(f"{code(encoding)} {weight:.0%}" for encoding, weight in one.encodings.items())
         defects = ", ".join(f"{code(kind)} {rate:.1%}" for kind, rate in one.defects.items())
         in_turn = f"{len([kind for kind in one.in_turn if kind])} kinds in turn" if one.in_turn else "-"
         rows.append((code(name), one.about, formats, defects or in_turn))
