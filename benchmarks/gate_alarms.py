@@ -24,7 +24,7 @@ from scipy import stats
 
 from evalkit.comparison.gate.checks import relative_check
 from evalkit.comparison.gate.verdict import BUILT_IN_SHARE, gate_run
-from evalkit.config.schema import GateRule
+from evalkit.config.gate_rules import GateRule
 from evalkit.stats.power import detectable_difference
 from evalkit.stats.significance import mcnemar_clustered, swap_test
 

@@ -22,8 +22,10 @@ import numpy as np
 from evalkit.config.schema import RunConfig
 from evalkit.masks import rle_encode
 from evalkit.scoring.score import score_run
+from evalkit.storage.files import write_json
 from evalkit.storage.ledger import AttemptRow, Key, Ledger
-from evalkit.storage.run_folder import RunFolder, write_json, write_samples
+from evalkit.storage.run_folder import RunFolder
+from evalkit.storage.samples_table import write_samples
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 HEIGHT_PX, WIDTH_PX = 480, 640

@@ -83,18 +83,19 @@ def _plain(text: str) -> str:
 
 def config_page() -> str:
     """Return every key of the YAML file, section by section, from the pydantic models."""
+    from evalkit.config import gate_rules, models
     from evalkit.config import schema as config
 
     sections = [config.RunConfig, config.DatasetConfig, config.SampleConfig]
-    sections += [config.GeminiConfig, config.SimulatorConfig, config.PredictionsConfig, config.PythonConfig]
+    sections += [models.GeminiConfig, models.SimulatorConfig, models.PredictionsConfig, models.PythonConfig]
     sections += [
-        config.VertexSegmentationConfig,
-        config.GenerationConfig,
-        config.PaceConfig,
-        config.PriceConfig,
+        models.VertexSegmentationConfig,
+        models.GenerationConfig,
+        models.PaceConfig,
+        models.PriceConfig,
     ]
-    sections += [config.PromptConfig, config.ImageConfig, config.DecodeConfig, config.ScoreConfig]
-    sections += [config.RunLimits, config.GateRule]
+    sections += [models.PromptConfig, config.ImageConfig, config.DecodeConfig, config.ScoreConfig]
+    sections += [config.RunLimits, gate_rules.GateRule]
     intro = (
         "Unknown keys, duplicate keys and wrong types are errors, told together with their lines. "
         "`${VAR}` and `${VAR:-default}` are filled in from the environment. Relative paths start from the file's folder."
@@ -192,7 +193,7 @@ def codes_page() -> str:
 def columns_page() -> str:
     """Return every column of scores.parquet with its type."""
     from evalkit.metrics.glossary import COLUMNS
-    from evalkit.scoring.score import scores_schema
+    from evalkit.storage.scores_table import scores_schema
 
     rows = [(code(field.name), str(field.type), COLUMNS[field.name]) for field in scores_schema()]
     intro = (

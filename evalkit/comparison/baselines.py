@@ -18,7 +18,8 @@ from typing import Any
 
 from evalkit.comparison.sides import run_name
 from evalkit.errors import ConfigError, DataError, nearest
-from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder, read_json, write_json
+from evalkit.storage.files import read_json, write_json
+from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder
 
 REPORTS = Path("reports")
 FOLDER = "baselines"

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evalkit.config.schema import PromptConfig
+from evalkit.config.models import PromptConfig
 from evalkit.errors import ConfigError, nearest
 from evalkit.types import AskedFormat
 

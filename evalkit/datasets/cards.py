@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from evalkit.config.schema import Section
+from evalkit.config.section import Section
 from evalkit.errors import ConfigError, nearest
+from evalkit.metrics.protocols import find_protocol
+
+if TYPE_CHECKING:
+    from evalkit.config.schema import RunConfig
 
 NOT_CARDS = ("references",)
 """YAML files of ``datasets/`` that hold something else."""
@@ -137,3 +141,20 @@ def card_protocol(name: str) -> str | None:
 def all_cards() -> list[DatasetCard]:
     """Return every card, by name."""
     return [read_card(path) for _, path in sorted(card_files().items())]
+
+
+def protocols_of(config: RunConfig) -> dict[str, str]:
+    """Return the protocol of each dataset: its own, else the run's, else its card's, else ``default``.
+
+    The card of an inline dataset is the one named like its format.
+    """
+    chosen = {
+        entry.name: entry.protocol
+        or config.score.protocol
+        or card_protocol(entry.format or entry.name)
+        or "default"
+        for entry in config.datasets
+    }
+    for name in chosen.values():
+        find_protocol(name)
+    return chosen

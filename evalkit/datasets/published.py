@@ -13,7 +13,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from evalkit.config.schema import DatasetConfig, Section
+from evalkit.config.schema import DatasetConfig
+from evalkit.config.section import Section
 from evalkit.config.yaml import read_yaml, validate
 from evalkit.datasets.cards import card_files, card_folders, find_card
 from evalkit.errors import DataError

@@ -17,7 +17,8 @@ from evalkit.models.google.bodies import read_batch_body, read_gemini_body, read
 from evalkit.types import AskedFormat, Response, Sample
 
 if TYPE_CHECKING:
-    from evalkit.config.schema import PaceConfig, RunConfig
+    from evalkit.config.models import PaceConfig
+    from evalkit.config.schema import RunConfig
     from evalkit.models.base import Model
     from evalkit.models.simulated import Simulators
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from evalkit.config.schema import GenerationConfig
+    from evalkit.config.models import GenerationConfig
 
 MODELS_FILE = Path(__file__).parent.parent / "data" / "models.yaml"
 

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from evalkit.config.schema import PredictionsConfig, RunConfig
+from evalkit.config.models import PredictionsConfig
+from evalkit.config.schema import RunConfig
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.models.base import Question
 from evalkit.models.google.bodies import read_text_body

@@ -33,7 +33,7 @@ from evalkit.types import AskedFormat, BoxPx, Response, Sample
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from evalkit.config.schema import PythonConfig
+    from evalkit.config.models import PythonConfig
     from evalkit.types import BoolMask
 
 ASKED = AskedFormat(wire_format=None, keys=("mask",))

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.config.models import GeminiConfig, SimulatorConfig
 from evalkit.config.prompts import Prompt
-from evalkit.config.schema import GeminiConfig, SimulatorConfig
 from evalkit.errors import ConfigError, nearest
 from evalkit.models.google.gemini import GeminiModel, open_gemini
 from evalkit.types import Sample

@@ -53,7 +53,7 @@ def _samples(folder: RunFolder, keys: set[tuple[str, str]]) -> dict[tuple[str, s
     """Return the samples of the keys (dataset, sample id)."""
     import pyarrow.parquet as pq
 
-    from evalkit.storage.run_folder import sample_from_row
+    from evalkit.storage.samples_table import sample_from_row
 
     wanted = [("sample_id", "in", {sample_id for _, sample_id in keys})]
     rows = pq.read_table(folder.samples_path, filters=wanted).to_pylist()

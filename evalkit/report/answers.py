@@ -11,8 +11,8 @@ from evalkit.storage.ledger import Key, Ledger
 from evalkit.types import Decoded, Response, Sample
 
 if TYPE_CHECKING:
+    from evalkit.models.answers import ModelView
     from evalkit.report.choose import SampleKey
-    from evalkit.scoring.score import ModelView
     from evalkit.storage.run_folder import RunFolder
 
 READ_AT_ONCE = 64
@@ -64,7 +64,7 @@ def _samples(data: ReportData, keys: Sequence[SampleKey]) -> dict[SampleKey, Sam
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from evalkit.storage.run_folder import sample_from_row
+    from evalkit.storage.samples_table import sample_from_row
 
     wanted = set(keys)
     found: dict[SampleKey, Sample] = {}
@@ -92,7 +92,7 @@ def decoded_answers(
 ) -> dict[Key, tuple[Response, Decoded]]:
     """Return the stored answer and its verdict of every key that ``names`` answered on these samples."""
     from evalkit.models import read_body
-    from evalkit.scoring.score import decode_response, model_views
+    from evalkit.models.answers import decode_response, model_views
 
     config = folder.config()
     views: dict[str, ModelView] = {view.name: view for view in model_views(config, list(names))}

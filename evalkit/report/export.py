@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, nearest
 from evalkit.masks import area, box_of, crop_of, full_mask, region_mask, rle_encode, truth_mask
+from evalkit.storage.files import write_json
 from evalkit.storage.ledger import Key
-from evalkit.storage.run_folder import RunFolder, write_json
+from evalkit.storage.run_folder import RunFolder
 from evalkit.types import Decoded, Response, Sample
 
 if TYPE_CHECKING:

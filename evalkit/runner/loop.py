@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import DataError, RunIncomplete, StopModel, SystemFault
 from evalkit.images import ImageBytes, read_image, reduce_image
 from evalkit.models import limits_of, open_models
+from evalkit.models.answers import ModelView, decode_response, model_views
 from evalkit.models.attempts import Attempt
 from evalkit.models.base import Model, Question
 from evalkit.models.google.batch import GeminiBatch
@@ -28,18 +29,12 @@ from evalkit.runner.budget import ModelBudget, open_model_budgets
 from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
 from evalkit.runner.pace import Pace, ask_with_retries
 from evalkit.runner.prepare import RunPlan
-from evalkit.scoring.score import ModelView, decode_response, model_views, score_run
+from evalkit.scoring.score import score_run
+from evalkit.storage.files import read_json, write_json
 from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.storage.ledger_writer import LedgerWriter
-from evalkit.storage.run_folder import (
-    LEDGER,
-    MANIFEST,
-    SAMPLES,
-    RunFolder,
-    read_json,
-    write_json,
-    write_samples,
-)
+from evalkit.storage.run_folder import LEDGER, MANIFEST, SAMPLES, RunFolder
+from evalkit.storage.samples_table import write_samples
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:

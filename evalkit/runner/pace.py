@@ -25,7 +25,7 @@ from evalkit.models.attempts import Attempt, backoff_s
 from evalkit.types import Response
 
 if TYPE_CHECKING:
-    from evalkit.config.schema import PaceConfig
+    from evalkit.config.models import PaceConfig
     from evalkit.models.base import Model, Question
     from evalkit.runner.budget import ModelBudget
 

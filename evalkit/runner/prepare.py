@@ -35,9 +35,9 @@ def prepare(
 ) -> RunPlan:
     """Load and check everything that a run needs. Raises ``ConfigError`` or ``DataError``; writes nothing."""
     from evalkit.config.schema import pick_models
+    from evalkit.datasets.cards import protocols_of
     from evalkit.decoding.token_codebook import check_codebook
     from evalkit.models import check_models
-    from evalkit.scoring.score import protocols_of
 
     chosen = pick_models(config, models)
     protocols_of(config)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.config.schema import GenerationConfig, RunConfig, load_config, pick_models
+from evalkit.config.models import GenerationConfig
+from evalkit.config.schema import RunConfig, load_config, pick_models
 from evalkit.errors import ConfigError, SystemFault
 from evalkit.images import ImageBytes, open_image, read_image, reduce_image
 from evalkit.models import asked_format, check_models, limits_of, open_models

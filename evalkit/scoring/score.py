@@ -1,63 +1,30 @@
 """Stored answers -> scores.parquet -> summary.json, without a call.
 
-``score_run`` cuts the samples into chunks, ``score_chunk`` turns one chunk into rows: answer ->
-``decode_answer`` -> ``count_row``. The truth of a sample is rasterised once for all its answers.
+``score_run`` cuts the samples into chunks; ``evalkit.scoring.rows.score_chunk`` turns one into rows.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.decoding import decode_answer
+from evalkit.datasets.cards import protocols_of
 from evalkit.decoding.token_codebook import check_codebook
 from evalkit.errors import ConfigError
-from evalkit.metrics.counts import Truth, count_row
-from evalkit.metrics.protocols import PROTOCOLS, find_protocol
-from evalkit.metrics.trials import agreements
-from evalkit.models import asked_format, read_body, requested_model
+from evalkit.metrics.protocols import find_protocol
+from evalkit.models.answers import model_views
 from evalkit.progress import SCORING
 from evalkit.scoring.engine import Engine, map_chunks
-from evalkit.storage.ledger import Key, KeyState, Ledger
-from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder, write_json
-from evalkit.types import AskedFormat, Decoded, DecodeSettings, Response, Sample
+from evalkit.scoring.rows import ScoreJob, score_chunk
+from evalkit.storage.files import write_json
+from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder
+from evalkit.storage.scores_table import scores_schema
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from evalkit.config.schema import DecodeConfig, RunConfig
     from evalkit.progress import Progress
-
-NOT_ASKED = "not asked yet"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelView:
-    """What scoring needs to know of a model: how to read its answers and what they cost."""
-
-    name: str
-    provider: str
-    requested_model: str
-    asked: AskedFormat
-    config: Any
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreJob:
-    """One chunk of samples of one run, with every setting: all that a worker needs."""
-
-    run_path: str
-    chunk: int
-    models: tuple[ModelView, ...]
-    trials: int
-    settings: DecodeSettings
-    protocols: Mapping[str, str]
-    boundary: bool
 
 
 def score_run(
@@ -96,34 +63,6 @@ def _rescored(config: RunConfig, decode: DecodeConfig | None, protocol: str | No
     return config if decode is None else config.model_copy(update={"decode": decode})
 
 
-def protocols_of(config: RunConfig) -> dict[str, str]:
-    """Return the protocol of each dataset: its own, else the run's, else its card's, else ``default``.
-
-    The card of an inline dataset is the one named like its format.
-    """
-    from evalkit.datasets.cards import card_protocol
-
-    chosen = {
-        entry.name: entry.protocol
-        or config.score.protocol
-        or card_protocol(entry.format or entry.name)
-        or "default"
-        for entry in config.datasets
-    }
-    for name in chosen.values():
-        find_protocol(name)
-    return chosen
-
-
-def model_views(config: RunConfig, names: list[str] | None = None) -> tuple[ModelView, ...]:
-    """Return what scoring needs of each model, in the config's order."""
-    return tuple(
-        ModelView(model.name, model.provider, requested_model(model), asked_format(model, config), model)
-        for model in config.models
-        if names is None or model.name in names
-    )
-
-
 def _jobs(run: RunFolder, config: RunConfig, names: list[str]) -> list[ScoreJob]:
     views = model_views(config, names)
     protocols = protocols_of(config)
@@ -153,109 +92,6 @@ def _write_scores(
             if progress is not None:
                 progress.scored(table.num_rows)
     beside.replace(path)
-
-
-def score_chunk(job: ScoreJob) -> pa.Table:
-    """Return the rows of one chunk: every sample with every model and trial."""
-    import pyarrow as pa
-
-    run = RunFolder(job.run_path)
-    samples = run.sample_chunk(job.chunk)
-    with Ledger(run.ledger_path, read_only=True) as ledger:
-        states: dict[Key, KeyState] = {}
-        for dataset in dict.fromkeys(sample.dataset for sample in samples):
-            states |= ledger.states(dataset, [s.sample_id for s in samples if s.dataset == dataset])
-    rows = [row for sample in samples for row in _sample_rows(sample, states, job)]
-    return pa.Table.from_pylist(rows, schema=scores_schema())
-
-
-def _sample_rows(sample: Sample, states: Mapping[Key, KeyState], job: ScoreJob) -> Iterator[dict[str, Any]]:
-    truth = Truth(sample.truth)
-    for model in job.models:
-        keys = [Key(model.name, sample.dataset, sample.sample_id, trial) for trial in range(job.trials)]
-        scored = [
-            score_row(sample, truth, model, trial=key.trial, state=states.get(key), job=job) for key in keys
-        ]
-        agreeing = agreements([decoded for _, decoded in scored]) if job.trials > 1 else [None]
-        for (row, _), agreement in zip(scored, agreeing, strict=True):
-            yield row | {"trial_agreement": agreement}
-
-
-def score_row(
-    sample: Sample, truth: Truth, model: ModelView, *, trial: int, state: KeyState | None, job: ScoreJob
-) -> tuple[dict[str, Any], Decoded | None]:
-    """Return one row of scores.parquet, and the verdict it rests on (None where nothing was answered)."""
-    row: dict[str, Any] = {
-        "model": model.name,
-        "dataset": sample.dataset,
-        "split": sample.split,
-        "sample_id": sample.sample_id,
-        "image_id": sample.image_id,
-        "image_path": sample.image.path,
-        "expression": sample.expression,
-        "tags": json.dumps(dict(sample.tags), ensure_ascii=False, sort_keys=True),
-        "trial": trial,
-        "no_target": sample.truth.no_target,
-        "gt_area": truth.area_px,
-        "requested_model": model.requested_model,
-        "attempts": 0 if state is None else state.requests,
-    }
-    if state is None or state.last.status != "answered":
-        is_data_error = state is not None and state.last.status == "data_error"
-        error = NOT_ASKED if state is None else state.last.error
-        return row | {"outcome": "data_error" if is_data_error else "not_run", "error": error}, None
-    response = read_body(model.provider, state.last.body or "")
-    decoded = decode_response(response, sample, model.asked, job.settings)
-    protocol = PROTOCOLS[job.protocols[sample.dataset]]
-    counts = protocol.count(decoded, sample, truth)
-    row |= _verdict_columns(decoded) | _billing_columns(response, model, state)
-    row |= count_row(decoded, truth, boundary=job.boundary)
-    return row | {"protocol_counts": None if counts is None else json.dumps(counts)}, decoded
-
-
-def decode_response(
-    response: Response, sample: Sample, asked: AskedFormat, settings: DecodeSettings
-) -> Decoded:
-    """Decode one stored answer in the frame of its sample."""
-    return decode_answer(
-        response.text,
-        height_px=sample.truth.height_px,
-        width_px=sample.truth.width_px,
-        asked=asked,
-        settings=settings,
-        finish_reason=response.finish_reason,
-        block_reason=response.block_reason,
-        thought_tokens=response.usage.thought_tokens,
-    )
-
-
-def _verdict_columns(decoded: Decoded) -> dict[str, Any]:
-    items = decoded.items
-    repairs = [*decoded.repairs, *(repair for item in items for repair in item.repairs)]
-    return {
-        "outcome": decoded.outcome,
-        "failure": decoded.failure,
-        "strict": decoded.strict,
-        "wire_formats": list(dict.fromkeys(item.wire_format for item in items if item.wire_format)),
-        "repairs": list(dict.fromkeys(repairs)),
-        "n_items": len(items),
-    }
-
-
-def _billing_columns(response: Response, model: ModelView, state: KeyState) -> dict[str, Any]:
-    from evalkit.models.prices import cost_usd
-
-    asked_on = dt.datetime.fromtimestamp(state.last.started_at, dt.UTC).date()
-    return {
-        "latency_s": state.last.latency_s,
-        "input_tokens": response.usage.input_tokens,
-        "output_tokens": response.usage.output_tokens,
-        "thought_tokens": response.usage.thought_tokens,
-        "cost_usd": cost_usd(model.config, response, asked_on),
-        "model_version": response.model_version,
-        "finish_reason": response.finish_reason,
-        "simulated": response.simulated,
-    }
 
 
 def summary_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
@@ -308,53 +144,3 @@ def _has_simulated_answers(target: Path) -> bool:
 
     column = pq.read_table(target / SCORES, columns=["simulated"])["simulated"]
     return bool(pc.any(column).as_py())
-
-
-def scores_schema() -> pa.Schema:
-    """Return the columns of scores.parquet, DESIGN 4.3 first, extensions after."""
-    import pyarrow as pa
-
-    text, number, count = pa.string(), pa.float64(), pa.int64()
-    return pa.schema(
-        [
-            ("model", text),
-            ("dataset", text),
-            ("split", text),
-            ("sample_id", text),
-            ("image_id", text),
-            ("expression", text),
-            ("tags", text),
-            ("trial", count),
-            ("outcome", text),
-            ("failure", text),
-            ("wire_formats", pa.list_(text)),
-            ("repairs", pa.list_(text)),
-            ("n_items", count),
-            ("intersection", count),
-            ("union", count),
-            ("iou", number),
-            ("box_iou", number),
-            ("boundary_iou", number),
-            ("gt_area", count),
-            ("pred_area", count),
-            ("instance_tp", count),
-            ("instance_fp", count),
-            ("instance_fn", count),
-            ("no_target", pa.bool_()),
-            ("latency_s", number),
-            ("input_tokens", count),
-            ("output_tokens", count),
-            ("thought_tokens", count),
-            ("cost_usd", number),
-            ("requested_model", text),
-            ("model_version", text),
-            ("finish_reason", text),
-            ("attempts", count),
-            ("strict", pa.bool_()),
-            ("simulated", pa.bool_()),
-            ("error", text),
-            ("image_path", text),
-            ("protocol_counts", text),
-            ("trial_agreement", number),
-        ]
-    )

@@ -60,8 +60,10 @@ def _scores(run: Any, settings: DecodeSettings, engine: Engine) -> pd.DataFrame:
     """Return the IoU of every row under one convention, in the run's order."""
     import pandas as pd
 
+    from evalkit.datasets.cards import protocols_of
+    from evalkit.models.answers import model_views
     from evalkit.scoring.engine import map_chunks
-    from evalkit.scoring.score import ScoreJob, model_views, protocols_of, score_chunk
+    from evalkit.scoring.rows import ScoreJob, score_chunk
 
     config = run.config()
     views, protocols = model_views(config, run.manifest.get("models")), protocols_of(config)

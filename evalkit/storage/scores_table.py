@@ -15,6 +15,7 @@ from evalkit.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 NEEDED = ("model", "dataset", "sample_id", "outcome", "iou")
 """Columns without which nothing can be said."""
@@ -95,3 +96,53 @@ def _code(value: Any) -> str | None:
 def _seems_strict(rows: pd.DataFrame) -> pd.Series[bool]:
     readable = rows["outcome"].isin(("decoded", "no_target")) & rows["failure"].isna()
     return readable & rows["repairs"].map(lambda codes: set(codes) <= {"fence"})
+
+
+def scores_schema() -> pa.Schema:
+    """Return the columns of scores.parquet, DESIGN 4.3 first, extensions after."""
+    import pyarrow as pa
+
+    text, number, count = pa.string(), pa.float64(), pa.int64()
+    return pa.schema(
+        [
+            ("model", text),
+            ("dataset", text),
+            ("split", text),
+            ("sample_id", text),
+            ("image_id", text),
+            ("expression", text),
+            ("tags", text),
+            ("trial", count),
+            ("outcome", text),
+            ("failure", text),
+            ("wire_formats", pa.list_(text)),
+            ("repairs", pa.list_(text)),
+            ("n_items", count),
+            ("intersection", count),
+            ("union", count),
+            ("iou", number),
+            ("box_iou", number),
+            ("boundary_iou", number),
+            ("gt_area", count),
+            ("pred_area", count),
+            ("instance_tp", count),
+            ("instance_fp", count),
+            ("instance_fn", count),
+            ("no_target", pa.bool_()),
+            ("latency_s", number),
+            ("input_tokens", count),
+            ("output_tokens", count),
+            ("thought_tokens", count),
+            ("cost_usd", number),
+            ("requested_model", text),
+            ("model_version", text),
+            ("finish_reason", text),
+            ("attempts", count),
+            ("strict", pa.bool_()),
+            ("simulated", pa.bool_()),
+            ("error", text),
+            ("image_path", text),
+            ("protocol_counts", text),
+            ("trial_agreement", number),
+        ]
+    )

@@ -13,7 +13,7 @@ from evalkit.comparison.baselines import set_baseline
 from evalkit.comparison.history import history_text, read_history
 from evalkit.errors import DataError
 from evalkit.report.history_page import history_page
-from evalkit.storage.run_folder import write_json
+from evalkit.storage.files import write_json
 
 
 @pytest.fixture

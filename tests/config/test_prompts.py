@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from evalkit.config.models import PromptConfig
 from evalkit.config.prompts import find_prompt, shipped_prompts
-from evalkit.config.schema import PromptConfig, RunConfig
+from evalkit.config.schema import RunConfig
 from evalkit.decoding import WIRE_FORMATS
 from evalkit.errors import ConfigError
 from evalkit.models import asked_format

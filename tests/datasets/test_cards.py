@@ -6,10 +6,9 @@ import pytest
 
 from evalkit.config.schema import DatasetConfig, RunConfig
 from evalkit.datasets import LOADERS, load_samples, resolve_dataset, select_whole_images
-from evalkit.datasets.cards import all_cards, card_files, card_protocol, find_card
+from evalkit.datasets.cards import all_cards, card_files, card_protocol, find_card, protocols_of
 from evalkit.errors import ConfigError, DataError
 from evalkit.metrics.protocols import PROTOCOLS
-from evalkit.scoring.score import protocols_of
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 CARD = """

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from evalkit.config import schema as config
 from evalkit.metrics.glossary import COLUMNS, MEASURES, OUTCOMES
 from evalkit.metrics.names import MEASURES as KNOWN_MEASURES
-from evalkit.scoring.score import scores_schema
+from evalkit.storage.scores_table import scores_schema
 from evalkit.types import Outcome
 
 DOCS = Path(__file__).parents[2] / "docs"

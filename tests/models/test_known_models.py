@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.config.schema import GenerationConfig
+from evalkit.config.models import GenerationConfig
 from evalkit.models.known_models import (
     availability,
     generation_warnings,

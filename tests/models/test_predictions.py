@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from evalkit.cli.app import main
-from evalkit.config.schema import PredictionsConfig, RunConfig
+from evalkit.config.models import PredictionsConfig
+from evalkit.config.schema import RunConfig
 from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.masks import rle_decode, rle_encode

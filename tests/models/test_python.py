@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.config.schema import PythonConfig
+from evalkit.config.models import PythonConfig
 from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError, GiveUp, RetryLater
 from evalkit.masks import full_mask, rle_encode

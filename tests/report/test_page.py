@@ -16,7 +16,8 @@ from evalkit.report import build_report
 from evalkit.report.choose import choose_samples
 from evalkit.report.data import load_report
 from evalkit.report.gallery import safe_json
-from evalkit.storage.run_folder import RunFolder, write_json
+from evalkit.storage.files import write_json
+from evalkit.storage.run_folder import RunFolder
 
 from .conftest import EXPRESSION, HOSTILE
 

@@ -9,7 +9,8 @@ import pytest
 from evalkit.errors import DataError
 from evalkit.report import build_report
 from evalkit.scoring.score import score_run
-from evalkit.storage.run_folder import RunFolder, write_json
+from evalkit.storage.files import write_json
+from evalkit.storage.run_folder import RunFolder
 
 COUNTED = ["iou", "intersection", "union", "boundary_iou", "box_iou", "pred_area", "latency_s", "cost_usd"]
 

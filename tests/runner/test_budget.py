@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from evalkit.config.models import GeminiConfig
 from evalkit.config.prompts import find_prompt
-from evalkit.config.schema import GeminiConfig
 from evalkit.errors import StopModel
 from evalkit.models.base import Question
 from evalkit.models.prices import Price

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.config.schema import PaceConfig
+from evalkit.config.models import PaceConfig
 from evalkit.errors import GiveUp, RetryLater, StopModel, SystemFault
 from evalkit.runner.pace import Attempt, Pace, ask_with_retries, backoff_s
 from evalkit.types import Response, Usage

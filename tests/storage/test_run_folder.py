@@ -11,15 +11,9 @@ from hypothesis.extra import numpy as hnp
 from evalkit.config.schema import RunConfig
 from evalkit.errors import ConfigError, DataError
 from evalkit.masks import region_mask, rle_encode
-from evalkit.storage.run_folder import (
-    SAMPLES_PER_CHUNK,
-    RunFolder,
-    open_for_run,
-    row_of_sample,
-    sample_from_row,
-    write_json,
-    write_samples,
-)
+from evalkit.storage.files import write_json
+from evalkit.storage.run_folder import RunFolder, open_for_run
+from evalkit.storage.samples_table import SAMPLES_PER_CHUNK, row_of_sample, sample_from_row, write_samples
 from evalkit.types import GroundTruth, ImageRef, Polygons, Sample
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from evalkit.metrics.summary import summarise
-from evalkit.storage.run_folder import RunFolder, write_json
+from evalkit.storage.files import write_json
+from evalkit.storage.run_folder import RunFolder
 
 FABRICATED_AREA_PX = 10_000
 

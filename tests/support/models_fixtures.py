@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit.config.schema import GeminiConfig, RunConfig
+from evalkit.config.models import GeminiConfig
+from evalkit.config.schema import RunConfig
 from evalkit.images import read_image
 from evalkit.masks import rle_encode
 from evalkit.models.base import Question

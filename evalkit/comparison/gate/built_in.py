@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.comparison.gate.checks import GateCheck
-from evalkit.config.schema import GateRule
+from evalkit.config.gate_rules import GateRule
 from evalkit.metrics.names import answered_rows, codes_of
 from evalkit.models.known_models import was_routed
 from evalkit.stats.bootstrap import paired_differences

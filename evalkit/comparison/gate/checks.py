@@ -31,7 +31,7 @@ from evalkit.types import Interval
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.config.schema import GateRule
+    from evalkit.config.gate_rules import GateRule
 
 Status = Literal["pass", "fail", "inconclusive", "incomplete"]
 Bound = Literal["max_drop", "max_rise", "min", "max"]

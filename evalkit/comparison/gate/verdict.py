@@ -30,7 +30,7 @@ from evalkit.comparison.gate.checks import (
     unmeasured,
 )
 from evalkit.comparison.sides import Side, common_rows, run_sides, setting_differences
-from evalkit.config.schema import GateRule
+from evalkit.config.gate_rules import GateRule
 from evalkit.errors import ConfigError, nearest
 from evalkit.metrics.names import BUILT_IN, answered_rows, codes_of, metric_of_rule
 from evalkit.stats.significance import holm

@@ -28,7 +28,7 @@ from evalkit.models.google.gemini import GeminiModel, open_gemini
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
-    from evalkit.config.schema import GeminiConfig
+    from evalkit.config.models import GeminiConfig
     from evalkit.models.base import ModelBudgetProtocol
 
 SETTINGS = {"poll_s": 30.0, "deadline_h": 24.0, "max_requests": 500, "max_mb": 200.0, "max_open_jobs": 20}

@@ -23,7 +23,7 @@ from evalkit.models.google.uploads import Uploads
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
-    from evalkit.config.schema import GeminiConfig
+    from evalkit.config.models import GeminiConfig
 
 
 class GeminiModel:

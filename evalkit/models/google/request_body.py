@@ -16,7 +16,7 @@ from evalkit.images import ImageBytes, read_image
 from evalkit.types import ImageRef
 
 if TYPE_CHECKING:
-    from evalkit.config.schema import GenerationConfig
+    from evalkit.config.models import GenerationConfig
 
 JsonObject = dict[str, Any]
 

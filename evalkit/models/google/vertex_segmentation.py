@@ -18,7 +18,7 @@ from evalkit.types import AskedFormat, Response, Sample
 if TYPE_CHECKING:
     import httpx2
 
-    from evalkit.config.schema import VertexSegmentationConfig
+    from evalkit.config.models import VertexSegmentationConfig
 
 ASKED = AskedFormat(wire_format="vertex_png", keys=())
 

@@ -9,7 +9,7 @@ import pytest
 
 from evalkit.errors import ConfigError
 from evalkit.metrics.protocols import PROTOCOLS, find_protocol
-from evalkit.storage.run_folder import truth_from_json, truth_to_json
+from evalkit.storage.samples_table import truth_from_json, truth_to_json
 from evalkit.types import Decoded, GroundTruth, Item, Polygons
 
 SHAPE = (10, 20)

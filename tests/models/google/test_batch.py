@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from evalkit.config.models import GeminiConfig
 from evalkit.config.prompts import find_prompt
-from evalkit.config.schema import GeminiConfig
 from evalkit.errors import ConfigError
 from evalkit.images import read_image
 from evalkit.models.base import Question

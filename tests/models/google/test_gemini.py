@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from evalkit.config.models import GeminiConfig, PromptConfig
 from evalkit.config.prompts import Prompt, find_prompt
-from evalkit.config.schema import GeminiConfig, PromptConfig
 from evalkit.models.base import Question
 from evalkit.models.google.gemini import open_gemini
 from evalkit.types import Response

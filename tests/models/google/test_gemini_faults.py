@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from evalkit.config.models import GeminiConfig, PaceConfig
 from evalkit.config.prompts import find_prompt
-from evalkit.config.schema import GeminiConfig, PaceConfig
 from evalkit.errors import ConfigError, GiveUp, RetryLater, StopModel, SystemFault
 from evalkit.models import attempts as attempts_module
 from evalkit.models.base import Question

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from evalkit.config.models import GeminiConfig, VertexSegmentationConfig
 from evalkit.config.prompts import find_prompt
-from evalkit.config.schema import GeminiConfig, VertexSegmentationConfig
 from evalkit.errors import ConfigError, StopModel
 from evalkit.models.base import Question
 from evalkit.models.google import uploads as uploads_module

@@ -1,0 +1,52 @@
+"""The answers of one model as they are read: what was asked of it, and one answer decoded in its sample's frame.
+
+Scoring, the terminal's progress, `evalkit ask` and the page all decode through here, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalkit.decoding import decode_answer
+from evalkit.models import asked_format, requested_model
+from evalkit.types import AskedFormat, Decoded, DecodeSettings, Response, Sample
+
+if TYPE_CHECKING:
+    from evalkit.config.schema import RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """What scoring needs to know of a model: how to read its answers and what they cost."""
+
+    name: str
+    provider: str
+    requested_model: str
+    asked: AskedFormat
+    config: Any
+
+
+def model_views(config: RunConfig, names: list[str] | None = None) -> tuple[ModelView, ...]:
+    """Return what scoring needs of each model, in the config's order."""
+    return tuple(
+        ModelView(model.name, model.provider, requested_model(model), asked_format(model, config), model)
+        for model in config.models
+        if names is None or model.name in names
+    )
+
+
+def decode_response(
+    response: Response, sample: Sample, asked: AskedFormat, settings: DecodeSettings
+) -> Decoded:
+    """Decode one stored answer in the frame of its sample."""
+    return decode_answer(
+        response.text,
+        height_px=sample.truth.height_px,
+        width_px=sample.truth.width_px,
+        asked=asked,
+        settings=settings,
+        finish_reason=response.finish_reason,
+        block_reason=response.block_reason,
+        thought_tokens=response.usage.thought_tokens,
+    )
