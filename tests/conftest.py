@@ -1,8 +1,10 @@
 """Settings of every test: no proxy stands between a test and its own server."""
 
 import os
+from collections import Counter
 
-from hypothesis import settings
+import pytest
+from support.random_search import register_profiles
 
 os.environ["NO_PROXY"] = "127.0.0.1,localhost"
 os.environ["no_proxy"] = "127.0.0.1,localhost"
@@ -17,7 +19,15 @@ def pytest_report_header():
     return "evalkit stands on " + ", ".join(f"{name} {version}" for name, version in versions().items())
 
 
-# `make test` draws the same examples every time; `make fuzz` searches at random, and what it finds becomes an `@example`.
-settings.register_profile("repeatable", derandomize=True, database=None)
-settings.register_profile("fuzz", max_examples=5_000, deadline=None)
-settings.load_profile(os.environ.get("EVALKIT_HYPOTHESIS_PROFILE", "repeatable"))
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter):
+    """Say in one line how many tests were skipped, and what each group of them lacks."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())
+    )
+    if reasons:
+        groups = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
+        terminalreporter.write_line(f"{reasons.total()} skipped: {groups}")
+
+
+register_profiles()

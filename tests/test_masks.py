@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 from pycocotools import mask as coco_mask
+from support.random_search import draws
 
 from evalkit.errors import DataError
 from evalkit.masks import (
@@ -48,7 +49,7 @@ def test_run_lengths_are_those_of_pycocotools(mask):
     assert np.array_equal(full_mask(rle_crop(encoded)), mask)
 
 
-@settings(max_examples=20)
+@draws(20)
 @given(x=st.integers(0, 1999), y=st.integers(0, 1499), width=st.integers(1, 900), height=st.integers(1, 900))
 def test_large_images_decode_to_the_right_place(x, y, width, height):
     """Runs longer than one group of 5 bits come back, on an image of 3 megapixels."""
@@ -77,7 +78,7 @@ def test_damaged_run_lengths_are_data_errors(counts):
         rle_decode(Rle(4, 5, counts))
 
 
-@settings(max_examples=300)
+@draws(300)
 @given(counts=st.binary(max_size=40), height=st.integers(1, 30), width=st.integers(1, 30))
 def test_any_bytes_are_a_mask_or_a_data_error(counts, height, width):
     """Whatever stands in `counts`, the answer is a mask of the right size or a typed error."""

@@ -40,6 +40,8 @@ _PIXELS_AT_LEAST: Final = 64_000_000
 _IMAGES_AT_LEAST: Final = 20
 _NATIVE: Final = frozenset({"rle", "vertex_png"})
 """Formats of predictions and of Vertex, which no prompt asks for."""
+_BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff"
+"""White space of Unicode (U+3000 is the last) and the byte order mark."""
 _DATA_URL: Final = re.compile(r"data:image/[\w.+-]{1,40}+;base64,[A-Za-z0-9+/=]*+")
 
 
@@ -62,7 +64,7 @@ def decode_answer(
     """
     if block_reason is not None or finish_reason in BLOCKED_FINISH:
         return Decoded("blocked", None, strict=False)
-    stripped = (text or "").strip().lstrip("\ufeff").strip()
+    stripped = (text or "").strip(_BLANKS)
     if not stripped:
         return _failed(_without_text(finish_reason, thought_tokens))
     keys = item_keys(asked)

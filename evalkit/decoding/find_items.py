@@ -21,6 +21,7 @@ _VALUE_START: Final = re.compile(r'\[\s*+(?:[\[{\]]|\Z)|\{\s*+(?:["}]|\Z)')
 _OBJECT_START: Final = re.compile(r'\{\s*+"(?!(?:x|y|size|counts)")[^"\\]{0,64}+"\s*+:')
 _FRAGMENT: Final = re.compile(r'"(?:mask|box_2d|mask_polygon|polygon|segmentation)"\s*+:')
 _STRINGS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
+_SEPARATORS: Final = re.compile(r"[\s,;]*+")
 _EMPTIES: Final = re.compile(r"(?:\{\s*+\}|\[\s*+\])(?:[\s,;]*+(?:\{\s*+\}|\[\s*+\]))*+")
 _ANSWER_FENCES: Final = ("", "json", "json5", "jsonc", "javascript", "js", "text")
 _MAX_WALK_DEPTH: Final = 64
@@ -157,7 +158,7 @@ def _read_part(part: str, keys: ItemKeys, found: FoundItems, *, fenced: bool) ->
     """Read the JSON values of one piece of text; at the first broken one, go on item by item."""
     position, values, around = 0, 0, False
     while match := _VALUE_START.search(part, position):
-        around = around or bool(part[position : match.start()].strip(" \t\r\n,;"))
+        around = around or not _is_gap(part[position : match.start()], between_values=values > 0)
         if empty := _EMPTIES.match(part, match.start()):
             # Passed over in one go: a million of them would cost seconds one by one.
             found.value_seen = found.json_begun = True
@@ -181,6 +182,11 @@ def _read_part(part: str, keys: ItemKeys, found: FoundItems, *, fenced: bool) ->
         _read_whole_scalar(part.strip(), found)
     if not found.items and not found.empty_list and (match := _FRAGMENT.search(part)):
         _salvage_fragment(part, match.start(), keys, found)
+
+
+def _is_gap(text: str, *, between_values: bool) -> bool:
+    """Return True for text that says nothing: white space and, between two values, what separates them."""
+    return _SEPARATORS.fullmatch(text) is not None if between_values else not text.strip()
 
 
 def _stands_apart(text: str, match: re.Match[str]) -> bool:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
+from support.shared_data import need_shared
 
 from evalkit.decoding import decode_answer
 
-FOLDER = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-ANSWERS = FOLDER / "responses.jsonl"
 HEIGHT, WIDTH = 480, 640
 
 BOX_ONLY = ("format_failure", "mask_missing", "box_only")
@@ -77,9 +74,8 @@ VERDICTS: dict[str, tuple[str, str | None, str | None, set[str], int]] = {
 
 def answers() -> dict[str, str]:
     """Return the collected answers by id."""
-    if not ANSWERS.exists():
-        pytest.skip("the collection of public answers is not here")
-    lines = [json.loads(line) for line in ANSWERS.read_text("utf-8").splitlines()]
+    text = need_shared("responses.jsonl").read_text("utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
     return {line["id"]: line["raw_text"] for line in lines}
 
 

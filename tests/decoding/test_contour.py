@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.random_search import draws
 
 from evalkit.decoding import decode_answer
 from evalkit.masks import full_mask, polygons_to_mask
@@ -44,7 +45,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / max((a | b).sum(), 1))
 
 
-@settings(max_examples=40, deadline=None)
+@draws(40)
 @given(points=st.lists(POINT, min_size=3, max_size=12))
 def test_filling_equals_ray_casting(points):
     """Any ring, crossing itself or not, gives the pixels that ray casting gives (to rounding on edges)."""

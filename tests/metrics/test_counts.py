@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
@@ -49,7 +49,6 @@ def rectangle(shape, x0, y0, x1, y1):
     return mask
 
 
-@settings(deadline=None)
 @given(MASK_TRIPLES)
 def test_counts_equal_full_array_counts(triple):
     """Counting inside crops equals counting full arrays, ignored pixels left out of both."""
@@ -73,7 +72,6 @@ def naive_boundary(mask, radius):
     return mask & ~binary_erosion(padded, np.ones((3, 3)), iterations=radius)[1:-1, 1:-1]
 
 
-@settings(deadline=None)
 @given(MASKS, st.integers(1, 5))
 def test_erosion_equals_repeated_3x3_erosion(mask, radius):
     """The separable window gives the pixels that r erosions leave."""
@@ -85,7 +83,6 @@ def test_erosion_equals_repeated_3x3_erosion(mask, radius):
     assert np.array_equal(mask & ~inner, naive_boundary(mask, radius))
 
 
-@settings(deadline=None)
 @given(MASK_TRIPLES, st.booleans())
 def test_boundary_iou_equals_the_naive_one(triple, ignoring):
     """Boundary IoU on crops equals full arrays eroded step by step."""
@@ -114,7 +111,6 @@ def test_boundary_of_solid_shapes_at_photograph_size():
 BOX = st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(1, 30), st.integers(1, 30))
 
 
-@settings(deadline=None)
 @given(BOX, BOX)
 def test_box_iou_equals_coco(a, b):
     """Box IoU of xyxy pixels is pycocotools' of xywh."""
@@ -123,7 +119,6 @@ def test_box_iou_equals_coco(a, b):
     assert box_iou(*corners) == pytest.approx(reference, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(MASK_TRIPLES)
 def test_mask_iou_matrix_equals_coco(triple):
     """IoU of every pair of crops is pycocotools' of their run lengths."""
@@ -132,7 +127,6 @@ def test_mask_iou_matrix_equals_coco(triple):
     assert found == pytest.approx(coco_mask.iou(rles[:2], rles, [0] * 3), abs=1e-12)
 
 
-@settings(deadline=None)
 @given(hnp.arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 4)), elements=st.floats(0, 1)))
 def test_matching_beats_every_permutation(matrix):
     """The pairs chosen have the largest sum of all one-to-one choices."""

@@ -1,29 +1,25 @@
 """Real photographs, human expressions and COCO masks through the whole job; skipped where they are absent."""
 
 import json
-import os
-from pathlib import Path
 
 import pandas as pd
-import pytest
 from click.testing import CliRunner
+from support.shared_data import need_shared
 
 from evalkit.cli.app import main
 
-DATA = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "refcocos"
 
-
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real triples are not on this machine")
 def test_real_triples_run_as_a_jsonl_dataset(tmp_path):
     """17 triples on 15 photographs: perfect answers score near 1, refusals of the 5 no-targets score 1."""
-    triples = json.loads((DATA / "triples.json").read_text())
+    data = need_shared("refcocos")
+    triples = json.loads((data / "triples.json").read_text())
     rows = [
         {
             "id": triple["id"],
-            "image": str(DATA / triple["image"]),
+            "image": str(data / triple["image"]),
             "image_id": triple["image_id"],
             "expression": triple["expression"],
-            "mask": None if triple["mask"] is None else str(DATA / triple["mask"]),
+            "mask": None if triple["mask"] is None else str(data / triple["mask"]),
             "no_target": triple["mask"] is None,
             "tags": {"hops": triple["annotator_categories"]["hops"]},
         }

@@ -20,7 +20,7 @@ def find_chromium():
     if path is None:
         if os.environ.get("CI"):
             pytest.fail("CI must have a Chromium: apt-get install -y chromium")
-        pytest.skip("no Chromium on this machine")
+        pytest.skip("no Chromium, which the tests of the report drive")
     return path
 
 

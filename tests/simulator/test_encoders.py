@@ -5,10 +5,11 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
+from support.random_search import draws
 
 from evalkit.simulator import encoders
 
@@ -65,7 +66,7 @@ def test_outlines_fill_to_the_same_object(mask_hw):
 
 
 @given(st.integers(1, 1500), st.integers(1, 1500), st.data())
-@settings(max_examples=60, deadline=None)
+@draws(60)
 def test_boxes_contain_the_object_after_truncation(height, width, data):
     """Truncating the 0..1000 box to pixels never cuts the object, by at most two pixels' rounding more."""
     y0, y1 = sorted(data.draw(st.tuples(st.integers(0, height - 1), st.integers(0, height - 1))))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats as scipy_stats
+from support.random_search import draws
 
 from evalkit.stats.bootstrap import (
     cluster_codes,
@@ -218,7 +219,7 @@ ESTIMATES = [
     "estimate", ESTIMATES, ids=["studentised", "percentile", "student", "wilson", "wilson-zero", "single"]
 )
 @given(level=st.floats(0.02, 0.98))
-@settings(max_examples=40)
+@draws(40)
 def test_confidence_and_limit_are_inverses(estimate: object, level: float) -> None:
     """The confidence that the truth lies below a limit is the level of that limit."""
     limit = estimate.limit(level)
@@ -231,7 +232,7 @@ def test_confidence_and_limit_are_inverses(estimate: object, level: float) -> No
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 6)), min_size=1, max_size=40),
     st.integers(0, 3),
 )
-@settings(max_examples=60, deadline=None)
+@draws(60)
 def test_interval_of_a_share_holds_its_value_and_its_range(rows: list[tuple[float, int]], seed: int) -> None:
     """Whatever the data, low <= value <= high and all lie in 0..1."""
     values = np.array([value for value, _ in rows])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats as scipy_stats
+from support.random_search import draws
 
 from evalkit.stats.significance import holm, mcnemar, mcnemar_clustered, mix_test, swap_test
 
@@ -64,7 +65,7 @@ def test_mcnemar_is_statsmodels_exact_value(only_first: int, only_second: int) -
 
 
 @given(st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=80))
-@settings(max_examples=60, deadline=None)
+@draws(60)
 def test_clustered_mcnemar_with_one_row_an_image_is_mcnemar(differences: list[int]) -> None:
     """Without clustering the clustered test is the classic one."""
     rows = np.array(differences)
@@ -100,7 +101,7 @@ def test_holm_is_statsmodels() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
+@draws(60)
 def test_holm_is_its_definition(p_values: list[float]) -> None:
     """Each adjusted value is the largest (m - rank) p of those up to it, at most 1."""
     ranked = sorted(p_values)

@@ -1,7 +1,6 @@
 """Shared ground of the loader tests: fixtures in the field's layouts, and small ones built here."""
 
 import json
-import os
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,26 +11,19 @@ from PIL import Image
 
 from evalkit.config.schema import DatasetConfig
 from evalkit.datasets import load_samples
-
-SHARED = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+from support.shared_data import need_shared
 
 
 @pytest.fixture
 def fixtures() -> Path:
     """Return the folder of real triples in the field's layouts; tests that need it are skipped without it."""
-    folder = SHARED / "dataset-fixtures"
-    if not folder.is_dir():
-        pytest.skip("the dataset fixtures are not on this machine")
-    return folder
+    return need_shared("dataset-fixtures")
 
 
 @pytest.fixture
 def refcocos() -> Path:
     """Return the folder of real (photograph, expression, mask) triples."""
-    folder = SHARED / "refcocos"
-    if not folder.is_dir():
-        pytest.skip("the refcocos triples are not on this machine")
-    return folder
+    return need_shared("refcocos")
 
 
 @pytest.fixture

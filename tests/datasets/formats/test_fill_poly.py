@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.random_search import draws
 
 from evalkit.datasets.formats.fill_poly import fill_polygon
 from evalkit.masks import rle_decode
@@ -37,7 +38,7 @@ def test_a_rectangle_includes_its_border():
     assert mask[1:5, 2:6].all()
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(
     st.lists(st.tuples(st.integers(-30, 60), st.integers(-30, 60)), min_size=1, max_size=9),
     st.integers(1, 30),

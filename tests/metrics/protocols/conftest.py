@@ -1,28 +1,23 @@
 """Known answers of the authors' own evaluators, and answers made from run lengths."""
 
 import json
-import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.shared_data import need_shared
 
 from evalkit.masks import crop_of, rle_decode, rle_encode
 from evalkit.metrics.counts import Truth, count_row
 from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.types import Decoded, GroundTruth, ImageRef, Item, Rle, Sample
 
-SHARED = Path(os.environ.get("EVALKIT_SHARED_DATA", Path(__file__).parents[4] / "shared/data"))
-
 
 @pytest.fixture(scope="session")
 def shared_data():
     """Return the folder of material that is not part of the repository."""
-    if not (SHARED / "known-answers").is_dir():
-        pytest.skip("the known answers are not on this machine")
-    return SHARED
+    return need_shared("known-answers").parent
 
 
 def rle_of(coded):
