@@ -12,5 +12,5 @@ def need_shared(name: str) -> Path:
     """Return a file or folder of the shared material; skip the test where it is absent."""
     path = SHARED_DATA / name
     if not path.exists():
-        pytest.skip(f"{name} is not in ../shared/data (EVALKIT_SHARED_DATA names another folder)")
+        pytest.skip(f"{name} is not in ../shared/data")
     return path
