@@ -119,11 +119,6 @@ async def open_models(
         yield models
 
 
-def build_model(entry: Any, run: RunConfig, samples: Sequence[Sample], state: Path | None = None) -> Model:
-    """Return one open model; the caller closes it. For a whole run use ``open_models``."""
-    return PROVIDERS[entry.provider](entry, ProviderContext(run, samples, state))
-
-
 def check_models(entries: Sequence[Any], run: RunConfig) -> None:
     """Raise ``ConfigError`` for what would stop a run at its start: no key, no such prompt, function or persona.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -97,8 +96,3 @@ def mask_iou(first: CropMask, second: CropMask) -> float:
     one, two = full_mask(first), full_mask(second)
     union = int(np.count_nonzero(one | two))
     return int(np.count_nonzero(one & two)) / union if union else 0.0
-
-
-def suspects_of(suspects: Sequence[Suspect], dataset: str) -> list[Suspect]:
-    """Return the suspects of one dataset."""
-    return [suspect for suspect in suspects if suspect.key[0] == dataset]

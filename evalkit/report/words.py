@@ -70,7 +70,6 @@ class DatasetVerdict:
     dataset: str
     headline: str
     details: tuple[str, ...]
-    clear: bool
 
 
 def verdict(
@@ -92,18 +91,16 @@ def verdict(
     own = [change for change in changes if change.dataset == dataset]
     if own:
         sentences = tuple(change.sentence for change in own)
-        return DatasetVerdict(
-            dataset, _change_headline(own, data.runs[0].name), (*sentences, *details), clear=True
-        )
+        return DatasetVerdict(dataset, _change_headline(own, data.runs[0].name), (*sentences, *details))
     order = ranked(values)
     if not order:
-        return DatasetVerdict(dataset, "No model has a score yet.", details, clear=False)
+        return DatasetVerdict(dataset, "No model has a score yet.", details)
     if len(order) == 1:
         only = order[0]
         _, low, high = triple(known[only][measure.key])
         span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
         headline = f"{only} reaches {measure.name} {spell(values[only] or 0.0, 'ratio')}{span}."
-        return DatasetVerdict(dataset, headline, details, clear=False)
+        return DatasetVerdict(dataset, headline, details)
     gaps = pairs[dataset][: len(order) - 1]
     family = [gap for found in pairs.values() for gap in found]
     if all(gap is not None and certain(gap, family) for gap in gaps):
@@ -111,14 +108,13 @@ def verdict(
             dataset,
             f"{order[0]} {'segments' if measure is MASKS else 'localises'} best.",
             (_lead(measure.name, values, gaps[0]), *details),
-            clear=True,
         )
     level = [gap for gap in gaps if gap is not None and not certain(gap, family)]
     headline = f"No clear winner: {order[0]} leads, but within chance."
     if values[order[0]] == values[order[1]]:
         headline = f"No clear winner: {_and([label for label in order if values[label] == values[order[0]]])} are level."
     return DatasetVerdict(
-        dataset, headline, (_no_lead(measure.name, order[0], values, level, family), *details), clear=False
+        dataset, headline, (_no_lead(measure.name, order[0], values, level, family), *details)
     )
 
 

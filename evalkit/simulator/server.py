@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_POST = do_DELETE = do_GET  # noqa: N815  # the standard library's names
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *_args: Any) -> None:  # noqa: A002
         """Stay silent: the request log is in memory."""
 
     def version_string(self) -> str:

@@ -80,12 +80,6 @@ class RunFolder:
         self._require(self.path / SUMMARY)
         return read_json(self.path / SUMMARY)
 
-    def samples(self) -> pd.DataFrame:
-        """Return samples.parquet as a data frame; ``truth`` is JSON text."""
-        import pandas as pd
-
-        return pd.read_parquet(self.samples_path)
-
     def sample_chunks(self) -> Iterator[list[Sample]]:
         """Yield the samples in chunks of at most ``SAMPLES_PER_CHUNK``."""
         for index in range(self.n_chunks()):

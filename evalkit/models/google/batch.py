@@ -106,11 +106,6 @@ class GeminiBatch:
             if self.file.open:
                 await asyncio.sleep(self.settings["poll_s"])
 
-    async def cancel_all(self) -> None:
-        """Cancel every open job."""
-        for job in self.file.open:
-            await self._cancel(job)
-
     async def _adopt(self, note: Callable[[str], None]) -> None:
         """Find the jobs whose creation was cut off by a crash; forget those that never came to be."""
         nameless = {job.display_name: job for job in self.file.open if job.name is None}
