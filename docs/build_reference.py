@@ -178,10 +178,10 @@ def _default(field: FieldInfo) -> str:
 
 def codes_page() -> str:
     """Return every code that a verdict can hold."""
-    from evalkit.decoding.codes import FAILURES, REPAIRS, WIRE_FORMATS
-    from evalkit.metrics.glossary import OUTCOMES
+    from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS, WIRE_FORMATS
 
-    groups = {"Outcomes": OUTCOMES, "Wire formats": WIRE_FORMATS, "Failures": FAILURES, "Repairs": REPAIRS}
+    outcomes = {name: words.meaning for name, words in OUTCOMES.items()}
+    groups = {"Outcomes": outcomes, "Wire formats": WIRE_FORMATS, "Failures": FAILURES, "Repairs": REPAIRS}
     parts = [
         f"## {title}\n\n" + table(["code", "meaning"], [(code(name), text) for name, text in known.items()])
         for title, known in groups.items()
@@ -192,10 +192,10 @@ def codes_page() -> str:
 
 def columns_page() -> str:
     """Return every column of scores.parquet with its type."""
-    from evalkit.metrics.glossary import COLUMNS
-    from evalkit.storage.scores_table import scores_schema
+    from evalkit.storage.scores_table import COLUMNS, scores_schema
 
-    rows = [(code(field.name), str(field.type), COLUMNS[field.name]) for field in scores_schema()]
+    types = {field.name: str(field.type) for field in scores_schema()}
+    rows = [(code(column.name), types[column.name], column.meaning) for column in COLUMNS]
     intro = (
         "`scores.parquet` has one row per model, dataset, sample and trial. In a notebook `run.scores` has a column "
         "`tag_NAME` for every tag besides."
@@ -205,17 +205,23 @@ def columns_page() -> str:
 
 def metrics_page() -> str:
     """Return every measure with its definition and better direction."""
-    from evalkit.metrics.glossary import MEASURES as MEANINGS
-    from evalkit.metrics.names import MEASURES, SHARES, lower_is_better
+    from evalkit.metrics.table import FAMILIES, METRICS
 
-    rows = [(code(m), "lower" if lower_is_better(m) else "higher", MEANINGS[m]) for m in MEASURES]
-    families = ", ".join(code(f"{family}.CODE") for family in SHARES)
+    rows = [
+        (code(metric.name), metric.label, metric.better, _aliases(metric.aliases), metric.meaning)
+        for metric in METRICS
+    ]
+    families = [(code(f"{family.name}.CODE"), "", "", "", family.meaning) for family in FAMILIES]
     intro = (
         "What `evalkit compare` shows and a gate rule can name. Answered rows are those with the outcomes decoded, no_target, "
-        f"format_failure and blocked. Further {families}: the share of answered rows with that code. "
+        "format_failure and blocked. A metric may also be named as papers or summary.json do. "
         "[What the numbers mean](../metrics.md) has the reasons; [Statistics](../statistics.md) the intervals."
     )
-    return page("Metrics", intro, table(["measure", "better", "definition"], rows))
+    return page("Metrics", intro, table(["metric", "label", "better", "also", "definition"], rows + families))
+
+
+def _aliases(names: Sequence[str]) -> str:
+    return ", ".join(code(name) for name in names)
 
 
 def protocols_page() -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from evalkit.metrics.names import Columns
+    from evalkit.metrics.answers import Columns
 
 SHOWN = (
     *("giou", "giou_decoded", "ciou", "precision_at_0.5", "precision_at_0.7", "precision_at_0.9"),

@@ -7,30 +7,14 @@ from typing import Any
 
 from evalkit.comparison.compare import LEVEL, MeasureDifference, MeasureTable, Pair, RunComparison
 from evalkit.comparison.pareto import ParetoPoint, pareto
-from evalkit.metrics.names import SHARES, lower_is_better
+from evalkit.metrics.names import lower_is_better, metric_of
 from evalkit.stats.power import detectable_by, images_needed
 from evalkit.version import __version__
-
-NAMES = {
-    "giou": "gIoU",
-    "giou_decoded": "gIoU of readable answers",
-    "ciou": "cIoU",
-    "box_accuracy_0.5": "box accuracy at 0.5",
-    "n_acc": "correct refusals (N-acc)",
-    "format_failure_rate": "format failures",
-    "strict_failure_rate": "answers not as asked",
-    "blocked_rate": "blocked",
-    "latency_s": "latency, s",
-    "cost_usd_per_answer": "cost per answer, USD",
-}
 
 
 def measure_words(measure: str) -> str:
     """Return what a table calls a measure."""
-    family, _, code = measure.partition(".")
-    if family in SHARES and code:
-        return f"share of {code}"
-    return NAMES.get(measure, measure.replace("precision_at_", "P@"))
+    return metric_of(measure).label
 
 
 def verdict(pair: Pair, tests: int) -> dict[str, Any]:

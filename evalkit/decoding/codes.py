@@ -1,11 +1,41 @@
 """Every code a verdict can hold, with one line of meaning. Codes are added, never reused.
 
-The reference pages are generated from these tables, and a test holds the decoder to them.
+The reference pages, the report, `evalkit decode` and the terminal take their words from these tables, and a test
+holds the decoder to them. The order is that of the reference and of the report's colours.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeWords:
+    """What an outcome is called on a page, what it means, and whether its request was answered."""
+
+    label: str
+    meaning: str
+    answered: bool = True
+
+
+OUTCOMES: Final[dict[str, OutcomeWords]] = {
+    "decoded": OutcomeWords("object found", "at least one usable mask; counts with its IoU"),
+    "no_target": OutcomeWords(
+        "says nothing fits", "the answer says that nothing fits; IoU 1 where that is right, else 0"
+    ),
+    "format_failure": OutcomeWords("unreadable", "no usable mask; counts as an empty prediction, IoU 0"),
+    "blocked": OutcomeWords("blocked", "the API says safety or policy; counts as an empty prediction, IoU 0"),
+    "not_run": OutcomeWords(
+        "not run", "a system error (network, quota, budget); in no mean, always shown", answered=False
+    ),
+    "data_error": OutcomeWords(
+        "data error", "the image is missing or damaged; in no mean, always shown", answered=False
+    ),
+}
+
+ANSWERED: Final = tuple(name for name, words in OUTCOMES.items() if words.answered)
+"""Outcomes that count: the model was asked and said something, or refused to. The denominator of every rate."""
 
 WIRE_FORMATS: Final[dict[str, str]] = {
     "png_data_url": "an image as data:image/...;base64, inside box_2d (Gemini 2.5 as documented)",
@@ -25,23 +55,23 @@ WIRE_FORMATS: Final[dict[str, str]] = {
 
 FAILURES: Final[dict[str, str]] = {
     "empty_response": "the answer has no text",
-    "truncated": "the answer ends in the middle, before anything usable was complete",
-    "no_json": "prose or other text without any JSON to read",
-    "malformed_json": "JSON is there but what is needed of it cannot be read",
-    "wrong_shape": "the JSON can be read but holds no item, or a mask of a type that is none",
-    "box_missing": "the mask needs a box to be placed by and the item has none",
-    "box_invalid": "the box has not four finite numbers, no area, or lies off the image",
-    "mask_missing": "the item has no mask",
-    "mask_tokens": "the mask is <seg_N> tokens, which cannot be decoded",
-    "mask_placeholder": "a word, an id, a link, a number or another object stands where the mask should",
-    "mask_bad_base64": "the mask's text is not base64",
-    "mask_bad_png": "the mask's bytes are not an image that can be read, or one of absurd size",
-    "mask_empty": "the mask is there and holds no foreground",
-    "polygon_degenerate": "fewer than three distinct points, or no pixel inside",
-    "polygon_ambiguous": "several orders or frames fit the box equally and give different masks",
-    "repetition": "the answer runs away, repeating itself",
-    "thinking_used_budget": "all output tokens went into thinking; there is no answer",
-    "too_large": "the masks of this answer exceed the limits on pixels or points",
+    "truncated": "the answer ends in the middle, before one item was complete",
+    "no_json": "prose or other text without any JSON",
+    "malformed_json": "there is JSON, but what is needed of it cannot be read",
+    "wrong_shape": "JSON without an item, or with a mask of a wrong type",
+    "box_missing": "the mask needs a box to be placed by, and the item has none",
+    "box_invalid": "a box without four finite numbers or area, or off the image",
+    "mask_missing": "an item without a mask",
+    "mask_tokens": "leaked <seg_N> tokens in place of a mask; they cannot be decoded",
+    "mask_placeholder": "a placeholder (a word, id, link or number) in place of a mask",
+    "mask_bad_base64": "a mask whose text is not base64",
+    "mask_bad_png": "a mask whose bytes are no readable image, or one of absurd size",
+    "mask_empty": "a mask without a single foreground pixel",
+    "polygon_degenerate": "a contour of fewer than three distinct points, or without a pixel inside",
+    "polygon_ambiguous": "a contour that fits its box in several readings with different masks",
+    "repetition": "the answer repeats itself until it is cut off",
+    "thinking_used_budget": "thinking used all output tokens; there is no answer",
+    "too_large": "masks beyond the limits on pixels or points",
 }
 
 REPAIRS: Final[dict[str, str]] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from evalkit.decoding.codes import FAILURES, REPAIRS, WIRE_FORMATS
+from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS, WIRE_FORMATS
 from evalkit.masks import area, full_mask, rle_encode
 
 if TYPE_CHECKING:
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from evalkit.types import BoolMask, CropMask, Decoded, Item
 
 SHOWN_ITEMS: Final = 20
-_SAYS: Final = {
-    "decoded": "at least one mask can be used",
-    "no_target": "the answer says that nothing fits",
-    "format_failure": "no mask can be used",
-    "blocked": "the API says that a policy stopped the answer",
-}
 _COLOURS: Final = ((32, 134, 235), (245, 166, 35), (214, 51, 132), (60, 160, 90), (130, 90, 200))
 
 
@@ -54,7 +48,7 @@ def _rle_json(mask: CropMask | None) -> dict[str, object] | None:
 
 def verdict_text(decoded: Decoded) -> str:
     """Return the verdict as a few lines to read."""
-    lines = [f"outcome   {decoded.outcome}: {_SAYS.get(decoded.outcome, '')}"]
+    lines = [f"outcome   {decoded.outcome}: {OUTCOMES[decoded.outcome].meaning}"]
     if decoded.failure:
         lines.append(f"failure   {decoded.failure}: {FAILURES[decoded.failure]}")
     lines.append(

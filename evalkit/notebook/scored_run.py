@@ -192,12 +192,12 @@ class Run:
         """Return one stored answer with its verdict. Raises ``DataError`` on an unknown sample.
 
         >>> run.answer("1:0", "poor")  # doctest: +NORMALIZE_WHITESPACE
-        outcome   format_failure: no mask can be used
-        failure   mask_tokens: the mask is <seg_N> tokens, which cannot be decoded
+        outcome   format_failure: no usable mask; counts as an empty prediction, IoU 0
+        failure   mask_tokens: leaked <seg_N> tokens in place of a mask; they cannot be decoded
         strict    no: not exactly what the prompt asked for
         item 1    seg_tokens: mask_tokens, box [16, 12, 80, 60] 'x'
           seg_tokens: leaked <seg_N> mask tokens, for which no decoder is public
-          mask_tokens: the mask is <seg_N> tokens, which cannot be decoded
+          mask_tokens: leaked <seg_N> tokens in place of a mask; they cannot be decoded
         """
         (one,) = answers_of(self.folder, self._rows(sample_id, [model], dataset, trial))
         truth = one.sample.truth

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalkit.decoding.codes import FAILURES, OUTCOMES, WIRE_FORMATS
 from evalkit.report.data import ReportData
-from evalkit.report.words import FAILURE_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,17 +19,22 @@ REFUSED = "#8fa8c9"
 BLOCKED = "#4a4453"
 NOT_RUN = "#b5b3ae"
 DATA_ERROR = "#8f8d88"
-FAILURES = ("#c8553d", "#e0925a", "#a63d57", "#d9b44a", "#7d4a6b", "#e2a89a", "#8c5a3c", "#b98b9b", "#9c8f3f")
-FORMATS = ("#4c6f9f", "#8fb0d1", "#5d9c8a", "#b9d0a5", "#b08bb5", "#d9b98a", "#6f6a8c")
+FAILURE_COLOURS = (
+    "#c8553d",
+    "#e0925a",
+    "#a63d57",
+    "#d9b44a",
+    "#7d4a6b",
+    "#e2a89a",
+    "#8c5a3c",
+    "#b98b9b",
+    "#9c8f3f",
+)
+FORMAT_COLOURS = ("#4c6f9f", "#8fb0d1", "#5d9c8a", "#b9d0a5", "#b08bb5", "#d9b98a", "#6f6a8c")
 """Each kind keeps its colour in every report; the second round of a palette is striped."""
 
 FAILURE = "failure="
 """Marks a failure code among the kinds of outcome."""
-
-WIRE_FORMATS = (
-    *("png_data_url", "polygon_pairs", "seg_tokens", "polygon_points", "placeholder", "box_only", "rle"),
-    *("png_base64", "polygon_flat", "polygon_chunked", "polygon_string", "sub_boxes", "vertex_png"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +86,22 @@ def outcome_bars(data: ReportData, dataset: str) -> list[Bar]:
     rows = {model.label: data.rows(dataset, model.label) for model in data.models}
     counts = {label: _outcome_counts(part) for label, part in rows.items() if len(part)}
     seen = {key[len(FAILURE) :] for count in counts.values() for key in count if key.startswith(FAILURE)}
-    codes = [code for code in FAILURE_WORDS if code in seen] + sorted(seen - set(FAILURE_WORDS))
+    codes = [code for code in FAILURES if code in seen] + sorted(seen - set(FAILURES))
     order = [
         _SegmentKind("strict", "as asked", STRICT, {"outcome": "decoded", "strict": "yes"}),
         _SegmentKind("repaired", "after repairs", REPAIRED, {"outcome": "decoded", "strict": "no"}),
-        _SegmentKind("no_target", "says nothing fits", REFUSED, {"outcome": "no_target"}),
+        _SegmentKind("no_target", OUTCOMES["no_target"].label, REFUSED, {"outcome": "no_target"}),
         *(_failure_kind(code) for code in codes),
-        _SegmentKind("blocked", "blocked by policy", BLOCKED, {"outcome": "blocked"}),
-        _SegmentKind("not_run", "not run", NOT_RUN, {"outcome": "not_run"}),
-        _SegmentKind("data_error", "data error", DATA_ERROR, {"outcome": "data_error"}),
+        _SegmentKind("blocked", OUTCOMES["blocked"].label, BLOCKED, {"outcome": "blocked"}),
+        _SegmentKind("not_run", OUTCOMES["not_run"].label, NOT_RUN, {"outcome": "not_run"}),
+        _SegmentKind("data_error", OUTCOMES["data_error"].label, DATA_ERROR, {"outcome": "data_error"}),
     ]
     return [_bar(label, count, order) for label, count in counts.items()]
 
 
 def _failure_kind(code: str) -> _SegmentKind:
-    words = FAILURE_WORDS.get(code, code.replace("_", " "))
-    colour, striped = _paint(code, list(FAILURE_WORDS), FAILURES)
+    words = FAILURES.get(code, code.replace("_", " "))
+    colour, striped = _paint(code, list(FAILURES), FAILURE_COLOURS)
     return _SegmentKind(f"{FAILURE}{code}", words, colour, {"failure": code}, striped)
 
 
@@ -130,7 +135,7 @@ def format_bars(data: ReportData, dataset: str) -> list[Bar]:
     order = [
         _SegmentKind(name, name.replace("_", " "), colour, {"format": name}, striped)
         for name in [*WIRE_FORMATS, *sorted(seen - set(WIRE_FORMATS))]
-        for colour, striped in [_paint(name, WIRE_FORMATS, FORMATS)]
+        for colour, striped in [_paint(name, list(WIRE_FORMATS), FORMAT_COLOURS)]
     ]
     return [_bar(label, count, order) for label, count in counts.items()]
 

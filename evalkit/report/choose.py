@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.report.data import SCORED, ReportData
+from evalkit.decoding.codes import ANSWERED
+from evalkit.report.data import ReportData
 from evalkit.report.differences import disagreement
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _trials(data: ReportData) -> str:
 
 def _queues(rows: pd.DataFrame, keys: list[SampleKey], seed: int) -> dict[str, list[SampleKey]]:
     """Return one ordered list of samples per reason, the most telling first."""
-    answered = rows[rows["outcome"].isin(SCORED)]
+    answered = rows[rows["outcome"].isin(ANSWERED)]
     known = answered[answered["quality"].notna()]
     groups = known.groupby(["dataset", "sample_id"], sort=False)["quality"]
     spread = groups.agg(lambda values: disagreement(list(values)))

@@ -29,18 +29,6 @@ MODEL_COLOURS = (
 )
 """One colour per model, the same everywhere; readable on white and on near-black (contrast >= 3)."""
 
-SCORED = ("decoded", "no_target", "format_failure", "blocked")
-"""Outcomes of an answered request: the denominator of every rate."""
-
-OUTCOME_WORDS = {
-    "decoded": "object found",
-    "no_target": "says nothing fits",
-    "format_failure": "unreadable",
-    "blocked": "blocked",
-    "not_run": "not run",
-    "data_error": "data error",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Measure:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.report.data import SCORED, ReportData
+from evalkit.decoding.codes import ANSWERED
+from evalkit.report.data import ReportData
 from evalkit.report.numbers import triple
 from evalkit.stats.bootstrap import cluster_codes, cluster_sums, paired_difference
 from evalkit.stats.estimates import interval_of
@@ -48,7 +49,7 @@ def iou_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     ``image_id`` stands in a column of that name. Samples that no model answered are left out.
     """
-    answered = rows[rows["outcome"].isin(SCORED)]
+    answered = rows[rows["outcome"].isin(ANSWERED)]
     table = answered.pivot_table(index="sample_id", columns="model", values="quality", aggfunc="mean")
     table["image_id"] = answered.groupby("sample_id")["image_id"].first()
     return table

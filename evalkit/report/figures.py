@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evalkit.decoding.codes import ANSWERED
 from evalkit.report.bars import Bar, format_bars, outcome_bars
-from evalkit.report.data import SCORED, ReportData
+from evalkit.report.data import ReportData
 from evalkit.report.numbers import triple
 
 if TYPE_CHECKING:
@@ -345,7 +346,7 @@ def _median_latency(result: Mapping[str, Any]) -> float | None:
 
 def _answered(data: ReportData, dataset: str, label: str) -> Any:
     rows = data.rows(dataset, label)
-    return rows[rows["outcome"].isin(SCORED) & rows["quality"].notna()]
+    return rows[rows["outcome"].isin(ANSWERED) & rows["quality"].notna()]
 
 
 def short(label: str) -> str:

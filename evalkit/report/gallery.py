@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit.decoding.codes import ANSWERED, FAILURES, OUTCOMES
 from evalkit.report.choose import ChosenSamples, SampleKey
-from evalkit.report.data import OUTCOME_WORDS, SCORED, ReportData, tags_of
+from evalkit.report.data import ReportData, tags_of
 from evalkit.report.differences import disagreement
 from evalkit.report.overlays import Drawing
-from evalkit.report.words import FAILURE_WORDS
 
 EXCERPT_CHARACTERS = 180
 """How much of a raw answer a card shows; the sample's page has all of it."""
@@ -70,8 +70,8 @@ def gallery_data(
         "samples": samples,
         "answers": _answer_columns(data, names, places, drawings, excerpts),
         **names.lists(),
-        "failureWords": FAILURE_WORDS,
-        "outcomeWords": OUTCOME_WORDS,
+        "failureWords": FAILURES,
+        "outcomeWords": {name: words.label for name, words in OUTCOMES.items()},
         "cardsPerPage": CARDS_PER_PAGE,
         "hasChange": len(data.runs) > 1,
     }
@@ -134,7 +134,7 @@ def zoom_style(drawing: Drawing, label: str) -> str:
 
 
 def _spreads(rows: Any) -> dict[SampleKey, float]:
-    answered = rows[rows["outcome"].isin(SCORED) & rows["quality"].notna()]
+    answered = rows[rows["outcome"].isin(ANSWERED) & rows["quality"].notna()]
     groups = answered.groupby(["dataset", "sample_id"], sort=False)["quality"]
     spreads: dict[SampleKey, float] = groups.agg(lambda values: disagreement(list(values))).to_dict()
     return spreads
@@ -142,7 +142,7 @@ def _spreads(rows: Any) -> dict[SampleKey, float]:
 
 def _changes(data: ReportData) -> dict[tuple[str, str, str], float]:
     """Return IoU minus that of the model of the same name in the first run, per answer."""
-    rows = data.scores[(data.scores["trial"] == 0) & data.scores["outcome"].isin(SCORED)]
+    rows = data.scores[(data.scores["trial"] == 0) & data.scores["outcome"].isin(ANSWERED)]
     rows = rows[rows["quality"].notna()]
     by_label = {model.label: model for model in data.models}
     before: dict[tuple[str, str, str], float] = {}
@@ -165,7 +165,7 @@ class _Names:
         self.dataset = {name: number for number, name in enumerate(data.datasets)}
         self.kinds: dict[str, dict[str, int]] = {
             "tags": {},
-            "outcomes": {name: number for number, name in enumerate(OUTCOME_WORDS)},
+            "outcomes": {name: number for number, name in enumerate(OUTCOMES)},
             "failures": {},
             "formats": {},
         }
@@ -196,7 +196,7 @@ def _card(gallery: Mapping[str, Any], place: int) -> GalleryCard:
     layer = f"{sample['p']}-{number}" if answers["l"][place] else f"{sample['p']}-truth"
     outcome = gallery["outcomes"][answers["o"][place]]
     failure = answers["f"][place]
-    words = OUTCOME_WORDS[outcome] if failure < 0 else gallery["failures"][failure]
+    words = OUTCOMES[outcome].label if failure < 0 else gallery["failures"][failure]
     value = answers["v"][place]
     return GalleryCard(
         href=f"samples/{sample['p']}.html#model-{number}",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evalkit.report.data import SCORED, ReportData
+from evalkit.decoding.codes import ANSWERED
+from evalkit.report.data import ReportData
 from evalkit.report.numbers import NOTHING, TableCell, cell, spell
 
 
@@ -49,7 +50,7 @@ def repeats(data: ReportData, dataset: str) -> list[Repeat]:
 
 def _changed(data: ReportData, dataset: str, label: str) -> str:
     rows = data.rows(dataset, label)
-    answered = rows[rows["outcome"].isin(SCORED)]
+    answered = rows[rows["outcome"].isin(ANSWERED)]
     if answered.empty:
         return NOTHING
     return spell(float(answered.groupby("sample_id")["outcome"].nunique().gt(1).mean()), "percent")

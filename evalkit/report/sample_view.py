@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS
 from evalkit.masks import truth_mask
 from evalkit.report.answers import DrawnSample, ModelAnswer
-from evalkit.report.data import OUTCOME_WORDS, ModelEntry, ReportData
+from evalkit.report.data import ModelEntry, ReportData
 from evalkit.report.numbers import NOTHING, spell
 from evalkit.report.overlays import Drawing, Layers
-from evalkit.report.words import FAILURE_WORDS, REPAIR_WORDS
 
 RAW_START_CHARACTERS = 700
 RAW_CHARACTERS = 1_000_000
@@ -117,11 +117,11 @@ def _answer_view(
         number=number,
         colour=model.colour,
         outcome=str(row["outcome"]),
-        verdict=OUTCOME_WORDS.get(str(row["outcome"]), str(row["outcome"])),
+        verdict=OUTCOMES[str(row["outcome"])].label,
         strict=bool(row.get("strict")),
         iou=_ratio(row.get("quality")),
         failure=failure,
-        failure_words=FAILURE_WORDS.get(str(failure), ""),
+        failure_words=FAILURES.get(str(failure), ""),
         error=row.get("error"),
         facts=tuple(_facts(data, answer)),
         items=tuple(_items(answer)),
@@ -151,7 +151,7 @@ def _facts(data: ReportData, answer: ModelAnswer) -> list[tuple[str, str]]:
         ("Box IoU", _ratio(row.get("box_iou"))),
         ("Boundary IoU", _ratio(row.get("boundary_iou"))),
         ("Wire format", ", ".join(row.get("wire_formats") or []) or NOTHING),
-        ("Repairs", ", ".join(REPAIR_WORDS.get(name, name) for name in row.get("repairs") or []) or "none"),
+        ("Repairs", ", ".join(REPAIRS.get(name, name) for name in row.get("repairs") or []) or "none"),
         ("Answered as", str(row.get("model_version") or NOTHING)),
         ("Finish", str(row.get("finish_reason") or NOTHING)),
         ("Latency", NOTHING if row.get("latency_s") is None else spell(row["latency_s"], "seconds")),
@@ -186,7 +186,7 @@ def _items(answer: ModelAnswer) -> list[ItemView]:
             item.label,
             None if item.box_px_xyxy is None else str(list(item.box_px_xyxy)),
             item.wire_format,
-            tuple(REPAIR_WORDS.get(name, name) for name in item.repairs),
+            tuple(REPAIRS.get(name, name) for name in item.repairs),
             item.failure,
         )
         for item in answer.decoded.items

@@ -10,55 +10,6 @@ from evalkit.report.data import MASKS, ModelEntry, ReportData
 from evalkit.report.differences import Difference, adjusted_p, certain, ranked
 from evalkit.report.numbers import signed, spell, triple
 
-FAILURE_WORDS = {
-    "empty_response": "the answer held no text",
-    "truncated": "the answer was cut off before its first complete item",
-    "no_json": "prose without any JSON",
-    "malformed_json": "JSON that cannot be read",
-    "wrong_shape": "JSON, but not a list of items",
-    "box_missing": "an item without a box",
-    "box_invalid": "a box that is no box",
-    "mask_missing": "a box, but no mask",
-    "mask_tokens": "internal mask tokens leaked in place of a mask",
-    "mask_placeholder": "a placeholder in place of a mask",
-    "mask_bad_base64": "a mask that is not base64",
-    "mask_bad_png": "a mask that is not a PNG image",
-    "mask_empty": "a mask without a single pixel",
-    "polygon_degenerate": "a polygon without area",
-    "polygon_ambiguous": "a polygon that can be read two ways",
-    "repetition": "the answer repeats itself until it is cut off",
-    "thinking_used_budget": "thinking used up the output budget",
-    "too_large": "masks beyond the limits on pixels",
-    "blocked": "blocked by safety or policy",
-}
-
-REPAIR_WORDS = {
-    "fence": "code fence removed",
-    "prose_around": "prose around the JSON left out",
-    "wrapper": "wrapper object opened",
-    "single_object": "single object taken as a list",
-    "alternate_key": "another key's name accepted",
-    "truncated_tail": "cut-off tail left out",
-    "trailing_comma": "trailing comma removed",
-    "raw_newline": "raw line break inside a string accepted",
-    "base64_padding": "base64 padding added",
-    "missing_prefix": "missing data: prefix accepted",
-    "corners_sorted": "box corners sorted",
-    "box_clamped": "box clamped to the image",
-    "pixel_box": "box read as pixels",
-    "order_swapped": "points read in the other order",
-    "frame_box_local": "points read inside the box",
-    "bad_point_dropped": "unreadable point left out",
-    "frame_image": "points read over the full image",
-    "pixel_points": "points read as pixels",
-    "several_values": "several JSON values read as one",
-    "salvaged": "intact items read one by one",
-    "quoted_number": "numbers in quotes accepted",
-    "repeated_prefix": "doubled data: prefix removed",
-    "tokens_dropped": "mask tokens before an image left aside",
-}
-
-
 NAMED = 4
 """Models that a sentence names at most."""
 

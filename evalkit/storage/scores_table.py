@@ -1,4 +1,4 @@
-"""scores.parquet as other tools may have written it, brought to the columns that evalkit computes with.
+"""The columns of scores.parquet, and files of other tools brought to them.
 
 Of the documented columns (docs: the run folder) a writer may leave out those that it does not know, and
 may keep tags and codes as text, JSON or lists. Everything that reads scores goes through here once, so
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from evalkit.errors import DataError
 
@@ -17,25 +18,94 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-NEEDED = ("model", "dataset", "sample_id", "outcome", "iou")
-"""Columns without which nothing can be said."""
+Kind = Literal["text", "number", "count", "flag", "codes"]
+"""``codes``: a list of text. ``count``: an integer. Every column may be null."""
 
-OPTIONAL: dict[str, Any] = {
-    "split": "",
-    "expression": "",
-    "tags": "{}",
-    "trial": 0,
-    "failure": None,
-    "wire_formats": None,
-    "repairs": None,
-    "no_target": False,
-    **dict.fromkeys(("n_items", "intersection", "union", "box_iou", "boundary_iou", "gt_area", "pred_area")),
-    **dict.fromkeys(("latency_s", "input_tokens", "output_tokens", "thought_tokens", "cost_usd", "attempts")),
-    **dict.fromkeys(("requested_model", "model_version", "finish_reason")),
-}
-"""Documented column -> what an absent one means."""
 
-CODES = ("wire_formats", "repairs")
+@dataclass(frozen=True, slots=True)
+class ScoreColumn:
+    """One column of scores.parquet. ``needed``: nothing can be said without it. ``absent``: what a missing one means."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    needed: bool = False
+    absent: Any = None
+
+
+COLUMNS: Final = (
+    ScoreColumn("model", "text", "the model's name in the config", needed=True),
+    ScoreColumn("dataset", "text", "the dataset's name in the config", needed=True),
+    ScoreColumn("split", "text", "the split that the sample belongs to", absent=""),
+    ScoreColumn("sample_id", "text", "the dataset's own key of the sample", needed=True),
+    ScoreColumn("image_id", "text", "the photograph; intervals resample photographs"),
+    ScoreColumn("expression", "text", "the referring expression", absent=""),
+    ScoreColumn("tags", "text", "tag -> value, as JSON text", absent="{}"),
+    ScoreColumn(
+        "trial", "count", "0 for the first time the question was asked, 1 for the second, ...", absent=0
+    ),
+    ScoreColumn("outcome", "text", "what became of the sample, see the codes", needed=True),
+    ScoreColumn("failure", "text", "the code of a format failure, else null"),
+    ScoreColumn("wire_formats", "codes", "the formats that the answer's items came in"),
+    ScoreColumn("repairs", "codes", "what was repaired while reading it"),
+    ScoreColumn("n_items", "count", "objects in the answer"),
+    ScoreColumn("intersection", "count", "pixels in both prediction and target; ignored pixels left out"),
+    ScoreColumn("union", "count", "pixels in prediction or target; ignored pixels left out"),
+    ScoreColumn(
+        "iou",
+        "number",
+        "intersection / union; 1 for a right refusal, 0 for any other answer where nothing fits",
+        needed=True,
+    ),
+    ScoreColumn(
+        "box_iou",
+        "number",
+        "IoU of the box around all returned boxes with the dataset's own box, else the target's",
+    ),
+    ScoreColumn("boundary_iou", "number", "IoU of the boundaries, 2 % of the image diagonal deep"),
+    ScoreColumn("gt_area", "count", "pixels of the target"),
+    ScoreColumn("pred_area", "count", "pixels of the prediction"),
+    ScoreColumn("instance_tp", "count", "items that pair with an object at IoU >= 0.5"),
+    ScoreColumn("instance_fp", "count", "items that pair with none"),
+    ScoreColumn("instance_fn", "count", "objects that pair with none"),
+    ScoreColumn("no_target", "flag", "whether nothing in the image fits the expression", absent=False),
+    ScoreColumn("latency_s", "number", "seconds of the attempt that was answered"),
+    ScoreColumn("input_tokens", "count", "tokens of the question, as the API reports them"),
+    ScoreColumn("output_tokens", "count", "tokens of the answer without thinking"),
+    ScoreColumn("thought_tokens", "count", "tokens of thinking"),
+    ScoreColumn(
+        "cost_usd", "number", "by the price table or the config's price; null where no price is known"
+    ),
+    ScoreColumn("requested_model", "text", "the model id that was asked"),
+    ScoreColumn("model_version", "text", "the model id that answered"),
+    ScoreColumn("finish_reason", "text", "the API's word for why the answer ended"),
+    ScoreColumn("attempts", "count", "requests sent for the sample, over all sessions"),
+    ScoreColumn("strict", "flag", "the answer is exactly what the prompt asked for"),
+    ScoreColumn("simulated", "flag", "the simulator made the answer"),
+    ScoreColumn("error", "text", "why there is no answer, for not_run and data_error"),
+    ScoreColumn("image_path", "text", "where the photograph lies"),
+    ScoreColumn("protocol_counts", "text", "what a named protocol counts besides, as JSON text"),
+    ScoreColumn(
+        "trial_agreement",
+        "number",
+        "mean IoU of this trial's mask with the other trials' masks; null with one trial",
+    ),
+)
+"""Every column of scores.parquet, in its order. Counts are null for not_run and data_error."""
+
+
+def scores_schema() -> pa.Schema:
+    """Return the columns of scores.parquet with their types."""
+    import pyarrow as pa
+
+    types = {
+        "text": pa.string(),
+        "number": pa.float64(),
+        "count": pa.int64(),
+        "flag": pa.bool_(),
+        "codes": pa.list_(pa.string()),
+    }
+    return pa.schema([(column.name, types[column.kind]) for column in COLUMNS])
 
 
 def documented_columns(scores: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -45,14 +115,16 @@ def documented_columns(scores: pd.DataFrame, where: str) -> pd.DataFrame:
     ``strict`` (not documented for scores.parquet) is, where absent, "readable with no repair but a code
     fence", which is all that the other columns tell. Raises ``DataError``, naming ``where``, on absent columns.
     """
-    absent = [name for name in NEEDED if name not in scores]
+    needed = [column.name for column in COLUMNS if column.needed]
+    absent = [name for name in needed if name not in scores]
     if absent:
         raise DataError(
-            f"{where} has no column {', '.join(absent)}: every row needs {', '.join(NEEDED)}. "
+            f"{where} has no column {', '.join(absent)}: every row needs {', '.join(needed)}. "
             f"It has {', '.join(map(str, scores.columns)) or 'no columns'}"
         )
-    rows = scores.assign(**{name: value for name, value in OPTIONAL.items() if name not in scores})
-    if "image_id" not in rows:
+    has_images, has_strict = "image_id" in scores, "strict" in scores
+    rows = scores.assign(**{column.name: column.absent for column in COLUMNS if column.name not in scores})
+    if not has_images:
         rows["image_id"] = rows["sample_id"]
     for name in ("sample_id", "image_id"):
         rows[name] = rows[name].astype(str)
@@ -60,9 +132,10 @@ def documented_columns(scores: pd.DataFrame, where: str) -> pd.DataFrame:
     rows["no_target"] = rows["no_target"] == True  # noqa: E712  null is no
     rows["tags"] = rows["tags"].map(_tags_text)
     rows["failure"] = rows["failure"].map(_code)
-    for name in CODES:
-        rows[name] = rows[name].map(codes_in)
-    if "strict" not in rows:
+    for column in COLUMNS:
+        if column.kind == "codes":
+            rows[column.name] = rows[column.name].map(codes_in)
+    if not has_strict:
         rows["strict"] = _seems_strict(rows)
     return rows
 
@@ -96,53 +169,3 @@ def _code(value: Any) -> str | None:
 def _seems_strict(rows: pd.DataFrame) -> pd.Series[bool]:
     readable = rows["outcome"].isin(("decoded", "no_target")) & rows["failure"].isna()
     return readable & rows["repairs"].map(lambda codes: set(codes) <= {"fence"})
-
-
-def scores_schema() -> pa.Schema:
-    """Return the columns of scores.parquet, DESIGN 4.3 first, extensions after."""
-    import pyarrow as pa
-
-    text, number, count = pa.string(), pa.float64(), pa.int64()
-    return pa.schema(
-        [
-            ("model", text),
-            ("dataset", text),
-            ("split", text),
-            ("sample_id", text),
-            ("image_id", text),
-            ("expression", text),
-            ("tags", text),
-            ("trial", count),
-            ("outcome", text),
-            ("failure", text),
-            ("wire_formats", pa.list_(text)),
-            ("repairs", pa.list_(text)),
-            ("n_items", count),
-            ("intersection", count),
-            ("union", count),
-            ("iou", number),
-            ("box_iou", number),
-            ("boundary_iou", number),
-            ("gt_area", count),
-            ("pred_area", count),
-            ("instance_tp", count),
-            ("instance_fp", count),
-            ("instance_fn", count),
-            ("no_target", pa.bool_()),
-            ("latency_s", number),
-            ("input_tokens", count),
-            ("output_tokens", count),
-            ("thought_tokens", count),
-            ("cost_usd", number),
-            ("requested_model", text),
-            ("model_version", text),
-            ("finish_reason", text),
-            ("attempts", count),
-            ("strict", pa.bool_()),
-            ("simulated", pa.bool_()),
-            ("error", text),
-            ("image_path", text),
-            ("protocol_counts", text),
-            ("trial_agreement", number),
-        ]
-    )

@@ -7,9 +7,9 @@ import pytest
 from pydantic import BaseModel
 
 from evalkit.config import gate_rules, models, schema
-from evalkit.metrics.glossary import COLUMNS, MEASURES, OUTCOMES
-from evalkit.metrics.names import MEASURES as KNOWN_MEASURES
-from evalkit.storage.scores_table import scores_schema
+from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS, WIRE_FORMATS
+from evalkit.metrics.table import METRICS
+from evalkit.storage.scores_table import COLUMNS
 from evalkit.types import Outcome
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -37,10 +37,18 @@ def test_no_page_is_left_over():
     assert {path.name for path in (DOCS / "reference").iterdir()} == set(PAGES)
 
 
-def test_the_glossary_is_complete():
-    """Every column, measure and outcome has a meaning, and nothing else has one."""
-    assert list(COLUMNS) == scores_schema().names
-    assert set(MEASURES) == set(KNOWN_MEASURES)
+def test_every_word_of_the_tables_is_in_the_reference():
+    """Each column, metric and code stands on its page with the one text that the code has of it."""
+    for column in COLUMNS:
+        assert f"| `{column.name}` |" in PAGES["columns.md"]
+        assert column.meaning in PAGES["columns.md"]
+    for metric in METRICS:
+        assert f"| `{metric.name}` | {metric.label} |" in PAGES["metrics.md"]
+        assert metric.meaning in PAGES["metrics.md"]
+    for code, meaning in (FAILURES | REPAIRS | WIRE_FORMATS).items():
+        assert f"| `{code}` | {meaning} |" in PAGES["codes.md"]
+    for code, words in OUTCOMES.items():
+        assert f"| `{code}` | {words.meaning} |" in PAGES["codes.md"]
     assert set(OUTCOMES) == set(Outcome.__args__)
 
 

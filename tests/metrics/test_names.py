@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from evalkit.errors import ConfigError
-from evalkit.metrics.names import MEASURES, is_share, lower_is_better, measure_name, row_measures
+from evalkit.metrics.names import is_share, lower_is_better, measure_name, row_measures
+from evalkit.metrics.table import METRICS
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,9 @@ from evalkit.metrics.names import MEASURES, is_share, lower_is_better, measure_n
         ("giou_by_size.small", "giou_by_size_small"),
         ("latency_s.mean", "latency_s"),
         ("tokens.output_mean", "output_tokens"),
-        ("mIoU".lower(), "giou"),
+        ("miou", "giou"),
+        ("mIoU", "giou"),
+        ("trials.agreement", "trial_agreement"),
         ("failures.mask_tokens", "failures.mask_tokens"),
     ],
 )
@@ -37,9 +40,9 @@ def test_unknown_names_are_errors(given: str) -> None:
 def test_all_measures_can_be_taken(make_answers, good_iou, make_run) -> None:
     """Every listed measure has columns, and gIoU's are the IoUs over ones."""
     rows = make_run("r", [make_answers("m", good_iou, not_run=3)]).scores()
-    found = row_measures(rows, list(MEASURES))
+    found = row_measures(rows, [metric.name for metric in METRICS])
     above, below = found["giou"]
-    assert set(found) == set(MEASURES)
+    assert set(found) == {metric.name for metric in METRICS}
     assert above.sum() / below.sum() == pytest.approx(good_iou[3:].mean())
     assert below.sum() == 117
 

@@ -147,7 +147,7 @@ def test_a_spoilt_address_shows_everything(tab, page):
 def test_a_part_of_a_bar_opens_its_answers(tab, page):
     """Following a failure in the stacked bars filters the gallery to it."""
     tab.goto(page.as_uri())
-    tab.click("a.segment[title^='poor: internal mask tokens']")
+    tab.click("a.segment[title^='poor: leaked']")
     tab.wait_for_function("document.getElementById('count').textContent.startsWith('2 of')")
     assert tab.input_value("[name=model]") == "poor"
 

@@ -50,12 +50,3 @@ def test_signs_and_units():
     assert signed(0.0312) == "+0.031"
     assert signed(-0.0001) == "0.000"
     assert bare("3.4\u00a0%") == "3.4"
-
-
-def test_every_code_of_the_decoder_has_words():
-    """A failure or repair that the decoder can give is never shown as a bare code."""
-    from evalkit.decoding.codes import FAILURES, REPAIRS
-    from evalkit.report.words import FAILURE_WORDS, REPAIR_WORDS
-
-    assert set(FAILURES) <= set(FAILURE_WORDS)
-    assert set(REPAIRS) == set(REPAIR_WORDS)

@@ -24,6 +24,7 @@ from evalkit.metrics.names import (
     row_measures,
 )
 from evalkit.metrics.summary import slice_rows
+from evalkit.metrics.table import find_metric
 from evalkit.stats.bootstrap import paired_differences, ratio_estimates
 from evalkit.stats.estimates import Estimate, interval_of
 from evalkit.types import Interval
@@ -175,7 +176,8 @@ def _estimated(
     """Return the check of an estimate against a bound, not yet decided."""
     below = estimate.confidence_below(-limit if bound == "max_drop" else limit)
     p_broken, p_kept = (1 - below, below) if bound in ("max_drop", "min") else (below, 1 - below)
-    if is_share(metric_of_rule(rule.metric)) and (bound, limit) in (("max", 0.0), ("min", 1.0)):
+    metric = find_metric(metric_of_rule(rule.metric))
+    if metric is not None and metric.is_share and (bound, limit) in (("max", 0.0), ("min", 1.0)):
         # At the edge of what a share can be, one answer beyond it breaks the rule, and none keeps it.
         p_broken, p_kept = (0.0, 1.0) if value != limit else (1.0, 0.0)
     images = _images(rows)[counted]
