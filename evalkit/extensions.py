@@ -1,0 +1,156 @@
+"""Parts that may live in a package of one's own, each found by its name.
+
+A name of a config (``provider: NAME``) means, in this order of kinds:
+
+* a built-in one, from the explicit table of its kind;
+* one that an installed package declares as an entry point of the kind's group (``evalkit.providers``);
+* ``package.module:name``, where the module is installed or lies beside the config file.
+
+Nothing is imported before its name is used: a broken package is told by the command that needs it and
+by no other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from evalkit.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+_folders: dict[str, None] = {}
+"""Folders of config files, in which modules are looked for that are not installed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kind(Generic[T]):
+    """One kind of extension.
+
+    ``word``: what messages call it. ``group``: the group of entry points. ``built_in``: evalkit's own by
+    name, each the thing itself or its ``package.module:name``. ``fits`` tells whether what was found is one;
+    ``wants`` says what it has to be.
+    """
+
+    word: str
+    group: str
+    built_in: Mapping[str, T | str]
+    fits: Callable[[Any], bool]
+    wants: str
+
+    def find(self, name: str) -> T:
+        """Return what ``name`` means. Raises ``ConfigError``: unknown, ambiguous, broken or of another type."""
+        found: T = _find(self, name, tuple(sys.path))
+        return found
+
+    def names(self) -> list[str]:
+        """Return every name that is known without an import: built-in, then declared by installed packages."""
+        return [*self.built_in, *sorted(set(_declared(self.group, tuple(sys.path))) - set(self.built_in))]
+
+
+def search_in(directory: str | Path) -> None:
+    """Let modules beside a config file be found, after everything that is installed."""
+    _folders.setdefault(str(Path(directory).absolute()))
+
+
+def is_reference(name: str) -> bool:
+    """Tell whether ``name`` has the form ``package.module:name``."""
+    return REFERENCE.fullmatch(name) is not None
+
+
+def load_reference(what: str, reference: str) -> Any:
+    """Return the object that ``package.module:name`` names. ``what``: its word in messages.
+
+    Raises ``ConfigError`` where the module cannot be imported or has no such name.
+    """
+    sys.path.extend(folder for folder in _folders if folder not in sys.path)
+    module_name, _, path = reference.partition(":")
+    try:
+        found = importlib.import_module(module_name)
+    except Exception as error:  # a module of somebody else's may raise anything while it is imported
+        raise ConfigError(
+            f"{what} '{reference}': the module {module_name} cannot be imported ({_said(error)}). Install it, or put it "
+            "beside the config"
+        ) from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            public = [key for key in vars(found) if not key.startswith("_")]
+            raise ConfigError(f"{what} '{reference}': {module_name} has no '{name}'.{nearest(name, public)}")
+        found = getattr(found, name)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _find(kind: Kind[Any], name: str, path: tuple[str, ...]) -> Any:
+    declared = _declared(kind.group, path).get(name, ())
+    if name in kind.built_in:
+        _refuse_clash(kind, name, declared)
+        own = kind.built_in[name]
+        return load_reference(kind.word, own) if isinstance(own, str) else own
+    if len(declared) > 1:
+        by = " and ".join(sorted(_distribution(point) for point in declared))
+        raise ConfigError(
+            f"the {kind.word} '{name}' is declared by {len(declared)} installed packages, {by}: uninstall all but one, "
+            "or name it as package.module:name"
+        )
+    if declared:
+        return _checked(kind, _load(kind, declared[0]), f"'{name}' of {_distribution(declared[0])}")
+    if is_reference(name):
+        return _checked(kind, load_reference(kind.word, name), f"'{name}'")
+    raise ConfigError(
+        f"there is no {kind.word} '{name}'.{nearest(name, kind.names())} One of your own is named as "
+        "package.module:name"
+    )
+
+
+@lru_cache(maxsize=16)
+def _declared(group: str, path: tuple[str, ...]) -> dict[str, tuple[metadata.EntryPoint, ...]]:
+    """Return the entry points of a group by name, nothing imported; ``path`` is ``sys.path``, which they depend on."""
+    del path
+    found: dict[str, dict[str, metadata.EntryPoint]] = {}
+    for point in metadata.entry_points(group=group):
+        # A package that lies on the path twice (an editable install) declares the same thing twice.
+        found.setdefault(point.name, {})[f"{_distribution(point)} {point.value}"] = point
+    return {name: tuple(points.values()) for name, points in found.items()}
+
+
+def _refuse_clash(kind: Kind[Any], name: str, declared: tuple[metadata.EntryPoint, ...]) -> None:
+    if declared:
+        raise ConfigError(
+            f"the {kind.word} '{name}' is evalkit's own, and the installed package {_distribution(declared[0])} declares "
+            f"another of that name ({declared[0].value}, group {kind.group}): which one is meant cannot be told. Rename "
+            "it there, or uninstall the package"
+        )
+
+
+def _load(kind: Kind[Any], point: metadata.EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:  # a package of somebody else's may raise anything while it is imported
+        raise ConfigError(
+            f"the {kind.word} '{point.name}' of the installed package {_distribution(point)} cannot be loaded from "
+            f"{point.value} ({_said(error)}): mend or update that package, or uninstall it"
+        ) from error
+
+
+def _checked(kind: Kind[Any], found: Any, where: str) -> Any:
+    if not kind.fits(found):
+        raise ConfigError(f"the {kind.word} {where} is of type {type(found).__name__}: it has to be {kind.wants}")
+    return found
+
+
+def _distribution(point: metadata.EntryPoint) -> str:
+    return "of unknown name" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
