@@ -86,16 +86,10 @@ def config_page() -> str:
     from evalkit.config import gate_rules, models
     from evalkit.config import schema as config
 
-    sections = [config.RunConfig, config.DatasetConfig, config.SampleConfig]
-    sections += [models.GeminiConfig, models.SimulatorConfig, models.PredictionsConfig, models.PythonConfig]
-    sections += [
-        models.VertexSegmentationConfig,
-        models.GenerationConfig,
-        models.PaceConfig,
-        models.PriceConfig,
-    ]
-    sections += [models.PromptConfig, config.ImageConfig, config.DecodeConfig, config.ScoreConfig]
-    sections += [config.RunLimits, gate_rules.GateRule]
+    sections = [config.RunConfig, config.DatasetConfig, config.SampleConfig, *entry_sections()]
+    sections += [models.GenerationConfig, models.PaceConfig, models.PriceConfig, models.PromptConfig]
+    sections += [config.ImageConfig, config.DecodeConfig, config.ScoreConfig, config.RunLimits]
+    sections += [gate_rules.GateRule]
     intro = (
         "Unknown keys, duplicate keys and wrong types are errors, told together with their lines. "
         "`${VAR}` and `${VAR:-default}` are filled in from the environment. Relative paths start from the file's folder."
@@ -103,15 +97,24 @@ def config_page() -> str:
     return page("Config", intro, *(_section(section) for section in sections))
 
 
+def entry_sections() -> dict[type[BaseModel], str]:
+    """Return the class of each built-in provider's entries with its heading; providers may share one."""
+    from evalkit.config.models import PROVIDERS, entry_class
+
+    names: dict[type[BaseModel], list[str]] = {}
+    for provider in PROVIDERS:
+        names.setdefault(entry_class(provider), []).append(provider)
+    return {
+        entry: f"`models:` entries, `provider: {providers[0]}`"
+        + "".join(f" and `{other}`" for other in providers[1:])
+        for entry, providers in names.items()
+    }
+
+
 WHERE = {
     "RunConfig": "The whole file",
     "DatasetConfig": "`datasets:` entries",
     "SampleConfig": "`sample:` of a dataset",
-    "GeminiConfig": "`models:` entries, `provider: gemini` and `gemini-batch`",
-    "SimulatorConfig": "`models:` entries, `provider: simulator`",
-    "PredictionsConfig": "`models:` entries, `provider: predictions`",
-    "PythonConfig": "`models:` entries, `provider: python`",
-    "VertexSegmentationConfig": "`models:` entries, `provider: vertex-segmentation`",
     "GenerationConfig": "`generation:` of a model",
     "PaceConfig": "`limits:` of a model",
     "PriceConfig": "`price:` of a model",
@@ -132,7 +135,8 @@ def _section(section: type[BaseModel]) -> str:
         for name, field in section.model_fields.items()
         if not field.exclude
     ]
-    return f"## {WHERE[section.__name__]}\n\n{doc}\n\n" + table(["key", "type", "default", "meaning"], rows)
+    heading = WHERE.get(section.__name__) or entry_sections()[section]
+    return f"## {heading}\n\n{doc}\n\n" + table(["key", "type", "default", "meaning"], rows)
 
 
 def _type(annotation: Any, field: FieldInfo | None = None) -> str:

@@ -144,7 +144,9 @@ def _load(kind: Kind[Any], point: metadata.EntryPoint) -> Any:
 
 def _checked(kind: Kind[Any], found: Any, where: str) -> Any:
     if not kind.fits(found):
-        raise ConfigError(f"the {kind.word} {where} is of type {type(found).__name__}: it has to be {kind.wants}")
+        raise ConfigError(
+            f"the {kind.word} {where} is of type {type(found).__name__}: it has to be {kind.wants}"
+        )
     return found
 
 

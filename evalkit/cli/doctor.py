@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import email.utils
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from evalkit.errors import EvalkitError
-from evalkit.models.google.client import (
-    KEY_VARIABLES,
-    Endpoint,
-    open_developer_endpoint,
-    open_vertex_endpoint,
-)
+from evalkit.models.google.client import KEY_VARIABLES
 
 if TYPE_CHECKING:
+    from evalkit.config.models import ModelEntry
     from evalkit.config.schema import RunConfig
 
 PACKAGES = (
@@ -47,7 +41,6 @@ SURPRISES = ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENA
 
 LEAST_FREE_GB = 2.0
 MOST_CLOCK_SKEW_S = 60.0
-TIMEOUT_S = 20.0
 
 Level = Literal["ok", "note", "problem"]
 
@@ -132,67 +125,22 @@ async def _models(config: RunConfig) -> list[Diagnosis]:
     return [*findings, _clock(skews[0])] if skews else findings
 
 
-async def _model(entry: Any, config: RunConfig) -> tuple[Diagnosis, float | None]:
-    from evalkit.models import check_models
-    from evalkit.runner.plan import warnings_of
+async def _model(entry: ModelEntry, config: RunConfig) -> tuple[Diagnosis, float | None]:
+    from evalkit.models import check_models, find_provider
 
     what = f"model {entry.name}"
     try:
         check_models([entry], config)
-        if entry.provider not in ("gemini", "gemini-batch"):
+        provider = find_provider(entry.provider)
+        if provider.describe is None:
             return Diagnosis("ok", what, f"{entry.provider} is ready"), None
-        said, skew_s = await _describe(entry)
+        said, skew_s = await provider.describe(entry)
     except EvalkitError as error:
         return Diagnosis("problem", what, str(error)), None
-    warnings = warnings_of(entry, dt.datetime.now(dt.UTC).date())
+    warnings = provider.warnings(entry, dt.datetime.now(dt.UTC).date())
     if warnings:
         return Diagnosis("note", what, f"{said}; {'; '.join(warnings)}"), skew_s
     return Diagnosis("ok", what, said), skew_s
-
-
-async def _describe(entry: Any) -> tuple[str, float | None]:
-    """Ask the endpoint what it knows of the model; return that and how far our clock is ahead, in seconds."""
-    from evalkit.models.google.calls import guarded
-
-    endpoint = _endpoint(entry)
-    dates: list[str] = []
-
-    async def keep_date(response: Any) -> None:
-        dates.append(response.headers.get("date", ""))
-
-    endpoint.transport.event_hooks["response"].append(keep_date)
-    where = entry.base_url or ("Vertex AI" if entry.vertexai else "the Gemini API")
-    try:
-        model = await guarded(
-            lambda: endpoint.client.aio.models.get(model=entry.model),
-            endpoint=endpoint,
-            model=entry.model,
-            timeout_s=TIMEOUT_S,
-        )
-    finally:
-        await endpoint.close()
-    return f"{where} knows {model.name or entry.model}", _skew_s(dates)
-
-
-def _endpoint(entry: Any) -> Endpoint:
-    if entry.vertexai:
-        return open_vertex_endpoint(
-            entry.name,
-            entry.base_url,
-            project=entry.project,
-            location=entry.location,
-            connections=1,
-            timeout_s=TIMEOUT_S,
-        )
-    return open_developer_endpoint(entry.name, entry.base_url, connections=1, timeout_s=TIMEOUT_S)
-
-
-def _skew_s(dates: Sequence[str]) -> float | None:
-    try:
-        told = email.utils.parsedate_to_datetime(dates[-1])
-    except (IndexError, ValueError):
-        return None
-    return (dt.datetime.now(dt.UTC) - told).total_seconds()
 
 
 def _clock(skew_s: float) -> Diagnosis:

@@ -1,12 +1,16 @@
-"""The ``models:`` entries of a config: what every model has, and one class for each provider."""
+"""The ``models:`` entries of a config: what every model has, and which providers there are."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic_core import PydanticCustomError
 
 from evalkit.config.section import Section
+from evalkit.errors import ConfigError
+from evalkit.extensions import Kind
 
 
 class GenerationConfig(Section):
@@ -108,93 +112,110 @@ class PromptConfig(Section):
         return self
 
 
-class ModelBase(Section):
-    """What every model entry has."""
+class ModelEntry(Section):
+    """What every entry of ``models:`` has; each provider adds its own keys."""
 
     name: str = Field(min_length=1, description="unique label in tables")
     limits: PaceConfig = Field(default=PaceConfig(), description="the pace this model is asked at")
     price: PriceConfig | None = Field(default=None, description="in place of the price table")
+    provider: str = Field(description="who answers: a built-in or installed provider, or package.module:NAME")
+
+    @classmethod
+    def section_of(cls, entry: Mapping[str, Any]) -> type[ModelEntry]:
+        """Return the class of an entry's provider, this one where it names none that is known."""
+        try:
+            return entry_class(str(entry.get("provider")))
+        except ConfigError:
+            return cls
+
+    def prompt_setting(self) -> str | PromptConfig | None:
+        """Return the prompt it is asked with, None where none is sent."""
+        return None
+
+    def generation_setting(self) -> GenerationConfig | None:
+        """Return the generation settings that are sent, None where there are none."""
+        return None
+
+    def with_prompt_unless_set(self, prompt: str) -> ModelEntry:
+        """Return the entry asked with ``prompt`` where the config names none and one is sent at all."""
+        del prompt
+        return self
 
 
-class GeminiConfig(ModelBase):
-    """A Gemini model over the Developer API, over Vertex (``vertexai: true``) or any ``base_url``."""
+class PromptedEntry(ModelEntry):
+    """An entry that is asked with a prompt and generation settings."""
 
-    provider: Literal["gemini", "gemini-batch"] = Field(
-        description="live requests, or jobs of the Batch API at half the price"
-    )
     model: str = Field(description="the API's model id")
-    base_url: str | None = Field(
-        default=None, description="another endpoint: a proxy, `evalkit simulate`, a test server"
-    )
     prompt: str | PromptConfig = Field(
         default="google-mask", description="a shipped prompt, one of `prompts:`, or text with {expression}"
     )
     generation: GenerationConfig = Field(default=GenerationConfig(), description="generation settings")
-    vertexai: bool = Field(default=False, description="Vertex AI in place of the Developer API")
-    project: str | None = Field(default=None, description="Vertex: the Google Cloud project")
-    location: str | None = Field(default=None, description="Vertex: the region")
-    files_api_above_mb: float = Field(
-        default=20.0, gt=0, description="images above this go through the Files API"
-    )
-    allow_routing: bool = Field(default=False, description="accept answers of another model version")
-    batch: dict[str, Any] = Field(
-        default_factory=dict, description="gemini-batch: poll_s, deadline_h, max_requests"
-    )
+
+    def prompt_setting(self) -> str | PromptConfig:
+        """Return the prompt it is asked with."""
+        return self.prompt
+
+    def generation_setting(self) -> GenerationConfig:
+        """Return the generation settings that are sent."""
+        return self.generation
+
+    def with_prompt_unless_set(self, prompt: str) -> ModelEntry:
+        """Return the entry asked with ``prompt`` where the config names none."""
+        return self if "prompt" in self.model_fields_set else self.model_copy(update={"prompt": prompt})
 
 
-class VertexSegmentationConfig(ModelBase):
-    """Vertex image-segmentation-001 through segment_image."""
-
-    provider: Literal["vertex-segmentation"] = Field(description="Vertex image segmentation")
-    model: str = Field(default="image-segmentation-001", description="the API's model id")
-    base_url: str | None = Field(default=None, description="another endpoint")
-    project: str | None = Field(default=None, description="the Google Cloud project")
-    location: str | None = Field(default=None, description="the region")
-    mode: Literal["prompt", "semantic", "foreground"] = Field(
-        default="prompt", description="what is segmented: the expression, a class, the foreground"
-    )
-    max_predictions: int | None = Field(default=None, description="masks per answer at most")
-    confidence_threshold: float | None = Field(
-        default=None, description="masks below it are left out by the service"
-    )
-    mask_dilation: float | None = Field(
-        default=None, description="share of the image by which the service grows masks"
-    )
-    binary_color_threshold: float | None = Field(
-        default=None, description="grey value that the service cuts masks at; negative = none"
-    )
+PROVIDERS: Final[dict[str, str]] = {
+    "gemini": "evalkit.models.google.gemini:PROVIDER",
+    "gemini-batch": "evalkit.models.google.batch:PROVIDER",
+    "vertex-segmentation": "evalkit.models.google.vertex_segmentation:PROVIDER",
+    "predictions": "evalkit.models.predictions:PROVIDER",
+    "python": "evalkit.models.python:PROVIDER",
+    "simulator": "evalkit.models.simulated:PROVIDER",
+}
+"""What ``provider:`` may name; each record stands at the end of its provider's file."""
 
 
-class PredictionsConfig(ModelBase):
-    """Answers made elsewhere: JSONL of DESIGN 4.6, or a COCO results file."""
-
-    provider: Literal["predictions"] = Field(description="answers made elsewhere; nobody is asked")
-    path: str = Field(description="JSONL, or a COCO results file")
+def _has_entry_class(found: Any) -> bool:
+    entry = getattr(found, "entry", None)
+    return isinstance(entry, type) and issubclass(entry, ModelEntry)
 
 
-class PythonConfig(ModelBase):
-    """A function ``package.module:name`` or a shipped floor (whole-image, centre-box)."""
-
-    provider: Literal["python"] = Field(description="a Python function")
-    function: str = Field(description="package.module:name, or whole-image, centre-box")
-    workers: int = Field(default=1, ge=1, description="processes that it runs in")
+PROVIDER_KIND: Final = Kind[Any](
+    "provider", "evalkit.providers", PROVIDERS, _has_entry_class, "an evalkit.models.Provider"
+)
 
 
-class SimulatorConfig(ModelBase):
-    """A persona of the local Gemini: answers made from the ground truth with seeded errors."""
+def entry_provider(name: str) -> Any:
+    """Return the provider of that name, of which this layer knows the class of its entries alone.
 
-    provider: Literal["simulator"] = Field(description="the local simulated Gemini")
-    persona: str = Field(description="who answers, see the reference of personas")
-    model: str = Field(default="gemini-2.5-flash", description="the model id that it is asked as")
-    prompt: str | PromptConfig = Field(default="google-mask", description="as for gemini")
-    generation: GenerationConfig = Field(default=GenerationConfig(), description="as for gemini")
-    latency_s: float = Field(default=0.05, ge=0, description="median time of an answer, seconds")
-    faults: list[dict[str, Any]] = Field(
-        default_factory=list, description="scripted faults, see docs/simulator.md"
-    )
+    Raises ``ConfigError`` where there is none.
+    """
+    return PROVIDER_KIND.find(name)
 
 
-ModelConfig = Annotated[
-    GeminiConfig | VertexSegmentationConfig | PredictionsConfig | PythonConfig | SimulatorConfig,
-    Field(discriminator="provider"),
-]
+def entry_class(name: str) -> type[ModelEntry]:
+    """Return the class of a provider's entries. Raises ``ConfigError`` where there is no such provider."""
+    found: type[ModelEntry] = entry_provider(name).entry
+    return found
+
+
+def read_entry(entry: Any) -> Any:
+    """Return a mapping of ``models:`` as an entry of its provider's own class; anything else as it is."""
+    if not isinstance(entry, dict):
+        return entry
+    provider = entry.get("provider")
+    if not isinstance(provider, str):
+        # The base class says what is wrong with the key; the other keys are the provider's, which is not known.
+        return ModelEntry.model_validate({key: entry[key] for key in ("name", "provider") if key in entry})
+    try:
+        known = entry_class(provider)
+    except ConfigError as error:
+        # Kept apart from errors of values: the complaint is placed at the key, not at the entry.
+        raise PydanticCustomError(
+            "unknown_name", "{said}", {"said": str(error), "key": "provider"}
+        ) from error
+    return known.model_validate(entry)
+
+
+AnyEntry = Annotated[SerializeAsAny[ModelEntry], BeforeValidator(read_entry)]
+"""One entry of ``models:``, of its provider's class."""

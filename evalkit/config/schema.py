@@ -14,10 +14,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from evalkit.config.gate_rules import GateRule
-from evalkit.config.models import ModelConfig, PromptConfig
+from evalkit.config.models import AnyEntry, ModelEntry, PromptConfig
 from evalkit.config.section import Section
 from evalkit.config.yaml import read_yaml, validate
 from evalkit.errors import nearest
+from evalkit.extensions import search_in
 from evalkit.types import DecodeSettings
 
 
@@ -119,7 +120,7 @@ class RunConfig(Section):
     seed: int = Field(default=0, description="seed of samples, intervals and simulated answers")
     task: Literal["mask", "box"] = Field(default="mask", description="score masks, or boxes alone")
     datasets: list[DatasetConfig] = Field(min_length=1, description="what is asked about")
-    models: list[ModelConfig] = Field(min_length=1, description="who is asked")
+    models: list[AnyEntry] = Field(min_length=1, description="who is asked")
     prompts: dict[str, PromptConfig] = Field(default_factory=dict, description="own prompts by name")
     image: ImageConfig = Field(default=ImageConfig(), description="how photographs are sent")
     decode: DecodeConfig = Field(default=DecodeConfig(), description="conventions of decoding")
@@ -129,6 +130,13 @@ class RunConfig(Section):
     gate: list[GateRule] = Field(default_factory=list, description="rules of the regression gate")
     dask: dict[str, Any] = Field(default_factory=dict, description="scheduler: address of a Dask scheduler")
     directory: str = Field(default=".", exclude=True, description="the config file's folder; set by evalkit")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _modules_beside_the_config(cls, data: Any) -> Any:
+        """Let ``package.module:name`` be found in the config file's folder."""
+        search_in(data.get("directory", ".") if isinstance(data, dict) else ".")
+        return data
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
@@ -145,12 +153,7 @@ class RunConfig(Section):
     def _asks_for_boxes(self) -> Self:
         """Give models that are asked without a prompt of their own the box prompt, under ``task: box``."""
         if self.task == "box":
-            self.models[:] = [
-                model.model_copy(update={"prompt": BOX_PROMPT})
-                if hasattr(model, "prompt") and "prompt" not in model.model_fields_set
-                else model
-                for model in self.models
-            ]
+            self.models[:] = [model.with_prompt_unless_set(BOX_PROMPT) for model in self.models]
         return self
 
     def answers_fingerprint(self) -> str:
@@ -182,7 +185,7 @@ def load_config(path: str | Path) -> RunConfig:
     return config.model_copy(update={"decode": config.decode.model_copy(update={"token_codebook": codebook})})
 
 
-def pick_models(config: RunConfig, names: list[str] | None) -> list[Any]:
+def pick_models(config: RunConfig, names: list[str] | None) -> list[ModelEntry]:
     """Return the model entries called ``names`` (all where None). Raises ``ConfigError`` on an unknown one."""
     from evalkit.errors import ConfigError
 

@@ -164,7 +164,7 @@ def note_pydantic_errors(source: YamlSource, error: ValidationError, model: type
         name = ".".join(str(part) for part in path) or "the file"
         kind = item["type"]
         if kind == "extra_forbidden":
-            known = _known_keys(model, item["loc"])
+            known = _known_keys(model, item["loc"], source.data)
             hint = nearest(str(path[-1]), known) if known else ""
             source.add(
                 path,
@@ -175,10 +175,8 @@ def note_pydantic_errors(source: YamlSource, error: ValidationError, model: type
                 path[:-1],
                 f"'{item['loc'][-1]}' is missing from {'.'.join(map(str, path[:-1])) or 'the file'}: add it",
             )
-        elif kind == "union_tag_invalid":
-            key, given = item["ctx"]["discriminator"].strip("'"), item["ctx"]["tag"]
-            known = [name.strip(" '") for name in item["ctx"]["expected_tags"].split(",")]
-            source.add((*path, key), f"{name}: there is no {key} '{given}'.{nearest(given, known)}")
+        elif kind == "unknown_name":
+            source.add((*path, item["ctx"]["key"]), f"{name}: {item['msg']}")
         elif kind in ("model_type", "model_attributes_type"):
             source.add(path, f"{name} must be a mapping of keys to values, got {_shown(item['input'])}")
         elif kind == "value_error":
@@ -210,11 +208,13 @@ def _path_in(source: YamlSource, loc: tuple[str | int, ...]) -> KeyPath:
     return path
 
 
-def _known_keys(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    """Return the keys that the innermost model on the way to ``loc`` admits."""
+def _known_keys(model: type[BaseModel], loc: tuple[str | int, ...], data: Any) -> list[str]:
+    """Return the keys that the innermost model on the way to ``loc`` in ``data`` admits."""
     from typing import get_args
 
     from pydantic import BaseModel
+
+    from evalkit.config.models import ModelEntry
 
     def models_in(annotation: Any) -> list[type[BaseModel]]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -222,17 +222,20 @@ def _known_keys(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]
         return [found for part in get_args(annotation) for found in models_in(part)]
 
     candidates: list[type[BaseModel]] = [model]
+    node = data
     for part in loc[:-1]:
+        if isinstance(node, dict):
+            node = node.get(part, node)  # a union's tag in the path is no key of the file
+        elif isinstance(node, list) and isinstance(part, int):
+            node = node[part]
         if isinstance(part, int):
-            continue
-        tagged = [
-            candidate
-            for candidate in candidates
-            if "provider" in candidate.model_fields
-            and part in get_args(candidate.model_fields["provider"].annotation)
-        ]
-        if tagged:
-            candidates = tagged
+            # What an entry may hold depends on the provider it names.
+            candidates = [
+                candidate.section_of(node)
+                if issubclass(candidate, ModelEntry) and isinstance(node, dict)
+                else candidate
+                for candidate in candidates
+            ]
             continue
         deeper = [
             found

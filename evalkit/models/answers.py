@@ -6,13 +6,14 @@ Scoring, the terminal's progress, `evalkit ask` and the page all decode through 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.decoding import decode_answer
 from evalkit.models import asked_format, requested_model
 from evalkit.types import AskedFormat, Decoded, DecodeSettings, Response, Sample
 
 if TYPE_CHECKING:
+    from evalkit.config.models import ModelEntry
     from evalkit.config.schema import RunConfig
 
 
@@ -24,7 +25,7 @@ class ModelView:
     provider: str
     requested_model: str
     asked: AskedFormat
-    config: Any
+    config: ModelEntry
 
 
 def model_views(config: RunConfig, names: list[str] | None = None) -> tuple[ModelView, ...]:

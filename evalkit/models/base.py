@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from evalkit.images import ImageBytes
-from evalkit.types import AskedFormat, Response, Sample
+from evalkit.models.attempts import Attempt
+from evalkit.types import Response, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,10 @@ class Model(Protocol):
     """One entry of ``models:`` that is ready to be asked.
 
     ``requested_model``: the id the endpoint is asked for, compared with ``Response.model_version``.
-    ``asked``: what the prompt asks for. ``needs_image``: whether ``Question.image`` must be given.
     """
 
     name: str
     requested_model: str
-    asked: AskedFormat
-    needs_image: bool
 
     def prompt_for(self, sample: Sample) -> str:
         """Return the text of the question about one sample."""
@@ -44,13 +43,15 @@ class Model(Protocol):
         """Send exactly one request. Raises ``RetryLater``, ``GiveUp`` or ``StopModel``."""
         ...
 
-    def read_body(self, body: str) -> Response:
-        """Return what ``ask`` returned, from the raw body that the ledger keeps. Pure."""
-        ...
-
     async def close(self) -> None:
         """Close connections and worker processes."""
         ...
+
+
+LoadQuestion = Callable[[Sample, int], Awaitable[Question | None]]
+"""Returns the question of (sample, trial), None where its image cannot be read (and says so itself)."""
+RecordAttempt = Callable[[Sample, int, str | None, Attempt], None]
+"""Stores one attempt of (sample, trial) with the SHA-256 of its image."""
 
 
 class BudgetProtocol(Protocol):

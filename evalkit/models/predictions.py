@@ -16,9 +16,11 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
-from evalkit.config.models import PredictionsConfig
+from pydantic import Field
+
+from evalkit.config.models import ModelEntry
 from evalkit.config.schema import RunConfig
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.models.base import Question
@@ -30,6 +32,7 @@ from evalkit.models.prediction_files import (
     first_character,
     json_lines,
 )
+from evalkit.models.provider import Provider, ProviderContext
 from evalkit.types import AskedFormat, Response, Sample
 
 SampleKey = tuple[str, str]
@@ -37,6 +40,13 @@ SampleKey = tuple[str, str]
 
 SHOWN_IDS = 50
 LOG = logging.getLogger(__name__)
+
+
+class PredictionsConfig(ModelEntry):
+    """Answers made elsewhere: JSONL of DESIGN 4.6, or a COCO results file."""
+
+    provider: Literal["predictions"] = Field(description="answers made elsewhere; nobody is asked")
+    path: str = Field(description="JSONL, or a COCO results file")
 
 
 class PredictionsModel:
@@ -48,16 +58,10 @@ class PredictionsModel:
     where a prediction is not what it has to be.
     """
 
-    needs_image = False
-
     def __init__(self, config: PredictionsConfig, run: RunConfig, samples: Sequence[Sample]) -> None:
         self.name = config.name
         self.path = _resolve(config.path, run.directory)
         self.requested_model = Path(config.path).name
-        task = run.task
-        self.asked = AskedFormat(
-            wire_format=None, keys=("mask",) if task == "mask" else ("box_px",), task=task
-        )
         self._file = _open(self.path, config.name)
         self._is_coco = first_character(self._file) == b"["
         index = _PredictedSampleIndex(samples)
@@ -122,16 +126,12 @@ class PredictionsModel:
                 f"no prediction for sample '{sample.sample_id}' of '{sample.dataset}' in {self.path}"
             )
         lines = [place if self._is_coco else self._read_line(place) for place in places or []]
-        return self.read_body(answer_text(lines, sample))
+        return read_text_body(answer_text(lines, sample))
 
     def _read_line(self, offset: int) -> dict[str, Any]:
         self._file.seek(offset)
         line: dict[str, Any] = json.loads(self._file.readline())
         return line
-
-    def read_body(self, body: str) -> Response:
-        """Return the answer: the body is the very text to decode."""
-        return read_text_body(body)
 
     async def close(self) -> None:
         """Close the file."""
@@ -203,3 +203,28 @@ def _some(ids: Sequence[str]) -> str:
     distinct = list(dict.fromkeys(ids))
     more = f" and {len(distinct) - SHOWN_IDS} more" if len(distinct) > SHOWN_IDS else ""
     return ", ".join(f"'{one}'" for one in distinct[:SHOWN_IDS]) + more
+
+
+def asked_of(entry: PredictionsConfig, run: RunConfig) -> AskedFormat:
+    """Return what predictions are measured against: masks in any format, or boxes."""
+    del entry
+    keys = ("mask",) if run.task == "mask" else ("box_px",)
+    return AskedFormat(wire_format=None, keys=keys, task=run.task)
+
+
+def open_entry(entry: PredictionsConfig, context: ProviderContext) -> PredictionsModel:
+    """Return the model. Raises what ``PredictionsModel`` raises: only now the file meets the samples."""
+    return PredictionsModel(entry, context.run, context.samples)
+
+
+PROVIDER = Provider(
+    entry=PredictionsConfig,
+    open=open_entry,
+    asked=asked_of,
+    requested_model=lambda entry: entry.path,
+    answer_s=lambda entry: 0.0,  # noqa: ARG005
+    sends_requests=False,
+    needs_image=False,
+    priced=False,
+    billed=False,
+)

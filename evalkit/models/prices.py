@@ -9,19 +9,16 @@ import datetime as dt
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evalkit.models.google.bodies import is_batch_line
 from evalkit.models.known_models import short_id
+from evalkit.models.provider import find_provider
 from evalkit.types import Response, Usage
 
+if TYPE_CHECKING:
+    from evalkit.config.models import ModelEntry
+
 PRICES_FILE = Path(__file__).parent.parent / "data" / "prices.yaml"
-
-FREE_PROVIDERS = ("predictions", "python")
-"""Nothing billed is asked through them."""
-
-BATCH_SHARE = 0.5
-"""The Batch API costs half (ai.google.dev/gemini-api/docs/batch-api, read 2026-11-21)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ def _dated(row: dict[str, Any]) -> DatedPrice:
     return DatedPrice(row.get("from"), row.get("to"), price)
 
 
-def find_price(entry: Any, day: dt.date, *, in_batch: bool = False) -> Price | None:
+def find_price(entry: ModelEntry, day: dt.date, *, in_batch: bool = False) -> Price | None:
     """Return the price of a model entry on ``day``: its own ``price:``, else the table's; None = unpriced.
 
     ``in_batch``: half of a table price; a ``price:`` of the config is taken as it is.
@@ -89,21 +86,23 @@ def find_price(entry: Any, day: dt.date, *, in_batch: bool = False) -> Price | N
             entry.price.image_usd,
             "the config's `price:`",
         )
-    if entry.provider in FREE_PROVIDERS:
+    provider = find_provider(entry.provider)
+    if not provider.priced:
         return Price(0.0, 0.0, source="asks nothing that is billed")
-    rows = price_table().get(short_id(entry.model), ())
+    rows = price_table().get(short_id(provider.requested_model(entry)), ())
     listed = next((row.price for row in rows if row.holds(day)), None)
-    if listed is None or not in_batch:
+    if listed is None or provider.batch is None or not in_batch:
         return listed
     return Price(
-        listed.input_usd_per_million * BATCH_SHARE,
-        listed.output_usd_per_million * BATCH_SHARE,
+        listed.input_usd_per_million * provider.batch.price_share,
+        listed.output_usd_per_million * provider.batch.price_share,
         source=f"{listed.source}, batch",
     )
 
 
-def cost_usd(entry: Any, response: Response, day: dt.date) -> float | None:
+def cost_usd(entry: ModelEntry, response: Response, day: dt.date) -> float | None:
     """Return what an answer given on ``day`` cost; None where the model is unpriced or no usage was told."""
-    in_batch = entry.provider == "gemini-batch" and is_batch_line(response.body)
+    batch = find_provider(entry.provider).batch
+    in_batch = batch is not None and batch.holds(response.body)
     price = find_price(entry, day, in_batch=in_batch)
     return None if price is None else price.cost_usd(response.usage)

@@ -12,28 +12,31 @@ It runs in worker processes, so it may be slow, hold a GPU or crash.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
-import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
+from pydantic import Field
 
+from evalkit.config.models import ModelEntry
 from evalkit.errors import ConfigError, GiveUp, RetryLater, nearest
+from evalkit.extensions import is_reference, load_reference, search_in
 from evalkit.images import load_image
 from evalkit.masks import box_of, rle_encode
 from evalkit.models.base import Question
 from evalkit.models.google.bodies import read_text_body
+from evalkit.models.provider import Provider, ProviderContext
 from evalkit.types import AskedFormat, BoxPx, Response, Sample
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from evalkit.config.models import PythonConfig
+    from evalkit.config.models import PaceConfig
+    from evalkit.config.schema import RunConfig
     from evalkit.types import BoolMask
 
 ASKED = AskedFormat(wire_format=None, keys=("mask",))
@@ -63,11 +66,16 @@ STARTUP_S = 900.0
 FLOORS: dict[str, Callable[[Image, str], BoolMask]] = {"whole-image": whole_image, "centre-box": centre_box}
 
 
+class PythonConfig(ModelEntry):
+    """A function ``package.module:name`` or a shipped floor (whole-image, centre-box)."""
+
+    provider: Literal["python"] = Field(description="a Python function")
+    function: str = Field(description="package.module:name, or whole-image, centre-box")
+    workers: int = Field(default=1, ge=1, description="processes that it runs in")
+
+
 class PythonModel:
     """One function; see ``evalkit.models.base.Model``."""
-
-    needs_image = True
-    asked = ASKED
 
     def __init__(self, entry: PythonConfig, directory: Path) -> None:
         self.name = entry.name
@@ -109,10 +117,6 @@ class PythonModel:
             raise GiveUp(f"{self.entry.function} raised {error}")
         return read_text_body(text)
 
-    def read_body(self, body: str) -> Response:
-        """Return what ``ask`` returned, from the stored text."""
-        return read_text_body(body)
-
     async def close(self) -> None:
         """End the worker processes."""
         self._drop_workers()
@@ -150,26 +154,15 @@ def find_function(name: str, directory: Path | None = None) -> Callable[..., Any
     """
     if name in FLOORS:
         return FLOORS[name]
-    module_name, colon, function_name = name.partition(":")
-    if not colon:
+    if not is_reference(name):
         raise ConfigError(
             f"function '{name}': give a shipped floor or package.module:function.{nearest(name, FLOORS)}"
         )
-    if directory is not None and str(directory) not in sys.path:
-        sys.path.append(str(directory))
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(
-            f"function '{name}': the module {module_name} cannot be imported ({error}). Install it, or put it beside "
-            "the config"
-        ) from error
-    function = getattr(module, function_name, None)
+    if directory is not None:
+        search_in(directory)
+    function = load_reference("function", name)
     if not callable(function):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ConfigError(
-            f"function '{name}': {module_name} has no function '{function_name}'.{nearest(function_name, known)}"
-        )
+        raise ConfigError(f"function '{name}' is of type {type(function).__name__} and cannot be called")
     return function  # type: ignore[no-any-return]
 
 
@@ -272,3 +265,32 @@ def _sized(mask: Any, size_hw: tuple[int, int]) -> BoolMask:
         (size_hw[1], size_hw[0]), Image.Resampling.NEAREST
     )
     return cast("BoolMask", np.asarray(resized) != 0)
+
+
+def limits_of(entry: PythonConfig) -> PaceConfig:
+    """Return the pace: a function is never asked more than its workers can do at once."""
+    concurrency = min(entry.limits.concurrency, entry.workers)
+    return entry.limits.model_copy(update={"concurrency": concurrency})
+
+
+def check_entry(entry: PythonConfig, run: RunConfig) -> None:
+    """Raise ``ConfigError`` where there is no such function."""
+    find_function(entry.function, Path(run.directory))
+
+
+def open_entry(entry: PythonConfig, context: ProviderContext) -> PythonModel:
+    """Return the model. Raises ``ConfigError`` where there is no such function."""
+    return PythonModel(entry, context.directory)
+
+
+PROVIDER = Provider(
+    entry=PythonConfig,
+    open=open_entry,
+    asked=lambda entry, run: ASKED,  # noqa: ARG005
+    check=check_entry,
+    requested_model=lambda entry: entry.function,
+    limits=limits_of,
+    answer_s=lambda entry: 0.0,  # noqa: ARG005
+    priced=False,
+    billed=False,
+)

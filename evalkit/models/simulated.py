@@ -9,16 +9,34 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from evalkit.config.models import GeminiConfig, SimulatorConfig
-from evalkit.config.prompts import Prompt
+from pydantic import Field
+
+from evalkit.config.models import PromptedEntry
+from evalkit.config.prompts import Prompt, find_prompt
 from evalkit.errors import ConfigError, nearest
-from evalkit.models.google.gemini import GeminiModel, open_gemini
+from evalkit.models.google.bodies import read_gemini_body
+from evalkit.models.google.gemini import GeminiConfig, GeminiModel, open_gemini
+from evalkit.models.provider import Provider, ProviderContext
+from evalkit.models.token_estimates import estimate_tokens
 from evalkit.types import Sample
 
 if TYPE_CHECKING:
+    from evalkit.config.schema import RunConfig
     from evalkit.simulator import Simulator
+
+
+class SimulatorConfig(PromptedEntry):
+    """A persona of the local Gemini: answers made from the ground truth with seeded errors."""
+
+    provider: Literal["simulator"] = Field(description="the local simulated Gemini")
+    persona: str = Field(description="who answers, see the reference of personas")
+    model: str = Field(default="gemini-2.5-flash", description="the model id that it is asked as")
+    latency_s: float = Field(default=0.05, ge=0, description="median time of an answer, seconds")
+    faults: list[dict[str, Any]] = Field(
+        default_factory=list, description="scripted faults, see docs/simulator.md"
+    )
 
 
 class Simulators:
@@ -72,3 +90,29 @@ def require_persona(entry: SimulatorConfig) -> None:
         raise ConfigError(
             f"model '{entry.name}': the simulator has no persona '{entry.persona}'.{nearest(entry.persona, PERSONAS)}"
         )
+
+
+def open_entry(entry: SimulatorConfig, context: ProviderContext) -> GeminiModel:
+    """Return the model of an entry, its simulator started. Raises ``ConfigError`` on an unknown prompt or persona."""
+    if context.simulators is None:
+        context.simulators = Simulators(context.samples, context.run.seed)
+    prompt = find_prompt(entry.prompt, context.run.prompts)
+    return open_simulated(entry, prompt, context.simulators, directory=context.directory, state=context.state)
+
+
+def check_entry(entry: SimulatorConfig, run: RunConfig) -> None:
+    """Raise ``ConfigError`` on an unknown prompt or persona."""
+    find_prompt(entry.prompt, run.prompts)
+    require_persona(entry)
+
+
+PROVIDER = Provider(
+    entry=SimulatorConfig,
+    open=open_entry,
+    read_body=read_gemini_body,
+    check=check_entry,
+    answer_s=lambda entry: entry.latency_s,
+    estimate_tokens=estimate_tokens,
+    billed=False,
+    simulated=True,
+)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from evalkit.config.prompts import Prompt
 from evalkit.models.known_models import image_tokens, known_models, short_id
 from evalkit.types import Usage
+
+if TYPE_CHECKING:
+    from evalkit.config.models import PromptedEntry
 
 CHARACTERS_PER_TOKEN = 4
 ANSWER_TOKENS = {"png_data_url": 600, "polygon_pairs": 350, "box_only": 80}
@@ -24,11 +27,15 @@ LARGEST_OUTPUT_TOKENS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class TokenEstimate:
-    """Tokens of one request: ``image`` and ``text`` go in; ``output`` (thoughts included) comes out."""
+    """Tokens of one request: ``image`` and ``text`` go in; ``output`` (thoughts included) comes out.
+
+    ``most_output``: the most that one answer can have.
+    """
 
     image: int
     text: int
     output: int
+    most_output: int
 
     @property
     def usage(self) -> Usage:
@@ -36,23 +43,27 @@ class TokenEstimate:
         return Usage(self.image + self.text, self.output, 0)
 
 
-def estimate_tokens(entry: Any, prompt: Prompt, text: str, width_px: int, height_px: int) -> TokenEstimate:
+def estimate_tokens(
+    entry: PromptedEntry, prompt: Prompt, text: str, width_px: int, height_px: int
+) -> TokenEstimate:
     """Return the estimate for one question to a Gemini-like entry; the image as it is sent, in pixels."""
     resolution = entry.generation.media_resolution
     per_image = image_tokens(entry.model, width_px, height_px, resolution)
     shown = "".join(example.answer + prompt.render(example.expression) for example in prompt.examples)
     system = entry.generation.system_instruction or ""
+    most_output = most_output_tokens(entry)
     return TokenEstimate(
         image=per_image * (1 + len(prompt.examples)),
         text=math.ceil(len(text + shown + system) / CHARACTERS_PER_TOKEN),
         output=min(
             ANSWER_TOKENS.get(prompt.asked.wire_format or "", OTHER_ANSWER_TOKENS) + thought_tokens(entry),
-            most_output_tokens(entry),
+            most_output,
         ),
+        most_output=most_output,
     )
 
 
-def thought_tokens(entry: Any) -> int:
+def thought_tokens(entry: PromptedEntry) -> int:
     """Return about how many tokens the settings let a model think."""
     generation = entry.generation
     if generation.thinking_budget is not None and generation.thinking_budget >= 0:
@@ -62,7 +73,7 @@ def thought_tokens(entry: Any) -> int:
     return 0 if short_id(entry.model).endswith("flash-lite") else DEFAULT_THOUGHT_TOKENS
 
 
-def most_output_tokens(entry: Any) -> int:
+def most_output_tokens(entry: PromptedEntry) -> int:
     """Return the most tokens one answer can have: the setting, else the model's own limit."""
     if entry.generation.max_output_tokens is not None:
         return int(entry.generation.max_output_tokens)

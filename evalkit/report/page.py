@@ -185,7 +185,7 @@ class _Prompts:
         for model in data.models:
             config = configs[model.run]
             entry = next(entry for entry in config.models if entry.name == model.name)
-            prompt = getattr(entry, "prompt", None)
+            prompt = entry.prompt_setting()
             self.prompts[model.label] = None if prompt is None else find_prompt(prompt, config.prompts)
 
     def of(self, drawn: DrawnSample) -> dict[str, str | None]:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.config.prompts import Prompt, find_prompt
 from evalkit.errors import ConfigError, StopModel
+from evalkit.models import find_provider, read_body, requested_model
 from evalkit.models.base import Question
-from evalkit.models.prices import FREE_PROVIDERS, Price, cost_usd, find_price
-from evalkit.models.token_estimates import TokenEstimate, estimate_tokens, most_output_tokens
+from evalkit.models.prices import Price, cost_usd, find_price
+from evalkit.models.token_estimates import TokenEstimate
 from evalkit.types import Response, Usage
 
 if TYPE_CHECKING:
+    from evalkit.config.models import ModelEntry
     from evalkit.config.schema import RunConfig
     from evalkit.storage.ledger import Ledger
 
@@ -66,7 +68,7 @@ class Budget:
 class ModelBudget:
     """One model's share of the budget: what its next answer may cost, what its answers did cost."""
 
-    def __init__(self, budget: Budget, entry: Any, price: Price, prompt: Prompt | None) -> None:
+    def __init__(self, budget: Budget, entry: ModelEntry, price: Price, prompt: Prompt | None) -> None:
         self.budget = budget
         self.entry = entry
         self.price = price
@@ -89,13 +91,14 @@ class ModelBudget:
 
     def next_usd(self, question: Question) -> float:
         """Return what is to be set aside for a question."""
-        if self.prompt is None:
+        estimate_tokens = find_provider(self.entry.provider).estimate_tokens
+        if self.prompt is None or estimate_tokens is None:
             return self.price.image_usd
         image = question.image
         size_px = (1024, 1024) if image is None else (image.width_px, image.height_px)
         estimate = estimate_tokens(self.entry, self.prompt, question.prompt, *size_px)
         worst = self._usd(
-            Usage(round(INPUT_CAUTION * (estimate.image + estimate.text)), self._most_output(), 0)
+            Usage(round(INPUT_CAUTION * (estimate.image + estimate.text)), estimate.most_output, 0)
         )
         if worst <= CERTAIN_SHARE * self.budget.limit_usd:
             return worst
@@ -104,14 +107,11 @@ class ModelBudget:
     def _likely_usd(self, estimate: TokenEstimate) -> float:
         return 0.0 if self.dearest_usd > 0 else self._usd(estimate.usage)
 
-    def _most_output(self) -> int:
-        return most_output_tokens(self.entry)
-
     def _usd(self, usage: Usage) -> float:
         return self.price.cost_usd(usage) or 0.0
 
 
-def require_prices(entries: Sequence[Any], budget_usd: float | None, day: dt.date) -> None:
+def require_prices(entries: Sequence[ModelEntry], budget_usd: float | None, day: dt.date) -> None:
     """Raise ``ConfigError`` where a budget is set and a model has no price: unknown is not zero."""
     if budget_usd is None:
         return
@@ -119,13 +119,15 @@ def require_prices(entries: Sequence[Any], budget_usd: float | None, day: dt.dat
     if unpriced:
         first = unpriced[0]
         raise ConfigError(
-            f"limits.budget_usd is {budget_usd:g} but model '{first.name}' ({first.model}) has no price on {day}: "
+            f"limits.budget_usd is {budget_usd:g} but model '{first.name}' ({requested_model(first)}) has no price on {day}: "
             "write `price: {input_usd_per_million: ..., output_usd_per_million: ...}` at the model, or leave out the "
             "budget"
         )
 
 
-def open_model_budgets(entries: Sequence[Any], run: RunConfig, ledger: Ledger) -> dict[str, ModelBudget]:
+def open_model_budgets(
+    entries: Sequence[ModelEntry], run: RunConfig, ledger: Ledger
+) -> dict[str, ModelBudget]:
     """Return a model_budget for each model that is billed, by name; none where the run has no budget.
 
     What the ledger's answers cost in earlier sessions counts as spent.
@@ -138,16 +140,15 @@ def open_model_budgets(entries: Sequence[Any], run: RunConfig, ledger: Ledger) -
     model_budgets = {}
     for entry in entries:
         price = find_price(entry, today)
-        if price is not None and entry.provider not in FREE_PROVIDERS:
-            prompt = find_prompt(entry.prompt, run.prompts) if hasattr(entry, "prompt") else None
+        if price is not None and find_provider(entry.provider).priced:
+            setting = entry.prompt_setting()
+            prompt = None if setting is None else find_prompt(setting, run.prompts)
             model_budgets[entry.name] = ModelBudget(budget, entry, price, prompt)
     return model_budgets
 
 
 def spent_usd(run: RunConfig, ledger: Ledger) -> float:
     """Return what the ledger's answers cost on the days they were given, in USD; unpriced ones add nothing."""
-    from evalkit.models import read_body
-
     entries = {entry.name: entry for entry in run.models}
     total = 0.0
     for row in ledger.rows():

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError, RunIncomplete, StopModel, SystemFault
 from evalkit.images import ImageBytes, read_image, reduce_image
-from evalkit.models import limits_of, open_models
+from evalkit.models import find_provider, open_models
 from evalkit.models.answers import ModelView, decode_response, model_views
 from evalkit.models.attempts import Attempt
 from evalkit.models.base import Model, Question
-from evalkit.models.google.batch import GeminiBatch
 from evalkit.models.known_models import thinking_asked_off, was_routed
 from evalkit.models.prices import cost_usd
 from evalkit.runner.budget import ModelBudget, open_model_budgets
@@ -38,6 +37,8 @@ from evalkit.storage.samples_table import write_samples
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
+    from evalkit.config.models import ModelEntry
+    from evalkit.models import Batch
     from evalkit.progress import Progress
     from evalkit.scoring.engine import Engine
 
@@ -160,7 +161,7 @@ class ModelRunner:
     def __init__(
         self,
         model: Model,
-        entry: Any,
+        entry: ModelEntry,
         plan: RunPlan,
         *,
         writer: LedgerWriter,
@@ -175,7 +176,8 @@ class ModelRunner:
         self.progress = progress
         self.view = view
         self.model_budget = model_budget
-        self.limits = limits_of(entry)
+        self.provider = find_provider(entry.provider)
+        self.limits = self.provider.limits(entry)
         self.pace = Pace(self.limits)
         self.routed_to: set[str] = set()
         self.thinking_told = False
@@ -188,8 +190,8 @@ class ModelRunner:
         pending = sum(self._key(*pair) not in answered for pair in self._pairs())
         self.pace.ever_answered = pending < total
         self.progress.expect(self.model.name, total, total - pending)
-        if isinstance(self.model, GeminiBatch) and pending:
-            answered = answered | await self._ask_in_batches(self.model, answered)
+        if self.provider.batch is not None and pending:
+            answered = answered | await self._ask_in_batches(self.provider.batch, answered)
         questions = (pair for pair in self._pairs() if self._key(*pair) not in answered)
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self.limits.concurrency, pending)):
@@ -208,8 +210,8 @@ class ModelRunner:
                 return
             await self._ask(sample, trial)
 
-    async def _ask_in_batches(self, model: GeminiBatch, answered: set[Key]) -> set[Key]:
-        """Ask in jobs of the Batch API; return the keys that need not be asked live any more."""
+    async def _ask_in_batches(self, batch: Batch[Any, Any], answered: set[Key]) -> set[Key]:
+        """Ask in the provider's jobs; return the keys that need not be asked live any more."""
         settled: set[Key] = set()
 
         async def load(sample: Sample, trial: int) -> Question | None:
@@ -228,7 +230,7 @@ class ModelRunner:
 
         pairs = [pair for pair in self._pairs() if self._key(*pair) not in answered]
         try:
-            await model.ask_all(pairs, load, record, note=self.progress.note, model_budget=self.model_budget)
+            await batch.ask(self.model, pairs, load, record, self.progress.note, self.model_budget)
         except StopModel as stop:
             self._halt(str(stop))
         except SystemFault as fault:
@@ -238,7 +240,7 @@ class ModelRunner:
     async def _question(self, sample: Sample, trial: int) -> Question | None:
         """Return the question with its image read, None (and a row) where the image is at fault."""
         try:
-            image = await self.images.read(sample) if self.model.needs_image else None
+            image = await self.images.read(sample) if self.provider.needs_image else None
         except DataError as error:
             self._note_data_error(self._key(sample, trial), error)
             return None
@@ -291,7 +293,7 @@ class ModelRunner:
     def _tell_thinking(self, response: Response) -> None:
         """Say once that thinking was asked off and is billed all the same."""
         thoughts = response.usage.thought_tokens or 0
-        generation = getattr(self.entry, "generation", None)
+        generation = self.entry.generation_setting()
         if thoughts and not self.thinking_told and generation is not None and thinking_asked_off(generation):
             self.thinking_told = True
             self.progress.note(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from evalkit.models import find_provider
 from evalkit.version import __version__
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _short(name: str, unanswered: int, data_errors: int, total: int, plan: RunPl
 
 def is_simulated(plan: RunPlan) -> bool:
     """Tell whether any answer comes from the simulator."""
-    return any(entry.provider == "simulator" for entry in plan.model_configs)
+    return any(find_provider(entry.provider).simulated for entry in plan.model_configs)
 
 
 def versions() -> dict[str, str]:

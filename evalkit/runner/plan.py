@@ -10,21 +10,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.config.prompts import find_prompt
-from evalkit.models.known_models import generation_warnings, retirement_warnings
+from evalkit.models import find_provider
 from evalkit.models.prices import find_price
-from evalkit.models.token_estimates import estimate_tokens, sent_size_px
+from evalkit.models.token_estimates import sent_size_px
 from evalkit.runner.budget import require_prices
 from evalkit.types import Sample, Usage
 
 if TYPE_CHECKING:
+    from evalkit.config.models import ModelEntry
     from evalkit.config.schema import RunConfig
-
-ANSWER_S = 8.0
-"""Assumed seconds until an answer, for the time a run takes; the simulator's is configured."""
-
-WITH_TOKENS = ("gemini", "gemini-batch", "simulator")
-BATCH_HOURS = 24.0
-"""The Batch API's target (ai.google.dev/gemini-api/docs/batch-api, read 2026-11-21)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +83,10 @@ def plan_run(
     config: RunConfig,
     samples: Sequence[Sample],
     *,
-    model_configs: Sequence[Any] | None = None,
+    model_configs: Sequence[ModelEntry] | None = None,
     today: dt.date | None = None,
 ) -> Plan:
-    """Return the plan of a run. Output tokens and answer times are assumed (``evalkit.models.token_estimates``, ``ANSWER_S``).
+    """Return the plan of a run. Output tokens and answer times are assumed (``Provider``).
 
     Raises ``ConfigError`` on an unknown prompt, and where a model under a budget has no price.
     """
@@ -110,25 +104,24 @@ def plan_run(
         input_tokens=sum(model.input_tokens for model in models),
         output_tokens=sum(model.output_tokens for model in models),
         usd=_sum([model.usd for model in models]),
-        billed_usd=_sum([model.usd for model in models if model.provider != "simulator"]),
+        billed_usd=_sum([model.usd for model in models if find_provider(model.provider).billed]),
         budget_usd=config.limits.budget_usd,
         hours=max((model.hours for model in models), default=0.0),
         detectable_difference=_detectable_by_dataset(samples),
     )
 
 
-def _model_plan(entry: Any, config: RunConfig, samples: Sequence[Sample], day: dt.date) -> ModelPlan:
-    from evalkit.models import requested_model
-
-    requests = len(samples) * config.trials if entry.provider != "predictions" else 0
+def _model_plan(entry: ModelEntry, config: RunConfig, samples: Sequence[Sample], day: dt.date) -> ModelPlan:
+    provider = find_provider(entry.provider)
+    requests = len(samples) * config.trials if provider.sends_requests else 0
     image, text, output = _tokens(entry, config, samples)
-    price = find_price(entry, day, in_batch=entry.provider == "gemini-batch")
+    price = find_price(entry, day, in_batch=provider.batch is not None)
     usage = Usage(image + text, output, 0)
     usd = None if price is None else price.tokens_usd(usage) + requests * price.image_usd
     return ModelPlan(
         model=entry.name,
         provider=entry.provider,
-        requested_model=requested_model(entry),
+        requested_model=provider.requested_model(entry),
         requests=requests,
         image_tokens=image,
         text_tokens=text,
@@ -137,22 +130,17 @@ def _model_plan(entry: Any, config: RunConfig, samples: Sequence[Sample], day: d
         usd=usd,
         hours=_hours_at_pace(entry, requests, image + text),
         price_source=None if price is None else price.source,
-        warnings=tuple(warnings_of(entry, day)),
+        warnings=tuple(provider.warnings(entry, day)),
     )
 
 
-def warnings_of(entry: Any, day: dt.date) -> list[str]:
-    """Return what is known to be wrong with a model or its settings on ``day``; nothing of the simulator's."""
-    if entry.provider not in ("gemini", "gemini-batch"):
-        return []
-    return [*retirement_warnings(entry.model, day), *generation_warnings(entry.model, entry.generation)]
-
-
-def _tokens(entry: Any, config: RunConfig, samples: Sequence[Sample]) -> tuple[int, int, int]:
+def _tokens(entry: ModelEntry, config: RunConfig, samples: Sequence[Sample]) -> tuple[int, int, int]:
     """Return (image, text, output) tokens of all requests to one model."""
-    if entry.provider not in WITH_TOKENS:
+    estimate_tokens = find_provider(entry.provider).estimate_tokens
+    setting = entry.prompt_setting()
+    if estimate_tokens is None or setting is None:
         return 0, 0, 0
-    prompt = find_prompt(entry.prompt, config.prompts)
+    prompt = find_prompt(setting, config.prompts)
     image = text = output = 0
     for sample in samples:
         size_px = sent_size_px(sample.truth.width_px, sample.truth.height_px, config.image.max_side)
@@ -163,16 +151,14 @@ def _tokens(entry: Any, config: RunConfig, samples: Sequence[Sample]) -> tuple[i
     return image * config.trials, text * config.trials, output * config.trials
 
 
-def _hours_at_pace(entry: Any, requests: int, input_tokens: int) -> float:
-    if entry.provider == "predictions" or requests == 0:
+def _hours_at_pace(entry: ModelEntry, requests: int, input_tokens: int) -> float:
+    if requests == 0:
         return 0.0
-    if entry.provider == "gemini-batch":
-        return float(entry.batch.get("deadline_h", BATCH_HOURS))
-    limits = entry.limits
-    if entry.provider == "python":
-        return 0.0
-    answer_s = entry.latency_s if entry.provider == "simulator" else ANSWER_S
-    seconds: list[float] = [requests * answer_s / min(limits.concurrency, requests)]
+    provider = find_provider(entry.provider)
+    if provider.batch is not None:
+        return provider.batch.hours(entry)
+    limits = provider.limits(entry)
+    seconds: list[float] = [requests * provider.answer_s(entry) / min(limits.concurrency, requests)]
     if limits.requests_per_minute is not None:
         seconds.append(requests / limits.requests_per_minute * 60)
     if limits.tokens_per_minute is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.errors import DataError
 from evalkit.images import image_exists
@@ -13,6 +13,7 @@ from evalkit.storage.run_folder import open_for_run
 from evalkit.types import Sample
 
 if TYPE_CHECKING:
+    from evalkit.config.models import ModelEntry
     from evalkit.config.schema import RunConfig
 
 REPORTS = Path("reports")
@@ -23,7 +24,7 @@ class RunPlan:
     """A run that is ready to be asked: nothing of it was sent or written yet."""
 
     config: RunConfig
-    model_configs: tuple[Any, ...]
+    model_configs: tuple[ModelEntry, ...]
     samples: tuple[Sample, ...]
     out: Path
     resumes: bool
@@ -37,7 +38,7 @@ def prepare(
     from evalkit.config.schema import pick_models
     from evalkit.datasets.cards import protocols_of
     from evalkit.decoding.token_codebook import check_codebook
-    from evalkit.models import check_models
+    from evalkit.models import check_models, find_provider
 
     chosen = pick_models(config, models)
     protocols_of(config)
@@ -46,13 +47,10 @@ def prepare(
     folder = out or REPORTS / config.name
     resumes = open_for_run(folder, config)
     samples = load_run_samples(config, limit)
-    _require_images(samples, config, all_needed=any(needs_images(model) for model in chosen))
+    _require_images(
+        samples, config, all_needed=any(find_provider(model.provider).needs_image for model in chosen)
+    )
     return RunPlan(config, tuple(chosen), tuple(samples), folder, resumes, limit)
-
-
-def needs_images(model: Any) -> bool:
-    """Tell whether a model's answers need the photograph; predictions made elsewhere do not."""
-    return bool(model.provider != "predictions")
 
 
 def load_run_samples(config: RunConfig, limit: int | None = None) -> list[Sample]:

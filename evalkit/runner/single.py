@@ -13,7 +13,7 @@ from evalkit.config.models import GenerationConfig
 from evalkit.config.schema import RunConfig, load_config, pick_models
 from evalkit.errors import ConfigError, SystemFault
 from evalkit.images import ImageBytes, open_image, read_image, reduce_image
-from evalkit.models import asked_format, check_models, limits_of, open_models
+from evalkit.models import asked_format, check_models, find_provider, limits_of, open_models
 from evalkit.models.attempts import Attempt
 from evalkit.models.base import Model, Question
 from evalkit.models.known_models import known_models, short_id, was_routed
@@ -24,6 +24,8 @@ from evalkit.types import Decoded, GroundTruth, ImageRef, Response, Sample
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from evalkit.config.models import ModelEntry
 
 DEFAULT_MODEL = "gemini-3.8-flash"
 DEFAULT_OUTPUT_TOKENS = 8192
@@ -108,12 +110,12 @@ def entry_for(name: str) -> dict[str, Any]:
 
 
 async def ask_all(
-    config: RunConfig, entries: Sequence[Any], image: ImageBytes, path: str, expression: str
+    config: RunConfig, entries: Sequence[ModelEntry], image: ImageBytes, path: str, expression: str
 ) -> list[SingleAnswer]:
     """Ask every model at once; what goes wrong with one is shown beside the others."""
     truth = GroundTruth(image.height_px, image.width_px)
     sample = Sample("ask", "ask", "ask", path, ImageRef(path), expression, truth)
-    wanted = [entry for entry in entries if entry.provider != "predictions"]
+    wanted = [entry for entry in entries if find_provider(entry.provider).sends_requests]
     if not wanted:
         raise ConfigError(
             "predictions made elsewhere cannot be asked about a new picture: name another model"
@@ -126,7 +128,7 @@ async def ask_all(
 
 
 async def _ask_one(
-    model: Model, entry: Any, config: RunConfig, sample: Sample, image: ImageBytes
+    model: Model, entry: ModelEntry, config: RunConfig, sample: Sample, image: ImageBytes
 ) -> SingleAnswer:
     from evalkit.decoding import decode_answer
 

@@ -32,7 +32,7 @@ def unasked_thinking(scores: pd.DataFrame, config: RunConfig) -> list[dict[str, 
     """Return one record per model that was asked with thinking off and billed thinking tokens all the same."""
     found = []
     for model in config.models:
-        generation = getattr(model, "generation", None)
+        generation = model.generation_setting()
         if generation is None or not thinking_asked_off(generation):
             continue
         thought = scores.loc[scores["model"] == model.name, "thought_tokens"].fillna(0)

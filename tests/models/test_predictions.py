@@ -10,15 +10,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from evalkit.cli.app import main
-from evalkit.config.models import PredictionsConfig
 from evalkit.config.schema import RunConfig
 from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.masks import rle_decode, rle_encode
 from evalkit.metrics.counts import Truth, count_row
 from evalkit.models.base import Question
-from evalkit.models.predictions import PredictionsModel
-from evalkit.types import GroundTruth, ImageRef, Rle, Sample
+from evalkit.models.predictions import PROVIDER, PredictionsConfig, PredictionsModel
+from evalkit.types import AskedFormat, GroundTruth, ImageRef, Rle, Sample
 
 
 def sample(sample_id, image_id="i", dataset="d"):
@@ -86,7 +85,6 @@ def test_a_box_alone_stays_a_box(tmp_path):
     (item,) = json.loads(answer(model, sample("1")))
     assert item["mask"] is None
     assert item["box_px"] == [0, 1, 2, 3]
-    assert model.asked.task == "box"
 
 
 def test_a_raw_answer_is_passed_on_untouched(tmp_path):
@@ -100,7 +98,7 @@ def test_the_stored_body_reads_back_as_the_answer(tmp_path):
     """Scoring stored answers sees what asking returned."""
     model = model_of(tmp_path, [{"sample_id": "1", "mask": mask(0, 2)}], [sample("1")])
     asked = asyncio.run(model.ask(Question(sample("1"), "thing", None)))
-    assert model.read_body(asked.body) == asked
+    assert PROVIDER.read_body(asked.body) == asked
 
 
 def test_a_missing_prediction_is_not_run(tmp_path, caplog):
@@ -259,5 +257,7 @@ def test_boxes_keep_their_fractions(tmp_path):
     one = Sample("d", "val", "1", "i", ImageRef("none.jpg"), "thing", truth)
     model = model_of(tmp_path, [{"sample_id": "1", "box": [1.25, 2.5, 30.5, 44.0]}], [one], task="box")
     answer = asyncio.run(model.ask(Question(one, "thing", None)))
-    decoded = decode_answer(answer.text, height_px=40, width_px=60, asked=model.asked)
+    decoded = decode_answer(
+        answer.text, height_px=40, width_px=60, asked=AskedFormat(keys=("box_px",), task="box")
+    )
     assert count_row(decoded, Truth(truth))["box_iou"] == 1.0

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.config.models import PythonConfig
 from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError, GiveUp, RetryLater
 from evalkit.masks import full_mask, rle_encode
 from evalkit.models.base import Question
-from evalkit.models.python import PythonModel, answer_text
+from evalkit.models.python import PythonConfig, PythonModel, answer_text
 from evalkit.types import Response
 
 FUNCTIONS = """

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.config.models import GeminiConfig
 from evalkit.config.prompts import find_prompt
 from evalkit.errors import StopModel
 from evalkit.models.base import Question
+from evalkit.models.google.gemini import GeminiConfig
 from evalkit.models.prices import Price
 from evalkit.runner.budget import Budget, ModelBudget
 from evalkit.types import GroundTruth, ImageRef, Response, Sample, Usage

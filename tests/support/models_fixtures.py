@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit.config.models import GeminiConfig
 from evalkit.config.schema import RunConfig
 from evalkit.images import read_image
 from evalkit.masks import rle_encode
 from evalkit.models.base import Question
+from evalkit.models.google.gemini import GeminiConfig
 from evalkit.types import GroundTruth, ImageRef, Sample
 
 

@@ -13,23 +13,26 @@ import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from evalkit.config.prompts import Prompt
+from evalkit.config.prompts import Prompt, find_prompt
 from evalkit.errors import ConfigError, RetryLater, SystemFault, nearest
 from evalkit.models.attempts import Attempt, backoff_s
 from evalkit.models.base import Question
 from evalkit.models.google.batch_jobs import BatchJob, BatchJobFile
-from evalkit.models.google.bodies import json_object, read_batch_body
+from evalkit.models.google.bodies import is_batch_line, json_object, read_batch_body
 from evalkit.models.google.calls import guarded
-from evalkit.models.google.gemini import GeminiModel, open_gemini
+from evalkit.models.google.gemini import PROVIDER as LIVE
+from evalkit.models.google.gemini import GeminiConfig, GeminiModel, check_entry, open_gemini
+from evalkit.models.provider import Batch, ProviderContext
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
-    from evalkit.config.models import GeminiConfig
-    from evalkit.models.base import ModelBudgetProtocol
+    from evalkit.config.schema import RunConfig
+    from evalkit.models.base import LoadQuestion, ModelBudgetProtocol, RecordAttempt
 
 SETTINGS = {"poll_s": 30.0, "deadline_h": 24.0, "max_requests": 500, "max_mb": 200.0, "max_open_jobs": 20}
 """Small jobs: large ones have been seen stuck for over a day (googleapis/python-genai#2974)."""
@@ -41,22 +44,15 @@ GONE = (403, 404)
 FILE_TIMEOUT_S = 900.0
 
 Pair = tuple[Sample, int]
-Load = Callable[[Sample, int], Awaitable[Question | None]]
-"""Returns the question of (sample, trial), None where its image cannot be read (and says so itself)."""
-Record = Callable[[Sample, int, str | None, Attempt], None]
-"""Stores one attempt of (sample, trial) with the SHA-256 of its image."""
 
 
 class GeminiBatch:
     """A Gemini model that is asked in jobs; ``ask`` is the live call that the rest falls back to."""
 
-    needs_image = True
-
     def __init__(self, live: GeminiModel, entry: GeminiConfig, state: Path | None) -> None:
         self.live = live
         self.name = live.name
         self.requested_model = live.requested_model
-        self.asked = live.asked
         self.settings = batch_settings(entry)
         self.file = BatchJobFile.load(
             None if state is None else state / f"batch-{quote(entry.name, safe='')}.json"
@@ -71,10 +67,6 @@ class GeminiBatch:
         """Ask live: what a job left unanswered."""
         return await self.live.ask(question)
 
-    def read_body(self, body: str) -> Response:
-        """Return a stored answer, from a job's line or from a live call."""
-        return read_batch_body(body)
-
     async def close(self) -> None:
         """Close the connections; jobs go on, and the same command collects them."""
         await self.live.close()
@@ -82,9 +74,8 @@ class GeminiBatch:
     async def ask_all(
         self,
         pairs: Sequence[Pair],
-        load: Load,
-        record: Record,
-        *,
+        load: LoadQuestion,
+        record: RecordAttempt,
         note: Callable[[str], None],
         model_budget: ModelBudgetProtocol | None = None,
     ) -> None:
@@ -126,7 +117,7 @@ class GeminiBatch:
     async def _submit_next(
         self,
         waiting: Iterator[Pair],
-        load: Load,
+        load: LoadQuestion,
         note: Callable[[str], None],
         model_budget: ModelBudgetProtocol | None,
     ) -> bool:
@@ -158,7 +149,7 @@ class GeminiBatch:
         return more
 
     async def _next_lines(
-        self, waiting: Iterator[Pair], load: Load, model_budget: ModelBudgetProtocol | None
+        self, waiting: Iterator[Pair], load: LoadQuestion, model_budget: ModelBudgetProtocol | None
     ) -> tuple[bytes, dict[str, str | None], float, bool]:
         """Return the next job's file, its keys with image hashes, the money it may cost, and whether more may come."""
         text, lines, usd = io.BytesIO(), dict[str, str | None](), 0.0
@@ -205,7 +196,7 @@ class GeminiBatch:
         self,
         job: BatchJob,
         by_key: dict[str, Pair],
-        record: Record,
+        record: RecordAttempt,
         note: Callable[[str], None],
         model_budget: ModelBudgetProtocol | None,
     ) -> None:
@@ -244,7 +235,7 @@ class GeminiBatch:
         job: BatchJob,
         remote: Any,
         by_key: dict[str, Pair],
-        record: Record,
+        record: RecordAttempt,
         model_budget: ModelBudgetProtocol | None,
     ) -> None:
         """Record every line of a job's results by its key; keys that are answered already are left alone."""
@@ -307,3 +298,32 @@ def open_batch(entry: GeminiConfig, prompt: Prompt, *, directory: Path, state: P
     """Return the model, its jobs of earlier sessions read from ``state``. Raises ``ConfigError``."""
     batch_settings(entry)
     return GeminiBatch(open_gemini(entry, prompt, directory=directory, state=state), entry, state)
+
+
+def open_entry(entry: GeminiConfig, context: ProviderContext) -> GeminiBatch:
+    """Return the model of an entry. Raises ``ConfigError`` on an unknown prompt or without a key."""
+    prompt = find_prompt(entry.prompt, context.run.prompts)
+    return open_batch(entry, prompt, directory=context.directory, state=context.state)
+
+
+def check_batch_entry(entry: GeminiConfig, run: RunConfig) -> None:
+    """Raise ``ConfigError`` for what would stop the live model, and on wrong settings of ``batch:``."""
+    check_entry(entry, run)
+    batch_settings(entry)
+
+
+def hours_of(entry: GeminiConfig) -> float:
+    """Return the hours after which jobs are given up."""
+    return float(entry.batch.get("deadline_h", SETTINGS["deadline_h"]))
+
+
+PRICE_SHARE = 0.5
+"""The Batch API costs half (ai.google.dev/gemini-api/docs/batch-api, read 2026-11-21)."""
+
+PROVIDER = replace(
+    LIVE,
+    open=open_entry,
+    read_body=read_batch_body,
+    check=check_batch_entry,
+    batch=Batch(ask=GeminiBatch.ask_all, hours=hours_of, price_share=PRICE_SHARE, holds=is_batch_line),
+)

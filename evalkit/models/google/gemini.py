@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from evalkit.config.prompts import Prompt
+from pydantic import Field
+
+from evalkit.config.models import PromptedEntry
+from evalkit.config.prompts import Prompt, find_prompt
 from evalkit.errors import RetryLater
 from evalkit.models.base import Question
 from evalkit.models.google.bodies import gemini_response, json_object, read_gemini_body
 from evalkit.models.google.calls import guarded
-from evalkit.models.google.client import Endpoint, open_developer_endpoint, open_vertex_endpoint
+from evalkit.models.google.client import (
+    Endpoint,
+    open_developer_endpoint,
+    open_vertex_endpoint,
+    require_access,
+)
+from evalkit.models.google.describe import describe
 from evalkit.models.google.request_body import (
     JsonObject,
     example_turns,
@@ -20,16 +30,38 @@ from evalkit.models.google.request_body import (
     user_turn,
 )
 from evalkit.models.google.uploads import Uploads
+from evalkit.models.known_models import generation_warnings, retirement_warnings
+from evalkit.models.provider import Provider, ProviderContext
+from evalkit.models.token_estimates import estimate_tokens
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
-    from evalkit.config.models import GeminiConfig
+    from evalkit.config.schema import RunConfig
+
+
+class GeminiConfig(PromptedEntry):
+    """A Gemini model over the Developer API, over Vertex (``vertexai: true``) or any ``base_url``."""
+
+    provider: Literal["gemini", "gemini-batch"] = Field(
+        description="live requests, or jobs of the Batch API at half the price"
+    )
+    base_url: str | None = Field(
+        default=None, description="another endpoint: a proxy, `evalkit simulate`, a test server"
+    )
+    vertexai: bool = Field(default=False, description="Vertex AI in place of the Developer API")
+    project: str | None = Field(default=None, description="Vertex: the Google Cloud project")
+    location: str | None = Field(default=None, description="Vertex: the region")
+    files_api_above_mb: float = Field(
+        default=20.0, gt=0, description="images above this go through the Files API"
+    )
+    allow_routing: bool = Field(default=False, description="accept answers of another model version")
+    batch: dict[str, Any] = Field(
+        default_factory=dict, description="gemini-batch: poll_s, deadline_h, max_requests"
+    )
 
 
 class GeminiModel:
     """One Gemini model at one endpoint; see ``evalkit.models.base.Model``."""
-
-    needs_image = True
 
     def __init__(
         self,
@@ -43,7 +75,6 @@ class GeminiModel:
     ) -> None:
         self.name = entry.name
         self.requested_model = entry.model
-        self.asked = prompt.asked
         self.entry = entry
         self.prompt = prompt
         self.endpoint = endpoint
@@ -113,10 +144,6 @@ class GeminiModel:
             return self.entry.generation.seed + question.trial
         return question.seed if self.always_seed else None
 
-    def read_body(self, body: str) -> Response:
-        """Return what ``ask`` returned, from the stored body."""
-        return read_gemini_body(body)
-
     async def close(self) -> None:
         """Close the connections."""
         await self.endpoint.close()
@@ -153,3 +180,31 @@ def open_gemini(
     return GeminiModel(
         entry, prompt, endpoint=endpoint, directory=directory, uploads=uploads, always_seed=not own_key
     )
+
+
+def open_entry(entry: GeminiConfig, context: ProviderContext) -> GeminiModel:
+    """Return the model of an entry. Raises ``ConfigError`` on an unknown prompt or without a key."""
+    prompt = find_prompt(entry.prompt, context.run.prompts)
+    return open_gemini(entry, prompt, directory=context.directory, state=context.state)
+
+
+def check_entry(entry: GeminiConfig, run: RunConfig) -> None:
+    """Raise ``ConfigError`` on an unknown prompt or without a key (Vertex: without credentials)."""
+    find_prompt(entry.prompt, run.prompts)
+    require_access(entry.name, entry.base_url, vertexai=entry.vertexai)
+
+
+def warnings_of(entry: GeminiConfig, day: dt.date) -> list[str]:
+    """Return what is known to be wrong with the model or its settings on ``day``."""
+    return [*retirement_warnings(entry.model, day), *generation_warnings(entry.model, entry.generation)]
+
+
+PROVIDER = Provider(
+    entry=GeminiConfig,
+    open=open_entry,
+    read_body=read_gemini_body,
+    check=check_entry,
+    warnings=warnings_of,
+    estimate_tokens=estimate_tokens,
+    describe=describe,
+)

@@ -6,19 +6,23 @@ On an allow-list: a 404 is to be expected on most projects (reported 2026-09-26)
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
+from evalkit.config.models import ModelEntry
 from evalkit.errors import RetryLater
 from evalkit.models.base import Question
 from evalkit.models.google.bodies import json_object, read_vertex_body
 from evalkit.models.google.calls import guarded
-from evalkit.models.google.client import Endpoint, open_vertex_endpoint
+from evalkit.models.google.client import Endpoint, open_vertex_endpoint, require_access
+from evalkit.models.provider import Provider, ProviderContext
 from evalkit.types import AskedFormat, Response, Sample
 
 if TYPE_CHECKING:
     import httpx2
 
-    from evalkit.config.models import VertexSegmentationConfig
+    from evalkit.config.schema import RunConfig
 
 ASKED = AskedFormat(wire_format="vertex_png", keys=())
 
@@ -32,11 +36,31 @@ async def keep_body(response: httpx2.Response) -> None:
     _last_body.set(response.text)
 
 
+class VertexSegmentationConfig(ModelEntry):
+    """Vertex image-segmentation-001 through segment_image."""
+
+    provider: Literal["vertex-segmentation"] = Field(description="Vertex image segmentation")
+    model: str = Field(default="image-segmentation-001", description="the API's model id")
+    base_url: str | None = Field(default=None, description="another endpoint")
+    project: str | None = Field(default=None, description="the Google Cloud project")
+    location: str | None = Field(default=None, description="the region")
+    mode: Literal["prompt", "semantic", "foreground"] = Field(
+        default="prompt", description="what is segmented: the expression, a class, the foreground"
+    )
+    max_predictions: int | None = Field(default=None, description="masks per answer at most")
+    confidence_threshold: float | None = Field(
+        default=None, description="masks below it are left out by the service"
+    )
+    mask_dilation: float | None = Field(
+        default=None, description="share of the image by which the service grows masks"
+    )
+    binary_color_threshold: float | None = Field(
+        default=None, description="grey value that the service cuts masks at; negative = none"
+    )
+
+
 class VertexSegmentation:
     """``segment_image`` in one of its modes; see ``evalkit.models.base.Model``."""
-
-    needs_image = True
-    asked = ASKED
 
     def __init__(self, entry: VertexSegmentationConfig, endpoint: Endpoint) -> None:
         from google.genai import types
@@ -86,17 +110,16 @@ class VertexSegmentation:
             )
         return read_vertex_body(body)
 
-    def read_body(self, body: str) -> Response:
-        """Return what ``ask`` returned, from the stored body."""
-        return read_vertex_body(body)
-
     async def close(self) -> None:
         """Close the connections."""
         await self.endpoint.close()
 
 
-def open_vertex_segmentation(entry: VertexSegmentationConfig) -> VertexSegmentation:
+def open_vertex_segmentation(
+    entry: VertexSegmentationConfig, context: ProviderContext | None = None
+) -> VertexSegmentation:
     """Return the model. Raises ``ConfigError`` without credentials or a project."""
+    del context
     endpoint = open_vertex_endpoint(
         entry.name,
         entry.base_url,
@@ -106,3 +129,18 @@ def open_vertex_segmentation(entry: VertexSegmentationConfig) -> VertexSegmentat
         timeout_s=entry.limits.timeout_s,
     )
     return VertexSegmentation(entry, endpoint)
+
+
+def check_entry(entry: VertexSegmentationConfig, run: RunConfig) -> None:
+    """Raise ``ConfigError`` without credentials."""
+    del run
+    require_access(entry.name, entry.base_url, vertexai=True)
+
+
+PROVIDER = Provider(
+    entry=VertexSegmentationConfig,
+    open=open_vertex_segmentation,
+    read_body=read_vertex_body,
+    asked=lambda entry, run: ASKED,  # noqa: ARG005
+    check=check_entry,
+)

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from evalkit.config.models import GeminiConfig
 from evalkit.config.prompts import find_prompt
 from evalkit.errors import ConfigError
 from evalkit.images import read_image
 from evalkit.models.base import Question
 from evalkit.models.google.batch import GeminiBatch, key_of, open_batch
 from evalkit.models.google.batch_jobs import BatchJob, BatchJobFile
+from evalkit.models.google.gemini import GeminiConfig
 from evalkit.models.prices import cost_usd
 from evalkit.runner.pace import Attempt
 from evalkit.types import Sample

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from evalkit.config.models import GeminiConfig, PromptConfig
+from evalkit.config.models import PromptConfig
 from evalkit.config.prompts import Prompt, find_prompt
 from evalkit.models.base import Question
-from evalkit.models.google.gemini import open_gemini
+from evalkit.models.google.gemini import GeminiConfig, open_gemini
 from evalkit.types import Response
 
 ANSWER = json.dumps(

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from evalkit.config.models import GeminiConfig, PaceConfig
+from evalkit.config.models import PaceConfig
 from evalkit.config.prompts import find_prompt
 from evalkit.errors import ConfigError, GiveUp, RetryLater, StopModel, SystemFault
 from evalkit.models import attempts as attempts_module
 from evalkit.models.base import Question
-from evalkit.models.google.gemini import open_gemini
+from evalkit.models.google.gemini import GeminiConfig, open_gemini
 from evalkit.runner.pace import Attempt, Pace, ask_with_retries
 from evalkit.types import Response
 

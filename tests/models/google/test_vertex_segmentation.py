@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from evalkit.config.models import GeminiConfig, VertexSegmentationConfig
 from evalkit.config.prompts import find_prompt
 from evalkit.errors import ConfigError, StopModel
 from evalkit.models.base import Question
 from evalkit.models.google import uploads as uploads_module
 from evalkit.models.google.bodies import read_vertex_body
-from evalkit.models.google.gemini import GeminiModel, open_gemini
-from evalkit.models.google.vertex_segmentation import open_vertex_segmentation
+from evalkit.models.google.gemini import GeminiConfig, GeminiModel, open_gemini
+from evalkit.models.google.vertex_segmentation import VertexSegmentationConfig, open_vertex_segmentation
 from evalkit.types import Response
 
 

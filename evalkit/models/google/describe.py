@@ -1,0 +1,59 @@
+"""What a Gemini endpoint knows of a model, and what time it has there: free of charge, for `evalkit doctor`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from evalkit.models.google.calls import guarded
+from evalkit.models.google.client import Endpoint, open_developer_endpoint, open_vertex_endpoint
+
+if TYPE_CHECKING:
+    from evalkit.models.google.gemini import GeminiConfig
+
+TIMEOUT_S = 20.0
+
+
+async def describe(entry: GeminiConfig) -> tuple[str, float | None]:
+    """Ask the endpoint what it knows of the model; return that and how far our clock is ahead, in seconds."""
+    endpoint = _endpoint(entry)
+    dates: list[str] = []
+
+    async def keep_date(response: Any) -> None:
+        dates.append(response.headers.get("date", ""))
+
+    endpoint.transport.event_hooks["response"].append(keep_date)
+    where = entry.base_url or ("Vertex AI" if entry.vertexai else "the Gemini API")
+    try:
+        model = await guarded(
+            lambda: endpoint.client.aio.models.get(model=entry.model),
+            endpoint=endpoint,
+            model=entry.model,
+            timeout_s=TIMEOUT_S,
+        )
+    finally:
+        await endpoint.close()
+    return f"{where} knows {model.name or entry.model}", _skew_s(dates)
+
+
+def _endpoint(entry: GeminiConfig) -> Endpoint:
+    if entry.vertexai:
+        return open_vertex_endpoint(
+            entry.name,
+            entry.base_url,
+            project=entry.project,
+            location=entry.location,
+            connections=1,
+            timeout_s=TIMEOUT_S,
+        )
+    return open_developer_endpoint(entry.name, entry.base_url, connections=1, timeout_s=TIMEOUT_S)
+
+
+def _skew_s(dates: Sequence[str]) -> float | None:
+    try:
+        told = email.utils.parsedate_to_datetime(dates[-1])
+    except (IndexError, ValueError):
+        return None
+    return (dt.datetime.now(dt.UTC) - told).total_seconds()
