@@ -1,8 +1,8 @@
 """One writer per run folder, so that two scheduled runs never mix their answers.
 
-The lock is an operating-system lock (``flock``) on a file beside the folder: it ends with its
-process however that ends, so a lock left by a crash or a power cut is never in the way. The file
-says who holds it. POSIX only; elsewhere nothing is locked, which ``doctor`` and the docs say.
+The lock is an operating-system lock on a file beside the folder (``filelock``: ``flock`` on POSIX, ``LockFileEx``
+on Windows). It ends with its process however that ends, so a lock left by a crash or a power cut never stops the
+next run. The file names its holder.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from typing import Any
 
 from evalkit.errors import FolderInUse
 
+WAIT_S = 0.1
+"""Time for a writer that is just ending to remove its file; a longer wait would hide a run in progress."""
+
+HOLDER_BYTES = 4096
+
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[str | None]:
@@ -26,22 +31,38 @@ def run_lock(folder: Path) -> Iterator[str | None]:
     Yields a sentence about a lock that a dead process left, None where there was none. Raises
     ``FolderInUse`` at once where a living process holds it.
     """
+    from filelock import FileLock, Timeout
+
     path = lock_path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = _acquire(path, folder)
-    try:
-        left_over = _holder(handle)
+    left_over: dict[str, Any] | None = None
+
+    def write_holder(handle: int) -> None:
+        nonlocal left_over
+        left_over = _parsed(os.read(handle, HOLDER_BYTES))
+        os.lseek(handle, 0, os.SEEK_SET)
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(_myself()).encode(), 0)
+        os.write(handle, json.dumps(_this_process()).encode())
+
+    lock = FileLock(
+        path, timeout=WAIT_S, poll_interval=WAIT_S / 5, thread_local=False, on_acquired=write_holder
+    )
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FolderInUse(
+            f"{folder} is being written by {_holder_of(path)}. Nothing was asked or changed. Wait until it has ended "
+            "(the lock goes with its process), or give another folder with --out"
+        ) from None
+    try:
         yield (
             None
             if left_over is None
             else f"took over the lock of {_words(left_over)}, which ended without releasing it"
         )
     finally:
-        with suppress(FileNotFoundError):
-            path.unlink()
-        os.close(handle)
+        _remove(path)
+        lock.release()
 
 
 def lock_path(folder: Path) -> Path:
@@ -50,50 +71,37 @@ def lock_path(folder: Path) -> Path:
     return whole.with_name(f".{whole.name}.lock")
 
 
-def _acquire(path: Path, folder: Path) -> int:
-    """Open and lock the file; a file that was unlinked in between is opened again."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _lock(handle):
-            holder = _holder(handle)
-            os.close(handle)
-            who = "another process" if holder is None else _words(holder)
-            raise FolderInUse(
-                f"{folder} is being written by {who}. Nothing was asked or changed. Wait until it has ended (the lock "
-                "goes with its process), or give another folder with --out"
-            )
-        try:
-            same = os.fstat(handle).st_ino == path.stat().st_ino
-        except FileNotFoundError:
-            same = False
-        if same:
-            return handle
-        os.close(handle)
+def _remove(path: Path) -> None:
+    """Remove the file while it is held, so that no other process can hold it under the same name.
 
-
-def _lock(handle: int) -> bool:
-    """Lock an open file without waiting; tell whether that worked."""
+    Windows removes no open file: it is emptied there, and an empty file names no holder.
+    """
     try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        with suppress(PermissionError):
+            path.write_bytes(b"")
 
 
-def _holder(handle: int) -> dict[str, Any] | None:
-    """Return what the file says of its holder, None where it says nothing readable."""
+def _holder_of(path: Path) -> str:
+    """Return words for the process that holds a lock file; it may be written or removed just now."""
     try:
-        found = json.loads(os.pread(handle, 4096, 0) or b"null")
+        holder = _parsed(path.read_bytes())
+    except OSError:
+        holder = None
+    return "another process" if holder is None else _words(holder)
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """Return what a lock file says of its holder, None where it says nothing readable."""
+    try:
+        found = json.loads(text or b"null")
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
 
 
-def _myself() -> dict[str, Any]:
+def _this_process() -> dict[str, Any]:
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
 

@@ -64,3 +64,26 @@ def test_other_folders_are_free(holder, tmp_path: Path) -> None:
     """The lock is the folder's own."""
     with run_lock(tmp_path / "another"):
         pass
+
+
+def test_a_lock_of_the_same_process_is_a_lock(tmp_path: Path) -> None:
+    """Two runs started in one notebook do not write one folder either."""
+    with run_lock(tmp_path / "run"):
+        with pytest.raises(FolderInUse, match="being written by process"), run_lock(tmp_path / "run"):
+            pass
+        assert lock_path(tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])
+def test_a_file_that_names_no_holder_is_no_left_over_lock(content: bytes, tmp_path: Path) -> None:
+    """An empty or damaged file is taken without a word."""
+    lock_path(tmp_path / "run").write_bytes(content)
+    with run_lock(tmp_path / "run") as note:
+        assert note is None
+
+
+def test_an_error_in_the_run_releases_the_lock(tmp_path: Path) -> None:
+    """What ends the run, an interrupt too, leaves no lock."""
+    with pytest.raises(KeyboardInterrupt), run_lock(tmp_path / "run"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
