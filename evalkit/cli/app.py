@@ -179,7 +179,7 @@ def decode(
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def ceiling(dataset: str, split: str | None, limit: int | None, as_json: bool) -> None:
     """Measure the best IoU each wire format can carry on DATASET (a card): no model, no calls."""
-    from evalkit.scoring.ceiling import ceiling_command
+    from evalkit.cli.ceiling import ceiling_command
 
     ceiling_command(dataset, split=split, limit=limit, as_json=as_json)
 
@@ -400,7 +400,7 @@ def ask(image: str, expression: str, config: str | None, models: str | None, out
 
     Prints each model's verdict, cost and raw answer; writes the overlays side by side.
     """
-    from evalkit.runner.single import ask_command
+    from evalkit.cli.ask import ask_command
 
     chosen = None if models is None else [name.strip() for name in models.split(",")]
     click.echo(ask_command(image, expression, config_path=config, models=chosen, out=out))

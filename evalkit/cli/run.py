@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ import click
 from evalkit.errors import ConfigError, RunIncomplete
 
 if TYPE_CHECKING:
-    from evalkit.config.schema import DecodeConfig, RunConfig
+    from evalkit.config.schema import DecodeConfig
     from evalkit.scoring.engine import Engine
 
 
@@ -31,36 +30,33 @@ def run_command(
     engine: Engine,
 ) -> None:
     """Plan, call, store, score and report one config; print the headline table."""
+    from evalkit import pipeline
     from evalkit.config.schema import load_config
-    from evalkit.progress import Progress
     from evalkit.report.headline import headline_table
-    from evalkit.runner.loop import run
-    from evalkit.runner.plan import plan_run
-    from evalkit.runner.prepare import prepare
-    from evalkit.storage.locks import run_lock
-    from evalkit.storage.run_folder import open_for_run
 
     config = load_config(config_path)
-    prepared = prepare(config, out=out, limit=limit, models=models)
-    cost = plan_run(config, prepared.samples, model_configs=prepared.model_configs)
-    click.echo(cost.text(), err=not dry_run)
     if dry_run:
+        _, plan = pipeline.rehearse(config, out=out, limit=limit, models=models)
+        click.echo(plan.text())
         click.echo("dry run: nothing was called, nothing was written")
         return
-    _confirm(cost.billed_usd, config, yes=yes)
-    with _terminated_as_interrupted(), run_lock(prepared.out) as note, Progress() as progress:
-        if note:
-            click.echo(note, err=True)
-        # Another process may have begun or ended this very run while this one was being prepared.
-        current = replace(prepared, resumes=open_for_run(prepared.out, config))
-        result = run(current, progress, engine=engine)
+    with _terminated_as_interrupted():
+        result = pipeline.run(
+            config,
+            show=_show_plan,
+            confirm=_confirm,
+            out=out,
+            limit=limit,
+            models=models,
+            yes=yes,
+            engine=engine,
+        )
     click.echo(headline_table(result.folder.summary()))
     click.echo(f"\nreport: {result.report}")
-    if result.folder.manifest["status"] != "complete":
-        stops = [f"{stop.model}: {stop.reason}" for stop in result.stopped]
+    if (shortfall := result.shortfall()) is not None:
         raise RunIncomplete(
-            f"the run is incomplete. {'. '.join(stops or result.folder.manifest['incomplete'])}. "
-            f"Every answer so far is in {result.folder.path}; the same command asks only what is missing"
+            f"the run is incomplete. {shortfall}. Every answer so far is in {result.folder.path}; "
+            "the same command asks only what is missing"
         )
 
 
@@ -79,15 +75,15 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _confirm(usd: float | None, config: RunConfig, *, yes: bool) -> None:
-    if yes or usd is None or usd <= config.limits.confirm_above_usd:
-        return
-    question = (
-        f"This run costs about {usd:.2f} USD (limits.confirm_above_usd: {config.limits.confirm_above_usd})."
-    )
+def _show_plan(plan: str) -> None:
+    click.echo(plan, err=True)
+
+
+def _confirm(cost: str) -> None:
+    """Ask whoever sits at the terminal. Raises ``ConfigError`` where nobody does, ``Abort`` on a no."""
     if not sys.stdin.isatty():
-        raise ConfigError(f"{question} Nobody is here to ask: give --yes to accept it")
-    click.confirm(f"{question} Go on?", abort=True, err=True)
+        raise ConfigError(f"{cost} Nobody is here to ask: give --yes to accept it")
+    click.confirm(f"{cost} Go on?", abort=True, err=True)
 
 
 def plan_command(config_path: str, *, as_json: bool) -> None:

@@ -14,12 +14,9 @@ Nothing here calls a model but ``ek.run``.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import warnings
-from collections.abc import Coroutine, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +27,6 @@ from evalkit.notebook.views import History, Prediction
 
 if TYPE_CHECKING:
     from evalkit.config.schema import RunConfig
-    from evalkit.runner.loop import Complete, StoppedModel
     from evalkit.scoring.engine import Engine
 
 __all__ = ["Run", "decode", "history", "load", "run"]
@@ -117,34 +113,24 @@ def run(
     go to stderr unless ``quiet``. An incomplete run is returned with a warning. Raises ``ConfigError``,
     ``DataError``, and ``RunIncomplete`` when interrupted; every answer is stored then.
     """
-    from evalkit.progress import Progress
-    from evalkit.runner.loop import run as ask_and_score
-    from evalkit.runner.plan import plan_run
-    from evalkit.runner.prepare import prepare
-    from evalkit.storage.locks import run_lock
-    from evalkit.storage.run_folder import open_for_run
+    from evalkit import pipeline
 
-    checked = _config_of(config)
-    chosen = None if models is None else list(models)
-    prepared = prepare(checked, out=None if out is None else Path(out), limit=limit, models=chosen)
-    plan = plan_run(checked, prepared.samples, model_configs=prepared.model_configs)
-    if not quiet:
-        sys.stderr.write(f"{plan.text()}\n")
-    _refuse_unasked_cost(plan.billed_usd, checked, yes=yes)
-    with run_lock(prepared.out) as note, Progress(quiet=quiet) as progress:
-        if note:
-            progress.note(note)
-        current = replace(prepared, resumes=open_for_run(prepared.out, checked))
-        result = ask_and_score(current, progress, engine=engine, complete=_complete())
-    made = Run(result.folder.path)
-    if not made.complete:
-        reasons = "; ".join(f"{stop.model}: {stop.reason}" for stop in result.stopped)
+    result = pipeline.run(
+        _config_of(config),
+        show=_show_nothing if quiet else _show_plan,
+        confirm=_refuse_cost,
+        out=None if out is None else Path(out),
+        limit=limit,
+        models=None if models is None else list(models),
+        yes=yes,
+        engine=engine,
+        quiet=quiet,
+    )
+    if (shortfall := result.shortfall()) is not None:
         warnings.warn(
-            f"the run is incomplete{': ' + reasons if reasons else ': too many samples were not run'}. "
-            "The same call asks only what is missing",
-            stacklevel=2,
+            f"the run is incomplete: {shortfall}. The same call asks only what is missing", stacklevel=2
         )
-    return made
+    return Run(result.folder.path)
 
 
 def _config_of(config: str | Path | Mapping[str, Any]) -> RunConfig:
@@ -156,38 +142,13 @@ def _config_of(config: str | Path | Mapping[str, Any]) -> RunConfig:
     return validate(YamlSource("config", {**config, "directory": str(Path.cwd())}), RunConfig)
 
 
-def _refuse_unasked_cost(usd: float | None, config: RunConfig, *, yes: bool) -> None:
-    if not yes and usd is not None and usd > config.limits.confirm_above_usd:
-        raise ConfigError(
-            f"this run costs about {usd:.2f} USD (limits.confirm_above_usd: {config.limits.confirm_above_usd}): "
-            "give yes=True to accept it"
-        )
+def _show_plan(plan: str) -> None:
+    sys.stderr.write(f"{plan}\n")
 
 
-def _complete() -> Complete:
-    """Return how to run the asking to its end: in a thread where a notebook's event loop is running."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run
-    return _complete_in_thread
+def _show_nothing(_plan: str) -> None:
+    pass
 
 
-def _complete_in_thread(work: Coroutine[Any, Any, list[StoppedModel]]) -> list[StoppedModel]:
-    """Run the asking in a thread with an event loop of its own; an interrupt of the cell cancels it there."""
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
-
-    async def cancellable() -> list[StoppedModel]:
-        task = asyncio.current_task()
-        if task is not None:
-            started.set_result((asyncio.get_running_loop(), task))
-        return await work
-
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(lambda: asyncio.run(cancellable()))
-        try:
-            return asking.result()
-        except KeyboardInterrupt:
-            loop, task = started.result()
-            loop.call_soon_threadsafe(task.cancel)
-            raise
+def _refuse_cost(cost: str) -> None:
+    raise ConfigError(f"{cost} Give yes=True to accept it")

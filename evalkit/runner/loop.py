@@ -1,4 +1,4 @@
-"""The main job: sample -> model -> ledger, then scores, summary and report.
+"""The asking: sample -> model -> ledger; it scores nothing and builds no page.
 
 All models are asked side by side, each at its own pace. What the ledger already holds is not asked
 again, so the same command resumes a run at the grain of one answer. Nothing but the ledger is
@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import shutil
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import DataError, RunIncomplete, StopModel, SystemFault
-from evalkit.images import ImageBytes, read_image, reduce_image
+from evalkit.errors import DataError, StopModel, SystemFault
 from evalkit.models import find_provider, open_models
 from evalkit.models.answers import ModelView, decode_response, model_views
 from evalkit.models.attempts import Attempt
@@ -25,25 +21,19 @@ from evalkit.models.base import Model, Question
 from evalkit.models.known_models import thinking_asked_off, was_routed
 from evalkit.models.prices import cost_usd
 from evalkit.runner.budget import ModelBudget, open_model_budgets
-from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
+from evalkit.runner.folder import begin
+from evalkit.runner.images import ImageCache
 from evalkit.runner.pace import Pace, ask_with_retries
 from evalkit.runner.prepare import RunPlan
-from evalkit.scoring.score import score_run
-from evalkit.storage.files import read_json, write_json
 from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.storage.ledger_writer import LedgerWriter
-from evalkit.storage.run_folder import LEDGER, MANIFEST, SAMPLES, RunFolder
-from evalkit.storage.samples_table import write_samples
+from evalkit.storage.run_folder import LEDGER
 from evalkit.types import Response, Sample
 
 if TYPE_CHECKING:
     from evalkit.config.models import ModelEntry
     from evalkit.models import Batch
     from evalkit.progress import Progress
-    from evalkit.scoring.engine import Engine
-
-IMAGES_KEPT = 64
-"""Photographs kept in memory: the expressions of one image follow each other, so each is read once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,77 +42,6 @@ class StoppedModel:
 
     model: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """A finished run: its folder, the models that stopped early, and the page that was written."""
-
-    folder: RunFolder
-    stopped: tuple[StoppedModel, ...]
-    report: Path
-
-
-Complete = Callable[[Coroutine[Any, Any, list[StoppedModel]]], list[StoppedModel]]
-
-
-def run(
-    plan: RunPlan, progress: Progress, *, engine: Engine = "local", complete: Complete = asyncio.run
-) -> RunResult:
-    """Ask, score and report. Raises ``RunIncomplete`` when interrupted; all answers are stored then.
-
-    ``complete`` runs the asking to its end: a notebook, whose own event loop is already running, has another.
-    """
-    from evalkit.report import build_report
-
-    try:
-        stopped = complete(ask_all(plan, progress))
-        folder = RunFolder(plan.out)
-        write_json(plan.out / MANIFEST, finished_manifest(folder, plan, [stop.reason for stop in stopped]))
-        score_run(folder, engine=engine, progress=progress)
-        return RunResult(folder, tuple(stopped), build_report([plan.out]))
-    except KeyboardInterrupt:
-        raise RunIncomplete(_interrupted(plan)) from None
-    except ExceptionGroup as group:
-        raise _first_error(group) from group
-
-
-def _first_error(group: ExceptionGroup[Exception]) -> Exception:
-    """Return what went wrong first: what one model's task raised ends the tasks of all."""
-    error = group.exceptions[0]
-    return _first_error(error) if isinstance(error, ExceptionGroup) else error
-
-
-def _interrupted(plan: RunPlan) -> str:
-    if not (plan.out / LEDGER).is_file():
-        return "interrupted before anything was asked; nothing was written"
-    with Ledger(plan.out / LEDGER) as ledger:
-        stored = ledger.count("answered")
-    return (
-        f"interrupted. {stored} answers are stored in {plan.out} and will not be asked again: the same command "
-        f"goes on from here; `evalkit score {plan.out}` scores what is there"
-    )
-
-
-def begin(plan: RunPlan) -> None:
-    """Create the run folder whole, or bring the samples of a resumed one up to date."""
-    if plan.resumes:
-        fingerprints = write_samples(plan.out / SAMPLES, plan.samples)
-        manifest = resumed_manifest(read_json(plan.out / MANIFEST), plan, fingerprints)
-        write_json(plan.out / MANIFEST, manifest)
-        return
-    stage = plan.out.with_name(f".{plan.out.name}.part")
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
-    try:
-        fingerprints = write_samples(stage / SAMPLES, plan.samples)
-        write_json(stage / MANIFEST, new_manifest(plan, fingerprints))
-        if plan.out.exists():
-            plan.out.rmdir()
-        stage.rename(plan.out)
-    except BaseException:  # an interrupt too must leave nothing half-written; it is raised again
-        shutil.rmtree(stage, ignore_errors=True)
-        raise
 
 
 async def ask_all(plan: RunPlan, progress: Progress) -> list[StoppedModel]:
@@ -324,26 +243,3 @@ def _row(key: Key, attempt: Attempt, image_sha256: str | None) -> AttemptRow:
         image_sha256,
         attempt.body,
     )
-
-
-class ImageCache:
-    """Reads each photograph once while its expressions are asked, off the event loop."""
-
-    def __init__(self, max_side_px: int | None) -> None:
-        self.max_side_px = max_side_px
-        self.reading: OrderedDict[str, asyncio.Task[ImageBytes]] = OrderedDict()
-
-    async def read(self, sample: Sample) -> ImageBytes:
-        """Return the photograph as it is sent. Raises ``DataError`` where it is missing or damaged."""
-        path = f"{sample.dataset}\0{sample.image.path}\0{sample.image_id}"
-        task = self.reading.get(path)
-        if task is None:
-            task = asyncio.create_task(asyncio.to_thread(self._read, sample))
-            self.reading[path] = task
-            if len(self.reading) > IMAGES_KEPT:
-                self.reading.popitem(last=False)
-        return await asyncio.shield(task)
-
-    def _read(self, sample: Sample) -> ImageBytes:
-        image = read_image(sample.image, (sample.truth.width_px, sample.truth.height_px))
-        return image if self.max_side_px is None else reduce_image(image, self.max_side_px)

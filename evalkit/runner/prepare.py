@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,14 @@ def prepare(
         samples, config, all_needed=any(find_provider(model.provider).needs_image for model in chosen)
     )
     return RunPlan(config, tuple(chosen), tuple(samples), folder, resumes, limit)
+
+
+def look_again(plan: RunPlan) -> RunPlan:
+    """Return the plan with what its folder holds now that it is locked.
+
+    Another process may have begun or ended this very run while this one was being prepared.
+    """
+    return replace(plan, resumes=open_for_run(plan.out, plan.config))
 
 
 def load_run_samples(config: RunConfig, limit: int | None = None) -> list[Sample]:

@@ -260,15 +260,3 @@ def ceiling_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _cell(number: Mapping[str, float] | None) -> str:
     return "-" if number is None else f"{number['value']:.4f} [{number['low']:.3f}, {number['high']:.3f}]"
-
-
-def ceiling_command(name: str, *, split: str | None, limit: int | None, as_json: bool) -> None:
-    """Measure and print; progress goes to stderr."""
-    import click
-
-    def show(done: int) -> None:
-        if done % 50 == 0:
-            click.echo(f"{done} samples", err=True)
-
-    rows = dataset_ceilings(name, split=split, limit=limit, progress=show)
-    click.echo(json.dumps({"dataset": name, "formats": rows}) if as_json else ceiling_table(rows))

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from evalkit.cli.app import main
-from evalkit.runner.single import entry_for
+from evalkit.cli.ask import entry_for
 from evalkit.types import Sample
 
 SECRET = "AIza-a-key-that-must-never-be-written-anywhere"

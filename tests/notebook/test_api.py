@@ -1,12 +1,9 @@
 """What the notebook API gives: data frames, masks, pictures, re-scored copies, runs of its own."""
 
-import asyncio
 import io
 import json
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,6 @@ from pycocotools import mask as coco_mask
 import evalkit as ek
 from evalkit.comparison.compare import compare_runs
 from evalkit.errors import ConfigError, DataError, RunIncomplete
-from evalkit.notebook import api as notebook
 from evalkit.storage.run_folder import RunFolder
 
 SMALL = {
@@ -78,7 +74,7 @@ def test_every_public_name_resolves():
 @pytest.mark.parametrize(
     "first",
     [
-        "import evalkit.runner.loop, evalkit.comparison.history, evalkit.decoding",
+        "import evalkit.pipeline, evalkit.comparison.history, evalkit.decoding",
         "import evalkit.notebook.api",
     ],
 )
@@ -89,8 +85,8 @@ def test_functions_stay_callable_beside_their_modules(first):
         "assert ek.decode('[]', size=(4, 4)).outcome == 'no_target'; "
         "assert 'config' in inspect.signature(ek.run).parameters; "
         "assert 'directory' in inspect.signature(ek.history).parameters; "
-        "import evalkit.runner.loop as module; assert module.RunResult; assert evalkit.decoding.decode_answer"
-        if "evalkit.runner.loop" in first
+        "import evalkit.pipeline as module; assert module.RunResult; assert evalkit.decoding.decode_answer"
+        if "evalkit.pipeline" in first
         else f"{first}; import evalkit as ek; assert ek.decode('[]', size=(4, 4)).outcome == 'no_target'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -297,51 +293,6 @@ def test_run_takes_a_dictionary_and_resumes(tmp_path, monkeypatch, capsys):
     assert "perfect: 4/4" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="persona"):
         ek.run({**SMALL, "models": [{"name": "x", "provider": "simulator", "persna": "perfect"}]})
-
-
-def test_the_asking_runs_beside_a_running_event_loop():
-    """Where a loop is running, as in a notebook, the work is done in a thread with a loop of its own."""
-
-    async def work():
-        await asyncio.sleep(0)
-        return [threading.current_thread()]
-
-    async def cell():
-        assert notebook._complete() is notebook._complete_in_thread
-        return notebook._complete()(work())
-
-    assert asyncio.run(cell()) != [threading.main_thread()]
-    assert notebook._complete() is asyncio.run
-
-
-def test_an_interrupt_cancels_the_work_in_its_thread(monkeypatch):
-    """A KeyboardInterrupt in the cell ends the asking before it is passed on: nothing goes on being paid."""
-    ended = []
-
-    async def work():
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            ended.append(True)
-            raise
-
-    def interrupted(self, timeout=None):
-        time.sleep(0.1)
-        raise KeyboardInterrupt
-
-    from concurrent.futures import Future
-
-    original = Future.result
-    monkeypatch.setattr(
-        Future,
-        "result",
-        lambda self, timeout=None: original(self, timeout) if self.done() else interrupted(self),
-    )
-    start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        notebook._complete_in_thread(work())
-    assert ended == [True]
-    assert time.monotonic() - start < 10
 
 
 def test_a_dear_run_is_refused_without_yes(monkeypatch, tmp_path):

@@ -18,9 +18,7 @@ from evalkit.scoring.sensitivity import CONVENTIONS, sensitivity, sensitivity_ta
 def run_folder(tmp_path, monkeypatch):
     """Return a run of one Python model that answers with a small PNG in a rounded box."""
     from evalkit.config.schema import load_config
-    from evalkit.progress import Progress
-    from evalkit.runner.loop import run
-    from evalkit.runner.prepare import prepare
+    from evalkit.pipeline import run
 
     truth = np.zeros((97, 131), dtype=bool)
     truth[20:70, 30:110] = True
@@ -45,9 +43,7 @@ def run_folder(tmp_path, monkeypatch):
         "utf-8",
     )
     config = load_config(tmp_path / "run.yaml")
-    prepared = prepare(config, out=tmp_path / "out", limit=None, models=None)
-    with Progress(quiet=True) as progress:
-        run(prepared, progress, engine="local")
+    run(config, show=lambda _plan: None, confirm=pytest.fail, out=tmp_path / "out", quiet=True)
     return tmp_path / "out"
 
 

@@ -1,0 +1,123 @@
+"""What `evalkit ask` does between its arguments and its output: verdicts as text, overlays side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.config.models import GenerationConfig
+from evalkit.config.schema import RunConfig, load_config, pick_models
+from evalkit.errors import ConfigError
+from evalkit.images import ImageBytes, open_image, read_image
+from evalkit.models import check_models
+from evalkit.models.known_models import known_models, short_id, was_routed
+from evalkit.models.python import FLOORS
+from evalkit.runner.event_loop import run_to_end
+from evalkit.runner.single import SingleAnswer, ask_all
+from evalkit.types import ImageRef
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+DEFAULT_MODEL = "gemini-3.8-flash"
+DEFAULT_OUTPUT_TOKENS = 8192
+SHOWN_CHARACTERS = 1500
+PANEL_PX = 640
+CAPTION_PX = 56
+
+
+def ask_command(
+    image_path: str, expression: str, *, config_path: str | None, models: list[str] | None, out: Path | None
+) -> str:
+    """Ask, write the overlays to ``out`` (``ask.png``) and return the verdicts as text.
+
+    Raises ``ConfigError`` or ``DataError`` before anything is sent.
+    """
+    target = out or Path("ask.png")
+    if target.suffix.lower() != ".png":
+        raise ConfigError(f"--out {target}: the overlays are one PNG picture, give a name that ends in .png")
+    config = config_for(config_path, models)
+    entries = pick_models(config, None if config_path is None else models)
+    check_models(entries, config)
+    image = read_image(ImageRef(image_path))
+    shown = run_to_end(ask_all(config, entries, image, image_path, expression))
+    panels(image, shown, expression).save(target, "PNG")
+    return "\n\n".join([*(text_of(one) for one in shown), f"overlays: {target}"])
+
+
+def config_for(config_path: str | None, models: list[str] | None) -> RunConfig:
+    """Return the config file's models, or one entry for each Gemini id or floor that is named."""
+    if config_path is not None:
+        return load_config(config_path)
+    entries = [entry_for(name) for name in models or [DEFAULT_MODEL]]
+    return RunConfig.model_validate({"name": "ask", "datasets": [{"name": "ask"}], "models": entries})
+
+
+def entry_for(name: str) -> dict[str, Any]:
+    """Return a model entry for a bare id, with the prompt and settings that suit its family.
+
+    Models with a thinking budget of 0 are asked for PNG masks without thinking, all others for polygons.
+    """
+    if name in FLOORS:
+        return {"name": name, "provider": "python", "function": name}
+    known = known_models().get(short_id(name))
+    generation: dict[str, Any] = {"max_output_tokens": DEFAULT_OUTPUT_TOKENS}
+    prompt = "polygon"
+    if known is not None and known.thinking_budget is not None and known.thinking_budget[0] == 0:
+        prompt, generation["thinking_budget"] = "google-mask", 0
+    elif known is not None and known.thinking_levels:
+        generation["thinking_level"] = known.thinking_levels[0]
+    settings = GenerationConfig.model_validate(generation).model_dump(exclude_none=True)
+    return {"name": name, "provider": "gemini", "model": name, "prompt": prompt, "generation": settings}
+
+
+def text_of(shown: SingleAnswer) -> str:
+    """Return one model's verdict, what it took, and the raw answer."""
+    lines = [f"{shown.name}: {shown.verdict()}"]
+    response = shown.response
+    if response is None:
+        return lines[0]
+    usage = response.usage
+    latency_s = shown.attempts[-1].latency_s or 0.0
+    facts = [f"{latency_s:.1f} s", f"{len(shown.attempts)} request(s)"]
+    if usage.input_tokens is not None:
+        facts.append(
+            f"{usage.input_tokens} tokens in, {usage.output_tokens} out, {usage.thought_tokens} thought"
+        )
+    facts.append("price unknown" if shown.usd is None else f"{shown.usd:.5f} USD")
+    lines.append("  " + ", ".join(facts))
+    if was_routed(shown.requested_model, response.model_version):
+        lines.append(f"  asked {shown.requested_model}, but {response.model_version} answered")
+    text = response.text if response.text is not None else "(no text)"
+    cut = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}... ({len(text)} characters)"
+    return "\n".join([*lines, *(f"  | {line}" for line in cut.splitlines())])
+
+
+def panels(image: ImageBytes, shown: Sequence[SingleAnswer], expression: str) -> Image:
+    """Return one picture: a panel for each model, the verdict above its overlay."""
+    from PIL import Image as Pillow
+    from PIL import ImageDraw, ImageFont
+
+    from evalkit.decoding.verdict import draw_overlay
+
+    photograph = open_image(image.data, "of the question").convert("RGB")
+    scale = min(1.0, PANEL_PX / max(photograph.size))
+    width, height = (max(1, round(side * scale)) for side in photograph.size)
+    sheet = Pillow.new("RGB", (len(shown) * (width + 8) - 8, height + CAPTION_PX), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for number, one in enumerate(shown):
+        drawn = photograph if one.decoded is None else draw_overlay(photograph, one.decoded)
+        left = number * (width + 8)
+        sheet.paste(drawn.convert("RGB").resize((width, height)), (left, CAPTION_PX))
+        for row, words in enumerate((one.name, one.verdict(), expression)):
+            draw.text((left + 4, 2 + 17 * row), _fitted(words, width, font), fill="black", font=font)
+    return sheet
+
+
+def _fitted(words: str, width_px: int, font: Any) -> str:
+    """Return as much of a caption as fits."""
+    while len(words) > 4 and font.getlength(words) > width_px - 8:
+        words = words[:-4].rstrip() + "..."
+    return words

@@ -1,0 +1,123 @@
+"""A whole run, stage by stage: config -> prepare -> plan -> confirm -> lock -> look again -> ask -> score -> report.
+
+`evalkit run` and ``ek.run`` both call ``run``; they differ in how the plan is shown and who confirms its cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.errors import RunIncomplete
+from evalkit.progress import Progress
+from evalkit.report import build_report
+from evalkit.runner.event_loop import run_to_end
+from evalkit.runner.folder import answers_stored, finish
+from evalkit.runner.loop import StoppedModel, ask_all
+from evalkit.runner.plan import Plan, plan_run
+from evalkit.runner.prepare import RunPlan, look_again, prepare
+from evalkit.scoring.score import score_run
+from evalkit.storage.locks import run_lock
+from evalkit.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from evalkit.config.schema import RunConfig
+    from evalkit.scoring.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run: its folder, the models that stopped early, and the page that was written."""
+
+    folder: RunFolder
+    stopped: tuple[StoppedModel, ...]
+    report: Path
+
+    def shortfall(self) -> str | None:
+        """Return what is missing from an incomplete run, None where it is complete."""
+        manifest = self.folder.manifest
+        if manifest["status"] == "complete":
+            return None
+        stops = [f"{stop.model}: {stop.reason}" for stop in self.stopped]
+        return ". ".join(stops or manifest["incomplete"])
+
+
+def run(
+    config: RunConfig,
+    *,
+    show: Callable[[str], None],
+    confirm: Callable[[str], None],
+    out: Path | None = None,
+    limit: int | None = None,
+    models: list[str] | None = None,
+    yes: bool = False,
+    engine: Engine = "local",
+    quiet: bool = False,
+) -> RunResult:
+    """Ask what has no answer yet, score and report; the same folder again resumes.
+
+    ``show`` gets the plan as text. ``confirm`` gets what the run costs where that is above
+    ``limits.confirm_above_usd`` and raises to refuse it; ``yes`` accepts it unasked. Raises ``ConfigError`` and
+    ``DataError`` before anything is sent, and ``RunIncomplete`` when interrupted; every answer is stored then.
+    """
+    prepared, plan = rehearse(config, out=out, limit=limit, models=models)
+    show(plan.text())
+    if not yes and (cost := high_cost(plan, config)) is not None:
+        confirm(cost)
+    with run_lock(prepared.out) as took_over, Progress(quiet=quiet) as progress, _told_errors(prepared.out):
+        if took_over:
+            progress.note(took_over)
+        current = look_again(prepared)
+        stopped = run_to_end(ask_all(current, progress))
+        folder = finish(current, [stop.reason for stop in stopped])
+        score_run(folder, engine=engine, progress=progress)
+        return RunResult(folder, tuple(stopped), build_report([folder.path]))
+
+
+def rehearse(
+    config: RunConfig, *, out: Path | None = None, limit: int | None = None, models: list[str] | None = None
+) -> tuple[RunPlan, Plan]:
+    """Return the run with all its samples, and what it would send, take and cost; sends and writes nothing.
+
+    Raises ``ConfigError`` or ``DataError`` for all that would stop the run at its start.
+    """
+    prepared = prepare(config, out=out, limit=limit, models=models)
+    return prepared, plan_run(config, prepared.samples, model_configs=prepared.model_configs)
+
+
+def high_cost(plan: Plan, config: RunConfig) -> str | None:
+    """Return a sentence on what the run costs where that needs a yes, else None."""
+    usd, limit_usd = plan.billed_usd, config.limits.confirm_above_usd
+    if usd is None or usd <= limit_usd:
+        return None
+    return f"This run costs about {usd:.2f} USD (limits.confirm_above_usd: {limit_usd})."
+
+
+@contextmanager
+def _told_errors(out: Path) -> Iterator[None]:
+    """Turn an interrupt into what is stored and how to go on, and a group of errors into its first."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise RunIncomplete(_interrupted(out)) from None
+    except ExceptionGroup as group:
+        raise _first_error(group) from group
+
+
+def _interrupted(out: Path) -> str:
+    stored = answers_stored(out)
+    if stored is None:
+        return "interrupted before anything was asked; nothing was written"
+    return (
+        f"interrupted. {stored} answers are stored in {out} and will not be asked again: the same command "
+        f"goes on from here; `evalkit score {out}` scores what is there"
+    )
+
+
+def _first_error(group: ExceptionGroup[Exception]) -> Exception:
+    """Return what went wrong first: what one model's task raised ends the tasks of all."""
+    error = group.exceptions[0]
+    return _first_error(error) if isinstance(error, ExceptionGroup) else error

@@ -1,0 +1,53 @@
+"""The run folder at the begin and the end of the asking."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
+from evalkit.storage.files import read_json, write_json
+from evalkit.storage.ledger import Ledger
+from evalkit.storage.run_folder import LEDGER, MANIFEST, SAMPLES, RunFolder
+from evalkit.storage.samples_table import write_samples
+
+if TYPE_CHECKING:
+    from evalkit.runner.prepare import RunPlan
+
+
+def begin(plan: RunPlan) -> None:
+    """Create the run folder whole, or bring the samples of a resumed one up to date."""
+    if plan.resumes:
+        fingerprints = write_samples(plan.out / SAMPLES, plan.samples)
+        manifest = resumed_manifest(read_json(plan.out / MANIFEST), plan, fingerprints)
+        write_json(plan.out / MANIFEST, manifest)
+        return
+    stage = plan.out.with_name(f".{plan.out.name}.part")
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    try:
+        fingerprints = write_samples(stage / SAMPLES, plan.samples)
+        write_json(stage / MANIFEST, new_manifest(plan, fingerprints))
+        if plan.out.exists():
+            plan.out.rmdir()
+        stage.rename(plan.out)
+    except BaseException:  # an interrupt too must leave nothing half-written; it is raised again
+        shutil.rmtree(stage, ignore_errors=True)
+        raise
+
+
+def finish(plan: RunPlan, stopped: Sequence[str]) -> RunFolder:
+    """Write how far the run came, and return its folder; ``stopped`` says why models stopped early."""
+    folder = RunFolder(plan.out)
+    write_json(plan.out / MANIFEST, finished_manifest(folder, plan, stopped))
+    return folder
+
+
+def answers_stored(out: Path) -> int | None:
+    """Return how many answers a folder holds, None where nothing was asked yet."""
+    if not (out / LEDGER).is_file():
+        return None
+    with Ledger(out / LEDGER) as ledger:
+        return ledger.count("answered")
