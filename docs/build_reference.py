@@ -182,7 +182,8 @@ def _default(field: FieldInfo) -> str:
 
 def codes_page() -> str:
     """Return every code that a verdict can hold."""
-    from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS, WIRE_FORMATS
+    from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS
+    from evalkit.decoding.formats import WIRE_FORMATS
 
     outcomes = {name: words.meaning for name, words in OUTCOMES.items()}
     groups = {"Outcomes": outcomes, "Wire formats": WIRE_FORMATS, "Failures": FAILURES, "Repairs": REPAIRS}

@@ -196,7 +196,8 @@ class DecodeSettings:
     0..1000 becomes pixels: ``truncate`` (Google's cookbook), ``round`` or ``expand`` (floor the
     near corner, ceil the far one). ``filter``: Pillow's resampling name. ``instances``: how several
     items make one prediction: ``union``, ``largest`` or ``first``. ``token_codebook``: path of a
-    PaliGemma ``vae-oid.npz`` (used only where its self-check passes).
+    PaliGemma ``vae-oid.npz`` (used only where its self-check passes). ``formats``: wire formats of packages of
+    one's own, looked for before the built-in ones.
     """
 
     threshold: int = 127
@@ -204,6 +205,7 @@ class DecodeSettings:
     filter: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = "bilinear"
     instances: Literal["union", "largest", "first"] = "union"
     token_codebook: str | None = None
+    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from evalkit.config.gate_rules import GateRule
 from evalkit.config.models import AnyEntry, ModelEntry, PromptConfig
@@ -53,6 +53,13 @@ class ImageConfig(Section):
     )
 
 
+def _names(given: Any) -> Any:
+    """Return names as YAML lists them, or as a command's option gives them between commas."""
+    if isinstance(given, str):
+        return tuple(name.strip() for name in given.split(",") if name.strip())
+    return tuple(given) if isinstance(given, list) else given
+
+
 class DecodeConfig(Section):
     """The conventions of decoding; see ``evalkit.types.DecodeSettings``."""
 
@@ -71,6 +78,10 @@ class DecodeConfig(Section):
     )
     token_codebook: str | None = Field(
         default=None, description="path of a PaliGemma vae-oid.npz, used only where its self-check passes"
+    )
+    formats: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        default=(),
+        description="wire formats of your own that are looked for first: names of installed ones, or package.module:NAME",
     )
 
     def settings(self) -> DecodeSettings:

@@ -1,4 +1,4 @@
-"""Datasets on disk -> samples: one file per format, looked up in ``LOADERS``."""
+"""Datasets on disk -> samples: one file per layout, looked up in ``LOADERS`` or in a package of one's own."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from evalkit.datasets.formats.refzom import load_refzom
 from evalkit.datasets.formats.saco import load_saco
 from evalkit.datasets.sampling import select_whole_images
 from evalkit.errors import ConfigError, DataError, nearest
+from evalkit.extensions import Kind
 from evalkit.types import Sample
 
 Loader = Callable[[DatasetConfig, Path], Iterator[Sample]]
@@ -51,7 +52,17 @@ LOADERS: dict[str, Loader] = {
     "gseval": load_gseval,
     "parquet": load_parquet,
 }
+"""Evalkit's own layouts by name."""
+
+LOADER_KIND = Kind[Loader](
+    "format", "evalkit.datasets", LOADERS, callable, "a function (entry, folder) -> samples"
+)
 """What ``format:`` may name."""
+
+
+def find_loader(name: str) -> Loader:
+    """Return the loader of a layout. Raises ``ConfigError`` where there is none."""
+    return LOADER_KIND.find(name)
 
 
 def load_samples(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
@@ -61,7 +72,7 @@ def load_samples(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     Raises ``ConfigError`` on an unknown name, format, split or option, ``DataError`` on the files.
     """
     resolved = resolve_dataset(dataset, directory)
-    loader = LOADERS[resolved.format or ""]
+    loader = find_loader(resolved.format or "")
     return _without_repeats(_in_its_layout(loader(resolved, directory), resolved), resolved.name)
 
 
@@ -73,10 +84,7 @@ def resolve_dataset(dataset: DatasetConfig, directory: Path) -> DatasetConfig:
     its format; a ``path`` without one is read whole.
     """
     if dataset.format is not None:
-        if dataset.format not in LOADERS:
-            raise ConfigError(
-                f"dataset '{dataset.name}': there is no format '{dataset.format}'.{nearest(dataset.format, LOADERS)}"
-            )
+        _require_format(f"dataset '{dataset.name}'", dataset.format)
         card = find_card(dataset.format) if dataset.format in card_files() else None
         default_split = card.default_split if card and dataset.path is None else None
         changes: dict[str, object] = {"split": dataset.split or default_split}
@@ -98,18 +106,23 @@ def resolve_dataset(dataset: DatasetConfig, directory: Path) -> DatasetConfig:
     return dataset.model_copy(update=changes)
 
 
+def _require_format(where: str, name: str) -> None:
+    """Raise ``ConfigError`` where there is no such layout."""
+    try:
+        find_loader(name)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
 def _card_of(dataset: DatasetConfig) -> DatasetCard:
     known = card_files()
     if dataset.name not in known:
         raise ConfigError(
             f"dataset '{dataset.name}' is no card and has no `format:`.{nearest(dataset.name, known)} "
-            f"Name a card, or add `format:` (one of {', '.join(sorted(LOADERS))}) and `root:` or `path:`"
+            f"Name a card, or add `format:` (one of {', '.join(sorted(LOADER_KIND.names()))}) and `root:` or `path:`"
         )
     card = find_card(dataset.name)
-    if card.format not in LOADERS:
-        raise ConfigError(
-            f"card '{card.name}': there is no format '{card.format}'.{nearest(card.format, LOADERS)}"
-        )
+    _require_format(f"card '{card.name}'", card.format)
     return card
 
 

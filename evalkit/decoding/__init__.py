@@ -4,6 +4,17 @@ One file per wire format; ``formats`` lists them; ``codes`` holds every code wit
 """
 
 from evalkit.decoding.answer import decode_answer
-from evalkit.decoding.codes import FAILURES, REPAIRS, WIRE_FORMATS
+from evalkit.decoding.codes import FAILURES, REPAIRS, Unreadable
+from evalkit.decoding.context import Context, MaskRead, WireFormat
+from evalkit.decoding.formats import WIRE_FORMATS
 
-__all__ = ["FAILURES", "REPAIRS", "WIRE_FORMATS", "decode_answer"]
+__all__ = [
+    "FAILURES",
+    "REPAIRS",
+    "WIRE_FORMATS",
+    "Context",
+    "MaskRead",
+    "Unreadable",
+    "WireFormat",
+    "decode_answer",
+]

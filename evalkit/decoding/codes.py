@@ -37,22 +37,6 @@ OUTCOMES: Final[dict[str, OutcomeWords]] = {
 ANSWERED: Final = tuple(name for name, words in OUTCOMES.items() if words.answered)
 """Outcomes that count: the model was asked and said something, or refused to. The denominator of every rate."""
 
-WIRE_FORMATS: Final[dict[str, str]] = {
-    "png_data_url": "an image as data:image/...;base64, inside box_2d (Gemini 2.5 as documented)",
-    "png_base64": "the same image as bare base64, without the data: prefix",
-    "polygon_pairs": "contour points as [[x, y], ...], one ring or a list of rings",
-    "polygon_flat": "contour points as one flat list [x, y, x, y, ...], or a list of such rings",
-    "polygon_points": 'contour points as [{"x": .., "y": ..}, ...], one ring or a list of rings',
-    "polygon_chunked": "one flat contour cut into rows: [[y, x, y, x], [...]]",
-    "polygon_string": 'contour points as text: "x,y,x,y"',
-    "sub_boxes": "a list of boxes [[y0, x0, y1, x1], ...] whose union is the mask",
-    "rle": 'COCO run lengths {"size": [h, w], "counts": ...} of the full image',
-    "seg_tokens": "leaked <seg_N> mask tokens, for which no decoder is public",
-    "placeholder": "a word, an id, a link, a number or another object where the mask should stand",
-    "box_only": "an item with a box and no mask",
-    "vertex_png": "a full-image mask of Vertex image segmentation (bytesBase64Encoded)",
-}
-
 FAILURES: Final[dict[str, str]] = {
     "empty_response": "the answer has no text",
     "truncated": "the answer ends in the middle, before one item was complete",

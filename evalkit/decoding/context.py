@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, Literal
 
 from evalkit.decoding.boxes import ItemBox
 from evalkit.decoding.codes import Unreadable
@@ -60,3 +61,20 @@ class MaskRead:
 
     mask: CropMask
     repairs: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class WireFormat:
+    """One way in which an item's mask is written.
+
+    ``name``: its code; ``meaning``: one line of it. ``claims`` tells whether a value is written this way, and
+    ``reads`` returns its mask or raises ``Unreadable``. ``among``: the kinds of JSON values it is looked for
+    among. ``needs_box``: whether a box that cannot be read spoils the mask too.
+    """
+
+    name: str
+    meaning: str
+    claims: Callable[[Any], bool]
+    reads: Callable[[Any, Context], MaskRead]
+    among: tuple[Literal["text", "list", "other"], ...]
+    needs_box: bool = True

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from evalkit.decoding.boxes import ItemBox, read_box, read_box_px
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context
+from evalkit.decoding.context import Context, WireFormat
 from evalkit.decoding.find_items import RawItem
-from evalkit.decoding.formats import find_format
+from evalkit.decoding.formats import FORMATS, find_format, own_formats
 from evalkit.decoding.formats.seg_tokens import holds_tokens
 from evalkit.decoding.formats.vertex_png import read_vertex_png
 from evalkit.decoding.images import is_png_prefix
@@ -19,8 +19,6 @@ from evalkit.decoding.loose_json import DamagedValue, LooseList
 from evalkit.decoding.repetition import runs_away
 from evalkit.decoding.wrapped_mask import unwrap
 from evalkit.types import CropMask, Item
-
-_NEEDS_NO_BOX: Final = frozenset({"rle", "vertex_png", "placeholder", "seg_tokens"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class _MaskReading:
 def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
     """Return the item with its mask or the reason why it has none; never raises."""
     box_key = keys.box_in(raw.members)
-    mask_key = _mask_key(raw, keys)
+    mask_key = _mask_key(raw, keys, own_formats(context.settings.formats))
     spelled = ((box_key, keys.asked_box), (mask_key, keys.asked_mask))
     other = any(key not in (None, asked) and key not in NATIVE_KEYS for key, asked in spelled)
     box, box_failure = _read_box(raw.members.get(box_key or ""), box_key, context)
@@ -57,13 +55,13 @@ def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
     )
 
 
-def _mask_key(raw: RawItem, keys: ItemKeys) -> str | None:
+def _mask_key(raw: RawItem, keys: ItemKeys, own: Sequence[WireFormat]) -> str | None:
     """Return the first mask key that holds more than a placeholder, else the first that holds anything."""
     present = keys.masks_in(raw.members)
     if len(present) < 2:
         return present[0] if present else None
     filled = [key for key in present if raw.members[key] is not None]
-    real = (key for key in filled if find_format(raw.members[key])[0] not in (None, "placeholder"))
+    real = (key for key in filled if find_format(raw.members[key], own)[0] not in (None, "placeholder"))
     return next(real, filled[0] if filled else present[0])
 
 
@@ -85,13 +83,14 @@ def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, cont
         return _damaged(value)
     if value is None:
         return _without_mask(raw, context)
-    value, wrapped = unwrap(value)
-    wire_format, reader = find_format(value)
+    own = own_formats(context.settings.formats)
+    value, wrapped = unwrap(value, own)
+    wire_format, reader = find_format(value, own)
     if mask_key == "bytesBase64Encoded" and isinstance(value, str):
         wire_format, reader = "vertex_png", read_vertex_png
     if reader is None:
         return _MaskReading(None, "mask_empty" if value == [] else "wrong_shape")
-    if wire_format not in _NEEDS_NO_BOX and (failure := _box_in_the_way(raw, box_failure)):
+    if _needs_box(wire_format, own) and (failure := _box_in_the_way(raw, box_failure)):
         return _MaskReading(wire_format, failure)
     if context.budget.spent:
         return _MaskReading(wire_format, "too_large")
@@ -100,6 +99,12 @@ def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, cont
     except Unreadable as error:
         return _MaskReading(wire_format, error.code, repairs=["bad_point_dropped"] * _lost_points(value))
     return _MaskReading(wire_format, None, read.mask, ["wrapper"] * wrapped + read.repairs)
+
+
+def _needs_box(wire_format: str | None, own: Sequence[WireFormat]) -> bool:
+    """Tell whether a box that cannot be read spoils the mask: a mask of the full image stands without one."""
+    known = FORMATS | {one.name: one for one in own}
+    return wire_format != "vertex_png" and (wire_format not in known or known[wire_format].needs_box)
 
 
 def _lost_points(value: Any) -> bool:

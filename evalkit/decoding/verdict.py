@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS, WIRE_FORMATS
+from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS
+from evalkit.decoding.formats import WIRE_FORMATS
 from evalkit.masks import area, full_mask, rle_encode
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def _item_lines(items: tuple[Item, ...]) -> list[str]:
 
 
 def _meaning(code: str) -> str:
-    return WIRE_FORMATS.get(code) or FAILURES.get(code) or REPAIRS[code]
+    return (
+        WIRE_FORMATS.get(code) or FAILURES.get(code) or REPAIRS.get(code) or "a wire format of the run's own"
+    )
 
 
 def draw_overlay(photograph: Image, decoded: Decoded) -> Image:

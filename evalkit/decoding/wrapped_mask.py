@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
+from evalkit.decoding.context import WireFormat
 from evalkit.decoding.formats import find_format
 from evalkit.decoding.formats.seg_tokens import holds_tokens
 
@@ -15,18 +17,21 @@ _FEWEST_NUMBERS: Final = 6
 """Numbers of a flat contour; a shorter list beside a mask is its size or its place."""
 
 
-def unwrap(value: Any) -> tuple[Any, bool]:
+def unwrap(value: Any, own: Sequence[WireFormat] = ()) -> tuple[Any, bool]:
     """Return the mask inside ``value`` and True, or ``value`` and False where it is none or stands bare.
 
+    ``own``: formats that the run adds; what they claim stands bare.
     An object is opened only where exactly one of its values is in a wire format, so that nothing is chosen.
     """
+    if any(one.claims(value) for one in own):
+        return value, False
     inside = value
     for _ in range(_DEEPEST):
         opened = _open(inside)
         if opened is None:
             break
         inside = opened
-    found = inside is not value and find_format(inside)[0] is not None
+    found = inside is not value and find_format(inside, own)[0] is not None
     return (inside, True) if found else (value, False)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.decoding.codes import FAILURES, OUTCOMES, WIRE_FORMATS
+from evalkit.decoding.codes import FAILURES, OUTCOMES
+from evalkit.decoding.formats import WIRE_FORMATS
 from evalkit.report.data import ReportData
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.metrics.counts import Truth, count_row
-from evalkit.metrics.protocols import PROTOCOLS
+from evalkit.metrics.protocols import find_protocol
 from evalkit.metrics.trials import agreements
 from evalkit.models import read_body
 from evalkit.models.answers import ModelView, decode_response
@@ -93,7 +93,7 @@ def score_row(
         return row | {"outcome": "data_error" if is_data_error else "not_run", "error": error}, None
     response = read_body(model.provider, state.last.body or "")
     decoded = decode_response(response, sample, model.asked, job.settings)
-    protocol = PROTOCOLS[job.protocols[sample.dataset]]
+    protocol = find_protocol(job.protocols[sample.dataset])
     counts = protocol.count(decoded, sample, truth)
     row |= _verdict_columns(decoded) | _billing_columns(response, model, state)
     row |= count_row(decoded, truth, boundary=job.boundary)

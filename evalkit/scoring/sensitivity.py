@@ -43,9 +43,9 @@ def sensitivity(run_path: str | Path, *, engine: Engine = "local", seed: int = 0
     from evalkit.storage.run_folder import RunFolder
 
     run = RunFolder(run_path)
-    codebook = run.config().decode.token_codebook
+    own = run.config().decode
     tables = {
-        name: _scores(run, replace(settings, token_codebook=codebook), engine)
+        name: _scores(run, replace(settings, token_codebook=own.token_codebook, formats=own.formats), engine)
         for name, settings in CONVENTIONS.items()
     }
     return [

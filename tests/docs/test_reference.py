@@ -7,7 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from evalkit.config import gate_rules, models, schema
-from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS, WIRE_FORMATS
+from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS
+from evalkit.decoding.formats import WIRE_FORMATS
 from evalkit.metrics.table import METRICS
 from evalkit.storage.scores_table import COLUMNS
 from evalkit.types import Outcome

@@ -2,53 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
-from evalkit.decoding.context import Context, MaskRead
-from evalkit.decoding.formats.placeholder import is_placeholder, read_placeholder
-from evalkit.decoding.formats.png import is_base64, is_data_url, read_base64_image, read_data_url
-from evalkit.decoding.formats.polygon_chunked import is_polygon_chunked, read_polygon_chunked
-from evalkit.decoding.formats.polygon_flat import is_polygon_flat, read_polygon_flat
-from evalkit.decoding.formats.polygon_pairs import is_polygon_pairs, read_polygon_pairs
-from evalkit.decoding.formats.polygon_points import is_polygon_points, read_polygon_points
-from evalkit.decoding.formats.polygon_string import is_polygon_string, read_polygon_string
-from evalkit.decoding.formats.rle import is_rle, read_rle
-from evalkit.decoding.formats.seg_tokens import is_seg_tokens, read_seg_tokens
-from evalkit.decoding.formats.sub_boxes import is_sub_boxes, read_sub_boxes
+from evalkit.decoding.codes import Unreadable
+from evalkit.decoding.context import Context, MaskRead, WireFormat
+from evalkit.decoding.formats import (
+    placeholder,
+    png,
+    polygon_chunked,
+    polygon_flat,
+    polygon_pairs,
+    polygon_points,
+    polygon_string,
+    rle,
+    seg_tokens,
+    sub_boxes,
+)
+from evalkit.errors import ConfigError
+from evalkit.extensions import Kind
 
-Claims = Callable[[Any], bool]
 Reads = Callable[[Any, Context], MaskRead]
 
-STRING_FORMATS: Final[dict[str, tuple[Claims, Reads]]] = {
-    "png_data_url": (is_data_url, read_data_url),
-    "seg_tokens": (is_seg_tokens, read_seg_tokens),
-    "polygon_string": (is_polygon_string, read_polygon_string),
-    "png_base64": (is_base64, read_base64_image),
-    "placeholder": (is_placeholder, read_placeholder),
+FORMATS: Final[dict[str, WireFormat]] = {
+    "png_data_url": png.DATA_URL,
+    "seg_tokens": seg_tokens.FORMAT,
+    "polygon_string": polygon_string.FORMAT,
+    "png_base64": png.BASE64,
+    "polygon_pairs": polygon_pairs.FORMAT,
+    "polygon_points": polygon_points.FORMAT,
+    "sub_boxes": sub_boxes.FORMAT,
+    "polygon_flat": polygon_flat.FORMAT,
+    "polygon_chunked": polygon_chunked.FORMAT,
+    "rle": rle.FORMAT,
+    "placeholder": placeholder.FORMAT,
 }
-LIST_FORMATS: Final[dict[str, tuple[Claims, Reads]]] = {
-    "polygon_pairs": (is_polygon_pairs, read_polygon_pairs),
-    "polygon_points": (is_polygon_points, read_polygon_points),
-    "sub_boxes": (is_sub_boxes, read_sub_boxes),
-    "polygon_flat": (is_polygon_flat, read_polygon_flat),
-    "polygon_chunked": (is_polygon_chunked, read_polygon_chunked),
+"""Evalkit's own. A placeholder claims any text, so it comes last."""
+
+WIRE_FORMATS: Final[dict[str, str]] = {
+    **{name: one.meaning for name, one in FORMATS.items()},
+    "box_only": "an item with a box and no mask",
+    "vertex_png": "a full-image mask of Vertex image segmentation (bytesBase64Encoded)",
 }
-OTHER_FORMATS: Final[dict[str, tuple[Claims, Reads]]] = {
-    "rle": (is_rle, read_rle),
-    "placeholder": (is_placeholder, read_placeholder),
+"""Every code of a wire format with its meaning; the last two are told by the item's keys, not by a value."""
+
+WIRE_FORMAT_KIND: Final = Kind[WireFormat](
+    "wire format",
+    "evalkit.wire_formats",
+    FORMATS,
+    lambda found: isinstance(found, WireFormat),
+    "an evalkit.decoding.WireFormat",
+)
+"""What ``decode.formats`` may name."""
+
+_AMONG: Final = {
+    kind: tuple(one for one in FORMATS.values() if kind in one.among) for kind in ("text", "list", "other")
 }
 
 
-def find_format(value: Any) -> tuple[str | None, Reads | None]:
-    """Return the wire format of a mask's value and its reader; ``(None, None)`` for none known."""
-    if isinstance(value, str):
-        table = STRING_FORMATS
-    elif isinstance(value, list):
-        table = LIST_FORMATS
-    else:
-        table = OTHER_FORMATS
-    for name, (claims, reads) in table.items():
-        if claims(value):
-            return name, reads
+def find_format(value: Any, own: Sequence[WireFormat] = ()) -> tuple[str | None, Reads | None]:
+    """Return the wire format of a mask's value and its reader; ``(None, None)`` for none known.
+
+    ``own``: formats that the run adds, which are looked for first.
+    """
+    kind = "text" if isinstance(value, str) else "list" if isinstance(value, list) else "other"
+    for one in own:
+        if kind in one.among and one.claims(value):
+            return one.name, one.reads
+    for one in _AMONG[kind]:
+        if one.claims(value):
+            return one.name, one.reads
     return None, None
+
+
+@lru_cache(maxsize=16)
+def own_formats(names: tuple[str, ...]) -> tuple[WireFormat, ...]:
+    """Return the formats that ``decode.formats`` adds. Raises ``ConfigError`` on an unknown or unusable one."""
+    found = tuple(_guarded(WIRE_FORMAT_KIND.find(name), name) for name in names if name not in FORMATS)
+    codes = [one.name for one in found]
+    for code in codes:
+        if code in WIRE_FORMATS or codes.count(code) > 1:
+            raise ConfigError(
+                f"decode.formats: the code '{code}' belongs to a wire format of evalkit or is given twice: every format "
+                "needs a code that no other has"
+            )
+    return found
+
+
+def _guarded(one: WireFormat, name: str) -> WireFormat:
+    """Return a format whose faults are told as its own: an answer may hold anything, and no row may vanish."""
+
+    def claims(value: Any) -> bool:
+        try:
+            return bool(one.claims(value))
+        except Exception as error:
+            raise ConfigError(_fault(name, "claims", error)) from error
+
+    def reads(value: Any, context: Context) -> MaskRead:
+        try:
+            return one.reads(value, context)
+        except Unreadable:
+            raise
+        except Exception as error:
+            raise ConfigError(_fault(name, "reads", error)) from error
+
+    return replace(one, claims=claims, reads=reads)
+
+
+def _fault(name: str, part: str, error: Exception) -> str:
+    return (
+        f"the wire format '{name}': `{part}` raised {type(error).__name__}: {error}. It has to raise "
+        "evalkit.decoding.Unreadable(CODE) for a mask that it cannot read, and nothing else"
+    )

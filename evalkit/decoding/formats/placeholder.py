@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.decoding.repetition import runs_away
 
 
@@ -21,3 +21,13 @@ def read_placeholder(value: Any, context: Context) -> MaskRead:
         raise Unreadable("mask_empty")
     loops = isinstance(value, str) and runs_away(value)
     raise Unreadable("repetition" if loops else "mask_placeholder")
+
+
+FORMAT = WireFormat(
+    "placeholder",
+    "a word, an id, a link, a number or another object where the mask should stand",
+    is_placeholder,
+    read_placeholder,
+    ("text", "other"),
+    needs_box=False,
+)

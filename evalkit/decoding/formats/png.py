@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.decoding.images import crop_mask, is_png_prefix, open_grey, place, read_base64
 from evalkit.decoding.repetition import runs_away
 
@@ -93,3 +93,21 @@ def _read(encoded: str, context: Context, repairs: list[str]) -> MaskRead:
     return MaskRead(
         crop_mask(crop_hw, box.visible_px_xyxy, context.height_px, context.width_px), repairs + padded
     )
+
+
+DATA_URL = WireFormat(
+    "png_data_url",
+    "an image as data:image/...;base64, inside box_2d (Gemini 2.5 as documented)",
+    is_data_url,
+    read_data_url,
+    ("text",),
+)
+
+
+BASE64 = WireFormat(
+    "png_base64",
+    "the same image as bare base64, without the data: prefix",
+    is_base64,
+    read_base64_image,
+    ("text",),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.decoding.formats.polygon_flat import read_flat
 from evalkit.decoding.loose_json import LooseList
 
@@ -27,3 +27,12 @@ def read_polygon_chunked(value: list[Any], context: Context) -> MaskRead:
     if isinstance(value, LooseList) and value.dropped:
         raise Unreadable("polygon_degenerate")
     return read_flat([[number for row in value for number in row]], context)
+
+
+FORMAT = WireFormat(
+    "polygon_chunked",
+    "one flat contour cut into rows: [[y, x, y, x], [...]]",
+    is_polygon_chunked,
+    read_polygon_chunked,
+    ("list",),
+)

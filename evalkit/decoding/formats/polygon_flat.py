@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.decoding.boxes import finite, unquoted
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.decoding.contour import make_contour, read_contour
 from evalkit.decoding.loose_json import LooseList
 
@@ -44,3 +44,12 @@ def read_flat(rings: Sequence[Sequence[Any]], context: Context) -> MaskRead:
     contour = make_contour([list(zip(ring[0::2], ring[1::2], strict=True)) for ring in rings])
     contour.repairs.extend(["quoted_number"] * quoted)
     return read_contour(contour, context)
+
+
+FORMAT = WireFormat(
+    "polygon_flat",
+    "contour points as one flat list [x, y, x, y, ...], or a list of such rings",
+    is_polygon_flat,
+    read_polygon_flat,
+    ("list",),
+)

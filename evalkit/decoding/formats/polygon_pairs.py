@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.decoding.contour import make_contour, read_contour
 from evalkit.decoding.loose_json import LooseList
 
@@ -30,3 +30,12 @@ def read_polygon_pairs(value: list[Any], context: Context) -> MaskRead:
     dropped = value.dropped if isinstance(value, LooseList) else 0
     rings = [value] if _is_ring(value) else value
     return read_contour(make_contour(rings, dropped=0 if rings[0] is value else dropped), context)
+
+
+FORMAT = WireFormat(
+    "polygon_pairs",
+    "contour points as [[x, y], ...], one ring or a list of rings",
+    is_polygon_pairs,
+    read_polygon_pairs,
+    ("list",),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.decoding.contour import make_contour, read_contour
 from evalkit.decoding.loose_json import LooseList
 
@@ -37,3 +37,12 @@ def _pair(point: Any) -> tuple[Any, ...]:
     if not isinstance(point, dict):
         return ()
     return point.get("x", point.get("X")), point.get("y", point.get("Y"))
+
+
+FORMAT = WireFormat(
+    "polygon_points",
+    'contour points as [{"x": .., "y": ..}, ...], one ring or a list of rings',
+    is_polygon_points,
+    read_polygon_points,
+    ("list",),
+)

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.decoding.formats.polygon_flat import read_flat
 
 _NUMBERS_ONLY: Final = re.compile(r"[\d\s.,;()\[\]\-]++")
@@ -26,3 +26,12 @@ def read_polygon_string(value: str, context: Context) -> MaskRead:
     if any(len(number) > 30 for number in numbers):
         raise Unreadable("polygon_degenerate")
     return read_flat([[float(number) for number in numbers]], context)
+
+
+FORMAT = WireFormat(
+    "polygon_string",
+    'contour points as text: "x,y,x,y"',
+    is_polygon_string,
+    read_polygon_string,
+    ("text",),
+)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evalkit.decoding.boxes import finite
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.types import CropMask
 
 Runs = NDArray[np.int64]
@@ -84,3 +84,13 @@ def _crop(runs: Runs, context: Context) -> CropMask:
     rows = np.flatnonzero(columns.any(axis=0))
     y0, y1 = int(rows[0]), int(rows[-1]) + 1
     return CropMask(height_px, context.width_px, x0, y0, np.ascontiguousarray(columns[:, y0:y1].T))
+
+
+FORMAT = WireFormat(
+    "rle",
+    'COCO run lengths {"size": [h, w], "counts": ...} of the full image',
+    is_rle,
+    read_rle,
+    ("other",),
+    needs_box=False,
+)

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.decoding.token_codebook import decode_tokens
 
 _TOKEN: Final = re.compile(r"(?i)(?:<|u003c|&lt;)seg_?(\d{1,4})(?:>|\\?u003e|&gt;)")
@@ -34,3 +34,13 @@ def read_seg_tokens(value: str, context: Context) -> MaskRead:
     if context.settings.token_codebook is None:
         raise Unreadable("mask_tokens")
     return decode_tokens(token_numbers(value), context)
+
+
+FORMAT = WireFormat(
+    "seg_tokens",
+    "leaked <seg_N> mask tokens, for which no decoder is public",
+    is_seg_tokens,
+    read_seg_tokens,
+    ("text",),
+    needs_box=False,
+)

@@ -8,7 +8,7 @@ import numpy as np
 
 from evalkit.decoding.boxes import Box, finite, pixel_box
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context, MaskRead
+from evalkit.decoding.context import Context, MaskRead, WireFormat
 from evalkit.types import BoxPx, CropMask
 
 
@@ -48,3 +48,12 @@ def read_sub_boxes(value: Any, context: Context) -> MaskRead:
     for left, top, right, bottom in dict.fromkeys(rects):
         crop_hw[top - y0_px : bottom - y0_px, left - x0_px : right - x0_px] = True
     return MaskRead(CropMask(context.height_px, context.width_px, x0_px, y0_px, crop_hw))
+
+
+FORMAT = WireFormat(
+    "sub_boxes",
+    "a list of boxes [[y0, x0, y1, x1], ...] whose union is the mask",
+    is_sub_boxes,
+    read_sub_boxes,
+    ("list",),
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalkit.errors import ConfigError, nearest
+from evalkit.extensions import Kind
 from evalkit.metrics.protocols import converseg, default, gseval, lisa, phrasecut, refzom, rela, saco
 from evalkit.metrics.protocols.base import Protocol
 
@@ -19,14 +19,21 @@ PROTOCOLS: dict[str, Protocol] = {
     "gseval-mask": gseval.GSEVAL_MASK,
     "saco": saco.PROTOCOL,
 }
+"""Evalkit's own protocols by name."""
+
+PROTOCOL_KIND = Kind[Protocol](
+    "scoring protocol",
+    "evalkit.protocols",
+    PROTOCOLS,
+    lambda found: isinstance(found, Protocol),
+    "an evalkit.metrics.protocols.Protocol",
+)
 """What ``score.protocol`` and a dataset's ``protocol`` may name."""
 
 
 def find_protocol(name: str) -> Protocol:
     """Return a protocol. Raises ``ConfigError`` on an unknown name, listing the known ones."""
-    if name not in PROTOCOLS:
-        raise ConfigError(f"there is no scoring protocol '{name}'.{nearest(name, PROTOCOLS)}")
-    return PROTOCOLS[name]
+    return PROTOCOL_KIND.find(name)
 
 
 __all__ = ["PROTOCOLS", "Protocol", "find_protocol"]

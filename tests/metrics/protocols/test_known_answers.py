@@ -13,7 +13,7 @@ from evalkit.metrics.counts import Truth, count_row
 from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.models.base import Question
 from evalkit.models.predictions import PredictionsModel
-from evalkit.types import GroundTruth, ImageRef, Sample
+from evalkit.types import AskedFormat, GroundTruth, ImageRef, Sample
 
 
 def targeted(pairs):
@@ -128,7 +128,10 @@ def rows_from_file(model, samples, protocol):
         response = asyncio.run(model.ask(Question(sample, sample.expression, None)))
         truth = Truth(sample.truth)
         decoded = decode_answer(
-            response.text, height_px=truth.height_px, width_px=truth.width_px, asked=model.asked
+            response.text,
+            height_px=truth.height_px,
+            width_px=truth.width_px,
+            asked=AskedFormat(keys=("mask",)),
         )
         counts = protocol.count(decoded, sample, truth)
         rows.append(
