@@ -25,7 +25,6 @@ DEFAULT_MODEL = "gemini-3.8-flash"
 DEFAULT_OUTPUT_TOKENS = 8192
 SHOWN_CHARACTERS = 1500
 PANEL_PX = 640
-CAPTION_PX = 56
 
 
 def ask_command(
@@ -96,28 +95,14 @@ def text_of(shown: SingleAnswer) -> str:
 
 
 def panels(image: ImageBytes, shown: Sequence[SingleAnswer], expression: str) -> Image:
-    """Return one picture: a panel for each model, the verdict above its overlay."""
-    from PIL import Image as Pillow
-    from PIL import ImageDraw, ImageFont
+    """Return one image: a panel for each model, its verdict below its overlay."""
+    from evalkit.drawing.layers import items_layer, shown_size
+    from evalkit.drawing.sheet import Tile, contact_sheet
 
-    from evalkit.decoding.verdict import draw_overlay
-
-    photograph = open_image(image.data, "of the question").convert("RGB")
-    scale = min(1.0, PANEL_PX / max(photograph.size))
-    width, height = (max(1, round(side * scale)) for side in photograph.size)
-    sheet = Pillow.new("RGB", (len(shown) * (width + 8) - 8, height + CAPTION_PX), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for number, one in enumerate(shown):
-        drawn = photograph if one.decoded is None else draw_overlay(photograph, one.decoded)
-        left = number * (width + 8)
-        sheet.paste(drawn.convert("RGB").resize((width, height)), (left, CAPTION_PX))
-        for row, words in enumerate((one.name, one.verdict(), expression)):
-            draw.text((left + 4, 2 + 17 * row), _fitted(words, width, font), fill="black", font=font)
-    return sheet
-
-
-def _fitted(words: str, width_px: int, font: Any) -> str:
-    """Return as much of a caption as fits."""
-    while len(words) > 4 and font.getlength(words) > width_px - 8:
-        words = words[:-4].rstrip() + "..."
-    return words
+    asked = open_image(image.data, "of the question").convert("RGB")
+    size = shown_size(*asked.size, PANEL_PX)
+    tiles = []
+    for one in shown:
+        drawn = asked if one.decoded is None else items_layer(one.decoded, asked.size).over(asked)
+        tiles.append(Tile(drawn.resize(size), one.name, (one.verdict(),)))
+    return contact_sheet(tiles, expression, columns=len(tiles))

@@ -13,7 +13,8 @@ import click
 
 from evalkit.decoding.answer import decode_answer
 from evalkit.decoding.token_codebook import check_codebook
-from evalkit.decoding.verdict import draw_overlay, verdict_json, verdict_text
+from evalkit.decoding.verdict import verdict_json, verdict_text
+from evalkit.drawing.layers import items_layer
 from evalkit.errors import ConfigError
 from evalkit.types import AskedFormat, Decoded, DecodeSettings
 
@@ -119,7 +120,7 @@ def _write_overlay(decoded: Decoded, image: Path, overlay: Path) -> None:
                 f"{item.mask.width_px}x{item.mask.height_px}: leave --size out, or name the picture of that size"
             )
     try:
-        draw_overlay(photograph, decoded).save(overlay)
+        items_layer(decoded, photograph.size).over(photograph).save(overlay)
     except (OSError, ValueError) as error:
         raise ConfigError(f"--overlay {overlay} cannot be written: {error}") from error
     click.echo(f"overlay: {overlay}", err=True)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS
 from evalkit.decoding.formats import WIRE_FORMATS
 from evalkit.masks import area, full_mask, rle_encode
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from evalkit.types import BoolMask, CropMask, Decoded, Item
+    from evalkit.types import CropMask, Decoded, Item
 
 SHOWN_ITEMS: Final = 20
-_COLOURS: Final = ((32, 134, 235), (245, 166, 35), (214, 51, 132), (60, 160, 90), (130, 90, 200))
 
 
 def verdict_json(decoded: Decoded) -> dict[str, Any]:
@@ -85,25 +80,3 @@ def _meaning(code: str) -> str:
     return (
         WIRE_FORMATS.get(code) or FAILURES.get(code) or REPAIRS.get(code) or "a wire format of the run's own"
     )
-
-
-def draw_overlay(photograph: Image, decoded: Decoded) -> Image:
-    """Return the photograph (any mode) with every item's mask tinted and its box outlined."""
-    from PIL import Image as Images
-    from PIL import ImageDraw
-
-    values = np.asarray(photograph.convert("RGB")).astype(np.float32)
-    for number, item in enumerate(decoded.items):
-        if item.mask is not None:
-            _tint(values, full_mask(item.mask), _COLOURS[number % len(_COLOURS)])
-    picture = Images.fromarray(values.astype(np.uint8))
-    pen = ImageDraw.Draw(picture)
-    for number, item in enumerate(decoded.items):
-        if item.box_px_xyxy is not None:
-            x0, y0, x1, y1 = item.box_px_xyxy
-            pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=_COLOURS[number % len(_COLOURS)], width=2)
-    return picture
-
-
-def _tint(values: Any, mask_hw: BoolMask, colour: tuple[int, int, int]) -> None:
-    values[mask_hw] = 0.5 * values[mask_hw] + 0.5 * np.asarray(colour, dtype=np.float32)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evalkit.config.schema import DecodeConfig
-    from evalkit.notebook.pictures import Tile
+    from evalkit.drawing.sheet import Tile
 
 READ_AT_ONCE = 64
 """Rows whose answers are in memory at a time."""

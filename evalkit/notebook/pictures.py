@@ -1,6 +1,6 @@
 """Overlays that a notebook draws inline: tiles with captions, as HTML and as one PNG.
 
-The layers and their colours are those of the report (``evalkit.report.overlays``). Model text is
+The layers and their colours are those of the report (``evalkit.drawing.layers``). Model text is
 shown as text: every caption is escaped.
 """
 
@@ -10,37 +10,22 @@ import base64
 import html
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evalkit.drawing import layers
+from evalkit.drawing.sheet import GAP_PX, TILE_SIDE_PX, Tile, contact_sheet
 from evalkit.masks import full_mask, truth_mask
-from evalkit.report import overlays
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from evalkit.types import BoolMask, Decoded, Sample
 
-TILE_SIDE_PX = 360
-"""Longest side of a tile; a photograph is never enlarged."""
-
-COLUMNS = 4
-GAP_PX = 10
-LINE_PX = 17
 LEGEND = "yellow outline: truth · blue: prediction"
 DIFFERENCE_LEGEND = "blue: hit · orange stripes: missed · magenta: false"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tile:
-    """One picture (RGB) with a title and further lines of caption."""
-
-    picture: Image
-    title: str
-    lines: tuple[str, ...] = ()
 
 
 class Pictures:
@@ -100,76 +85,36 @@ def picture_bytes(picture: Image, form: str) -> bytes:
     return stream.getvalue()
 
 
-def contact_sheet(tiles: Sequence[Tile], note: str) -> Image:
-    """Return the tiles in rows of ``COLUMNS`` on white, captions below each, as one RGB picture."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    columns = max(1, min(COLUMNS, len(tiles)))
-    width = max((tile.picture.width for tile in tiles), default=TILE_SIDE_PX)
-    height = max(
-        (tile.picture.height + LINE_PX * (1 + len(tile.lines)) + GAP_PX for tile in tiles), default=0
-    )
-    rows = -(-len(tiles) // columns)
-    size = (columns * (width + GAP_PX) + GAP_PX, rows * (height + GAP_PX) + LINE_PX + 2 * GAP_PX)
-    sheet = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    draw.text((GAP_PX, GAP_PX // 2), note, fill="black", font=font)
-    for index, tile in enumerate(tiles):
-        left = GAP_PX + index % columns * (width + GAP_PX)
-        top = LINE_PX + GAP_PX + index // columns * (height + GAP_PX)
-        sheet.paste(tile.picture, (left, top))
-        for row, words in enumerate((tile.title, *tile.lines)):
-            place = (left, top + tile.picture.height + 2 + LINE_PX * row)
-            draw.text(place, _fitted(words, width, font.getlength), fill="black", font=font)
-    return sheet
-
-
-def _fitted(words: str, width_px: int, length_of: object) -> str:
-    """Return as much of a caption as fits in one line."""
-    measure = length_of if callable(length_of) else len
-    while len(words) > 4 and measure(words) > width_px:
-        words = words[:-4].rstrip() + "..."
-    return words
-
-
 def truth_tile(sample: Sample, lines: Sequence[str] = ()) -> Tile:
-    """Return the photograph with the outline of the ground truth."""
-    photo, size, note = _ground(sample)
-    truth_hw = overlays.shrink(truth_mask(sample.truth), size)
+    """Return the image with the outline of the ground truth."""
+    image, size, note = _plain_image(sample)
+    truth_hw = layers.shrink(truth_mask(sample.truth), size)
     title = "no target" if sample.truth.no_target else "ground truth"
-    return Tile(_laid_over(photo, overlays.truth_layer(truth_hw)), title, (*lines, *note))
+    return Tile(layers.truth_layer(truth_hw).over(image), title, (*lines, *note))
 
 
 def prediction_tile(sample: Sample, decoded: Decoded | None, title: str, lines: Sequence[str]) -> Tile:
-    """Return the photograph with the predicted mask below the outline of the truth."""
-    photo, size, note = _ground(sample)
+    """Return the image with the predicted mask below the outline of the truth."""
+    image, size, note = _plain_image(sample)
     mask_hw, truth_hw = _masks(sample, decoded, size)
-    return Tile(_laid_over(photo, overlays.prediction_layer(mask_hw, truth_hw)), title, (*lines, *note))
+    return Tile(layers.prediction_layer(mask_hw, truth_hw).over(image), title, (*lines, *note))
 
 
 def difference_tile(sample: Sample, decoded: Decoded | None, title: str) -> Tile:
-    """Return the photograph with hit, missed and false pixels in their colours."""
-    photo, size, _ = _ground(sample)
-    layer = overlays.difference_layer(*_masks(sample, decoded, size))
-    return Tile(_laid_over(photo, layer), title, (DIFFERENCE_LEGEND,))
+    """Return the image with hit, missed and false pixels in their colours."""
+    image, size, _ = _plain_image(sample)
+    layer = layers.difference_layer(*_masks(sample, decoded, size))
+    return Tile(layer.over(image), title, (DIFFERENCE_LEGEND,))
 
 
-def _ground(sample: Sample) -> tuple[Image, tuple[int, int], tuple[str, ...]]:
-    size = overlays.shown_size(sample.truth.width_px, sample.truth.height_px, TILE_SIDE_PX)
-    photo, missing = overlays.photograph(sample)
-    return photo.resize(size, reducing_gap=3.0), size, () if missing is None else (missing,)
+def _plain_image(sample: Sample) -> tuple[Image, tuple[int, int], tuple[str, ...]]:
+    size = layers.shown_size(sample.truth.width_px, sample.truth.height_px, TILE_SIDE_PX)
+    image, missing = layers.image_or_plain(sample)
+    return image.resize(size, reducing_gap=3.0), size, () if missing is None else (missing,)
 
 
 def _masks(sample: Sample, decoded: Decoded | None, size: tuple[int, int]) -> tuple[BoolMask, BoolMask]:
-    truth_hw = overlays.shrink(truth_mask(sample.truth), size)
+    truth_hw = layers.shrink(truth_mask(sample.truth), size)
     if decoded is None or decoded.mask is None:
         return np.zeros_like(truth_hw), truth_hw
-    return overlays.shrink(full_mask(decoded.mask), size), truth_hw
-
-
-def _laid_over(photo: Image, layer: tuple[overlays.Layer, list[overlays.Rgba]]) -> Image:
-    from PIL import Image
-
-    numbers, colours = layer
-    rgba = Image.fromarray(np.asarray(colours, dtype=np.uint8)[numbers])
-    return Image.alpha_composite(photo.convert("RGBA"), rgba).convert("RGB")
+    return layers.shrink(full_mask(decoded.mask), size), truth_hw

@@ -54,7 +54,7 @@ class RunSource:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelEntry:
+class ReportModel:
     """One column of the comparison: a model of one run, with what answered in its name.
 
     ``routed``: (version, answers) of every version that is not the requested model, as the summary says.
@@ -82,7 +82,7 @@ class ReportData:
 
     title: str
     runs: tuple[RunSource, ...]
-    models: tuple[ModelEntry, ...]
+    models: tuple[ReportModel, ...]
     datasets: tuple[str, ...]
     scores: pd.DataFrame
     results: tuple[Mapping[str, Any], ...]
@@ -139,7 +139,7 @@ def load_report(folders: Sequence[RunFolder]) -> ReportData:
     several = len(runs) > 1
     frames: list[pd.DataFrame] = []
     results: list[Mapping[str, Any]] = []
-    models: list[ModelEntry] = []
+    models: list[ReportModel] = []
     for index, run in enumerate(runs):
         scores = run.folder.scores()
         for config in _model_configs(run, scores):
@@ -198,14 +198,14 @@ def _model_entry(
     *,
     colour: str,
     summary: Mapping[str, Any],
-) -> ModelEntry:
+) -> ReportModel:
     requested = rows["requested_model"].dropna()
     versions = Counter(rows["model_version"].dropna())
     routed, thinking = (
         [entry for entry in summary.get(key, ()) if entry["model"] == config["name"]]
         for key in ("routed", "unasked_thinking")
     )
-    return ModelEntry(
+    return ReportModel(
         label=label,
         name=str(config["name"]),
         run=run,

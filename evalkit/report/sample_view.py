@@ -9,7 +9,7 @@ from typing import Any
 from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS
 from evalkit.masks import truth_mask
 from evalkit.report.answers import DrawnSample, ModelAnswer
-from evalkit.report.data import ModelEntry, ReportData
+from evalkit.report.data import ReportData, ReportModel
 from evalkit.report.numbers import NOTHING, spell
 from evalkit.report.overlays import Drawing, Layers
 
@@ -193,7 +193,7 @@ def _items(answer: ModelAnswer) -> list[ItemView]:
     ]
 
 
-def request_facts(model: ModelEntry) -> list[tuple[str, str]]:
+def request_facts(model: ReportModel) -> list[tuple[str, str]]:
     """Return the settings that a model was asked with, those that were set."""
     generation = {
         key: value for key, value in (model.config.get("generation") or {}).items() if value is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.report.changes import RunChange
-from evalkit.report.data import MASKS, ModelEntry, ReportData
+from evalkit.report.data import MASKS, ReportData, ReportModel
 from evalkit.report.differences import Difference, adjusted_p, certain, ranked
 from evalkit.report.numbers import signed, spell, triple
 
@@ -136,7 +136,7 @@ def _outside(results: Mapping[str, Mapping[str, object]]) -> str:
     return f"Outside every mean: {'; '.join(parts)}." if parts else ""
 
 
-def who_answered(models: Sequence[ModelEntry]) -> list[str]:
+def who_answered(models: Sequence[ReportModel]) -> list[str]:
     """Return what a reader must know before any number: answers by another model, thinking that was off."""
     sentences = []
     for model in models:

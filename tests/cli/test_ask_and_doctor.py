@@ -49,7 +49,7 @@ def test_ask_shows_verdicts_side_by_side(
     assert "gone: not run" in result.output
     assert "USD" in result.output
     with Image.open(out) as picture:
-        assert picture.width == 3 * 64 + 2 * 8
+        assert picture.width == 3 * 64 + 4 * 10
 
 
 def test_ask_names_models_without_a_config(samples: list[Sample], tmp_path: Path) -> None:

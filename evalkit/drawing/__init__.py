@@ -1,0 +1,1 @@
+"""Images for people: masks laid over images, and contact sheets of them."""
