@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from evalkit.errors import DataError
 from evalkit.types import ImageRef
@@ -57,7 +61,7 @@ def read_image(ref: ImageRef, truth_size_px: SizePx | None = None) -> ImageBytes
         )
     image = open_image(data, ref.path)
     _require_whole(image, data, ref.path)
-    orientation = int(image.getexif().get(EXIF_ORIENTATION, 1))
+    orientation = orientation_of(image, ref.path)
     if orientation == 1 and image.format in SENT_AS_IS:
         sent = ImageBytes(data, SENT_AS_IS[image.format], image.width, image.height, sha256)
     else:
@@ -101,14 +105,34 @@ def image_exists(ref: ImageRef) -> bool:
 
 def open_image(data: bytes, name: str) -> Image:
     """Return an opened (not yet decoded) Pillow image. Raises ``DataError`` on anything else."""
-    from PIL import Image, UnidentifiedImageError
+    return _opened(io.BytesIO(data), data[:12], len(data), name)
 
-    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
+
+@contextmanager
+def image_file_opened(path: str) -> Iterator[Image]:
+    """Open a local image file, of which only the header is read so far. Raises ``DataError`` on anything else."""
+    try:
+        stream = Path(path).open("rb")  # noqa: SIM115  (what opening raises is told apart from what the block raises)
+    except OSError as error:
+        raise DataError(f"image {path} cannot be read: {error}") from error
+    with stream:
+        head = stream.read(12)
+        stream.seek(0)
+        with _opened(stream, head, os.fstat(stream.fileno()).st_size, path) as image:
+            yield image
+
+
+def _opened(stream: IO[bytes], head: bytes, size_bytes: int, name: str) -> Image:
+    from PIL import Image
+
+    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
         _enable_heif(name)
     try:
-        return Image.open(io.BytesIO(data))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"image {name} cannot be read as an image ({len(data)} bytes): {error}") from error
+        return Image.open(stream)
+    except Exception as error:
+        raise DataError(
+            f"image {name} cannot be read as an image ({size_bytes} bytes): {_words(error)}"
+        ) from error
 
 
 def load_image(data: bytes, name: str) -> Image:
@@ -116,9 +140,31 @@ def load_image(data: bytes, name: str) -> Image:
     image = open_image(data, name)
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"image {name} is damaged or incomplete ({len(data)} bytes): {error}") from error
+    except Exception as error:
+        raise DataError(
+            f"image {name} is damaged or incomplete ({len(data)} bytes): {_words(error)}"
+        ) from error
     return image
+
+
+def orientation_of(image: Image, name: str) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where there is none. Raises ``DataError`` on a damaged EXIF block.
+
+    A value outside 1..8 means nothing (Exif 2.32, tag 0x0112) and is taken as 1, as every viewer does.
+    """
+    try:
+        value = image.getexif().get(EXIF_ORIENTATION, 1)
+    except Exception as error:
+        raise DataError(
+            f"image {name}: its EXIF block is damaged: {_words(error)}. Write the file anew"
+        ) from error
+    number = int(value) if isinstance(value, int | float) or str(value).isdigit() else 1
+    return number if number in range(1, 9) else 1
+
+
+def _words(error: Exception) -> str:
+    """Return an exception of Pillow in words; many of them carry none of their own."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _require_whole(image: Image, data: bytes, name: str) -> None:
@@ -134,7 +180,7 @@ def reduce_image(image: ImageBytes, max_side_px: int) -> ImageBytes:
 
     if max(image.width_px, image.height_px) <= max_side_px:
         return image
-    opened = open_image(image.data, "of the request")
+    opened = load_image(image.data, "of the request")
     opened.thumbnail((max_side_px, max_side_px), Image.Resampling.LANCZOS)
     return _encoded(opened, "JPEG" if image.mime_type == "image/jpeg" else "PNG", image.sha256)
 

@@ -5,12 +5,14 @@ Every count is in pixels of the full image, computed inside crops. Arrays are ``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from evalkit.errors import DataError
+from evalkit.mask_pictures import read_mask_picture
 from evalkit.types import BoxPx, CropMask, GroundTruth, MaskFile, Polygons, Region, Rle
 
 if TYPE_CHECKING:
@@ -126,17 +128,47 @@ def polygons_to_rle(rings_px: Iterable[Sequence[float]], height_px: int, width_p
     from pycocotools import mask as coco_mask
 
     rings: Any = [list(ring) for ring in rings_px if len(ring) >= 6 and len(ring) % 2 == 0]
+    for ring in rings:
+        require_drawable(ring, height_px, width_px)
     if not rings:
         return rle_from_counts([height_px * width_px], height_px, width_px)
     merged = coco_mask.merge(coco_mask.frPyObjects(rings, height_px, width_px))
     return Rle(height_px, width_px, cast("bytes", merged["counts"]))
 
 
+def require_drawable(ring_px: Sequence[float], height_px: int, width_px: int) -> None:
+    """Raise ``DataError`` on a flat x, y, x, y ring that pycocotools must not be handed.
+
+    Its rasteriser walks every edge pixel by pixel, five times enlarged (cocodataset/cocoapi common/maskApi.c,
+    rleFrPoly): a coordinate of 1e8 takes gigabytes, one that is no number ends the process. An annotated object
+    may reach over the edge of its image: a whole image beyond each side, and 1,000 pixels of a small one, are drawn;
+    further out is no annotation.
+    """
+    for axis, numbers, size_px in (("x", ring_px[0::2], width_px), ("y", ring_px[1::2], height_px)):
+        try:
+            low, high, is_finite = min(numbers), max(numbers), math.isfinite(sum(numbers))
+        except (TypeError, OverflowError):
+            wrong = next((value for value in numbers if not isinstance(value, int | float)), numbers)
+            raise DataError(
+                f"a ring holds {wrong!r:.40} among its {axis} coordinates: pixels are numbers"
+            ) from None
+        if not is_finite:
+            odd = next(value for value in numbers if not math.isfinite(value))
+            raise DataError(f"a ring holds {odd} among its {axis} coordinates: pixels are finite numbers")
+        margin_px = max(size_px, 1000)
+        if low < -margin_px or high > size_px + margin_px:
+            furthest = low if low < -margin_px else high
+            raise DataError(
+                f"a ring reaches to {axis} = {furthest:g} of an image {size_px} pixels "
+                f"{'wide' if axis == 'x' else 'high'}: coordinates are pixels inside the image or near its edge"
+            )
+
+
 def region_mask(region: Region, height_px: int, width_px: int) -> BoolMask:
     """Return one annotated region as bool, H x W. Raises ``DataError`` on another size."""
     if isinstance(region, Polygons):
         return polygons_to_mask(region.rings_px, height_px, width_px)
-    mask_hw = rle_decode(region) if isinstance(region, Rle) else read_mask_file(region)
+    mask_hw = rle_decode(region) if isinstance(region, Rle) else read_mask_picture(region)
     if mask_hw.shape != (height_px, width_px):
         where = f"mask {region.path}" if isinstance(region, MaskFile) else "mask"
         raise DataError(
@@ -163,23 +195,6 @@ def region_crop(region: Region, height_px: int, width_px: int) -> CropMask:
     if isinstance(region, Rle) and (region.height_px, region.width_px) == (height_px, width_px):
         return rle_crop(region)
     return crop_of(region_mask(region, height_px, width_px))
-
-
-def read_mask_file(region: MaskFile) -> BoolMask:
-    """Return the mask kept in an image file (bool, H x W): non-zero is foreground."""
-    import fsspec
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with fsspec.open(region.path, "rb") as stream, Image.open(stream) as image:
-            if region.channel == "alpha" and image.mode in ("RGBA", "LA"):
-                return np.asarray(image.getchannel("A")) > 0
-            values = np.asarray(image.convert("L") if image.mode not in ("1", "L", "I;16", "I") else image)
-            return values > 0
-    except FileNotFoundError as error:
-        raise DataError(f"mask file {region.path} does not exist") from error
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"mask file {region.path} cannot be read as an image: {error}") from error
 
 
 def truth_mask(truth: GroundTruth) -> BoolMask:

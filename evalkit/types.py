@@ -56,15 +56,19 @@ class Polygons:
     rings_px: tuple[tuple[float, ...], ...]
 
 
+MASK_CHANNELS = ("auto", "nonzero", "half", "alpha", "index")
+"""Which pixels of a mask picture can be said to be the object, besides those of one value, a number."""
+
+
 @dataclass(frozen=True, slots=True)
 class MaskFile:
-    """A region kept in an image file: foreground where ``channel`` is non-zero.
+    """A region kept in an image file.
 
-    ``channel``: ``"grey"`` reads the luminance, ``"alpha"`` the alpha channel where there is one.
+    ``channel``: which of its pixels are the object, see ``evalkit.mask_pictures.read_mask_picture``.
     """
 
     path: str
-    channel: Literal["grey", "alpha"] = "grey"
+    channel: str = "auto"
 
 
 Region = Rle | Polygons | MaskFile

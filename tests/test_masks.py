@@ -10,6 +10,7 @@ from pycocotools import mask as coco_mask
 from support.random_search import draws
 
 from evalkit.errors import DataError
+from evalkit.mask_pictures import read_mask_picture
 from evalkit.masks import (
     area,
     box_of,
@@ -18,7 +19,6 @@ from evalkit.masks import (
     full_mask,
     intersection_with,
     polygons_to_mask,
-    read_mask_file,
     region_mask,
     region_rle,
     rle_crop,
@@ -172,7 +172,7 @@ def test_mask_files_of_any_mode_are_read(tmp_path, mode):
         else Image.fromarray(values).convert(mode)
     )
     image.save(tmp_path / "m.png")
-    assert np.array_equal(read_mask_file(MaskFile(str(tmp_path / "m.png"))), values > 0)
+    assert np.array_equal(read_mask_picture(MaskFile(str(tmp_path / "m.png"))), values > 0)
 
 
 def test_the_alpha_channel_can_be_the_mask(tmp_path):
@@ -180,14 +180,14 @@ def test_the_alpha_channel_can_be_the_mask(tmp_path):
     values = np.zeros((4, 5, 4), dtype=np.uint8)
     values[1, 2, 3] = 255
     Image.fromarray(values, "RGBA").save(tmp_path / "m.png")
-    assert read_mask_file(MaskFile(str(tmp_path / "m.png"), "alpha")).sum() == 1
-    assert read_mask_file(MaskFile(str(tmp_path / "m.png"), "grey")).sum() == 0
+    assert read_mask_picture(MaskFile(str(tmp_path / "m.png"), "alpha")).sum() == 1
+    assert read_mask_picture(MaskFile(str(tmp_path / "m.png"), "nonzero")).sum() == 0
 
 
 def test_a_missing_or_damaged_mask_file_is_a_data_error(tmp_path):
     """The file is named."""
     with pytest.raises(DataError, match="does not exist"):
-        read_mask_file(MaskFile(str(tmp_path / "none.png")))
+        read_mask_picture(MaskFile(str(tmp_path / "none.png")))
     (tmp_path / "bad.png").write_bytes(b"\x89PNG nonsense")
     with pytest.raises(DataError, match="cannot be read"):
-        read_mask_file(MaskFile(str(tmp_path / "bad.png")))
+        read_mask_picture(MaskFile(str(tmp_path / "bad.png")))

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from evalkit.config.gate_rules import GateRule
 from evalkit.config.models import AnyEntry, ModelEntry, PromptConfig
@@ -19,7 +19,7 @@ from evalkit.config.section import Section
 from evalkit.config.yaml import read_yaml, validate
 from evalkit.errors import nearest
 from evalkit.extensions import search_in
-from evalkit.types import DecodeSettings
+from evalkit.types import MASK_CHANNELS, DecodeSettings
 
 
 class SampleConfig(Section):
@@ -37,12 +37,26 @@ class DatasetConfig(Section):
     path: str | None = Field(default=None, description="a single annotation file")
     images: str | None = Field(default=None, description="folder of the photographs, where not the usual one")
     split: str | None = Field(default=None, description="split to read; `all` reads every split")
+    mask_channel: str | int | None = Field(
+        default=None,
+        description="which pixels of mask pictures are the object: auto (refuses what is not certain), nonzero, half, "
+        "alpha, index, or one value such as 3",
+    )
     partition: str | None = Field(default=None, description="the refer family's split_by: unc, umd, google")
     options: dict[str, Any] = Field(default_factory=dict, description="settings of one format")
     sample: SampleConfig | None = Field(
         default=None, description="a part of the dataset: {size: N}; null = all of it"
     )
     protocol: str | None = Field(default=None, description="scoring protocol of this dataset")
+
+    @field_validator("mask_channel")
+    @classmethod
+    def _is_channel(cls, value: str | int | None) -> str | int | None:
+        if value is not None and str(value) not in MASK_CHANNELS and not str(value).isdigit():
+            raise ValueError(
+                f"'{value}' is no channel of a mask picture.{nearest(str(value), MASK_CHANNELS)}"
+            )
+        return value
 
 
 class ImageConfig(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from evalkit.config.schema import DatasetConfig
@@ -27,7 +28,7 @@ from evalkit.datasets.formats.saco import load_saco
 from evalkit.datasets.sampling import select_whole_images
 from evalkit.errors import ConfigError, DataError, nearest
 from evalkit.extensions import Kind
-from evalkit.types import Sample
+from evalkit.types import MaskFile, Sample
 
 Loader = Callable[[DatasetConfig, Path], Iterator[Sample]]
 """A dataset's entry and the folder its relative paths start from -> its samples, one at a time."""
@@ -73,7 +74,19 @@ def load_samples(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     """
     resolved = resolve_dataset(dataset, directory)
     loader = find_loader(resolved.format or "")
-    return _without_repeats(_in_its_layout(loader(resolved, directory), resolved), resolved.name)
+    samples = _without_repeats(_in_its_layout(loader(resolved, directory), resolved), resolved.name)
+    if resolved.mask_channel is None:
+        return samples
+    return (_with_channel(sample, str(resolved.mask_channel)) for sample in samples)
+
+
+def _with_channel(sample: Sample, channel: str) -> Sample:
+    """Return the sample with the configured reading of its mask pictures."""
+    instances = tuple(
+        replace(region, channel=channel) if isinstance(region, MaskFile) else region
+        for region in sample.truth.instances
+    )
+    return replace(sample, truth=replace(sample.truth, instances=instances))
 
 
 def resolve_dataset(dataset: DatasetConfig, directory: Path) -> DatasetConfig:

@@ -15,14 +15,19 @@ from evalkit.datasets.cards import DatasetCard, SplitCounts, card_files, find_ca
 from evalkit.datasets.image_sizes import image_sizes, sizes_of_bytes
 from evalkit.errors import ConfigError, DataError
 from evalkit.images import image_exists, read_bytes
-from evalkit.masks import region_mask
-from evalkit.types import GroundTruth, ImageRef, Polygons, Region, Rle, Sample
+from evalkit.masks import region_rle, rle_runs
+from evalkit.types import GroundTruth, ImageRef, Region, Rle, Sample
 
 if TYPE_CHECKING:
     from evalkit.progress import Progress
 
 REFER_FAMILY = ("refcoco", "refcoco+", "refcocog", "refclef", "grefcoco", "refzom")
 """Formats whose sample ids start with the ref's id, so that refs can be counted."""
+
+WHOLE_SHARE = 0.9
+"""A target over this share of its photograph is told: few objects fill one, an inverted mask always does."""
+
+MANY_RUNS = 200
 
 EXAMPLES = 3
 """How many places a finding names."""
@@ -220,7 +225,11 @@ class PixelFindings:
         "image_size": "{n:,} photographs have another size than their masks.",
         "mask_empty": "{n:,} target masks have no pixel although the sample has a target.",
         "mask_unreadable": "{n:,} masks cannot be read.",
+        "mask_whole": "{n:,} masks cover over 90 % of their photograph: inverted, or the wrong channel?",
+        "mask_speckled": "{n:,} masks are speckled (runs of under two pixels): noise read as the object?",
     }
+    DOUBTS = ("mask_whole", "mask_speckled")
+    """Kinds that can be right: warnings, not errors."""
 
     def __init__(self) -> None:
         self.places: dict[str, list[str]] = defaultdict(list)
@@ -248,7 +257,11 @@ class PixelFindings:
         total = self.seen_images["referenced"]
         findings = [
             DatasetFinding(
-                "error", kind, self.TEXTS[kind].format(n=len(at), total=total), len(at), at[:EXAMPLES]
+                "warning" if kind in self.DOUBTS else "error",
+                kind,
+                self.TEXTS[kind].format(n=len(at), total=total),
+                len(at),
+                at[:EXAMPLES],
             )
             for kind, at in self.places.items()
         ]
@@ -283,8 +296,9 @@ class PixelFindings:
                 continue
             self.seen_regions[id(region)] = region
             try:
-                if region_area(region, truth.height_px, truth.width_px) == 0:
-                    self.places["mask_empty"].append(f"sample {sample_id}")
+                doubt = mask_doubt(region_rle(region, truth.height_px, truth.width_px))
+                if doubt:
+                    self.places[doubt].append(f"sample {sample_id}")
             except DataError as error:
                 self.places["mask_unreadable"].append(f"sample {sample_id}: {error}")
 
@@ -293,19 +307,19 @@ def _sizes(image: ImageRef) -> tuple[tuple[int, int], tuple[int, int]]:
     return image_sizes(image.path) if image.inline is None else sizes_of_bytes(image.inline, image.path)
 
 
-def region_area(region: Region, height_px: int, width_px: int) -> int:
-    """Return the pixels of a region; polygons and run lengths are counted without an array of the image."""
-    from pycocotools import mask as coco_mask
+def mask_doubt(rle: Rle) -> str | None:
+    """Return the kind of what looks wrong about one target mask, None where nothing does.
 
-    if isinstance(region, Polygons):
-        rings: Any = [list(ring) for ring in region.rings_px if len(ring) >= 6]
-        if not rings:
-            return 0
-        return int(coco_mask.area(coco_mask.merge(coco_mask.frPyObjects(rings, height_px, width_px))))
-    if isinstance(region, Rle):
-        coded: Any = {"size": [region.height_px, region.width_px], "counts": region.counts}
-        return int(coco_mask.area(coded))
-    return int(region_mask(region, height_px, width_px).sum())
+    ``mask_whole``: over 90 % of the image; ``mask_speckled``: its vertical runs are under two pixels long on average
+    and there are many, as in noise or in a dithered picture.
+    """
+    runs = rle_runs(rle)[1::2]
+    foreground_px = int(runs.sum())
+    if foreground_px == 0:
+        return "mask_empty"
+    if foreground_px > WHOLE_SHARE * rle.height_px * rle.width_px:
+        return "mask_whole"
+    return "mask_speckled" if runs.size > MANY_RUNS and foreground_px < 2 * runs.size else None
 
 
 def check_lines(check: DatasetCheck) -> Iterator[str]:

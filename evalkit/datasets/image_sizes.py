@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from evalkit.datasets.files import is_file, read_bytes
 from evalkit.errors import DataError
-from evalkit.images import EXIF_ORIENTATION, SizePx, open_image
+from evalkit.images import SizePx, image_file_opened, open_image, orientation_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @lru_cache(maxsize=4096)
@@ -16,22 +19,20 @@ def image_sizes(location: str) -> tuple[SizePx, SizePx]:
 
     Raises ``DataError`` where the file is missing or is no image.
     """
-    from PIL import Image, UnidentifiedImageError
-
     if not is_file(location):
         raise DataError(f"{location} does not exist")
-    try:
-        with Image.open(io.BytesIO(read_bytes(location)) if "://" in location else location) as image:
-            stored = image.size
-            turned = int(image.getexif().get(EXIF_ORIENTATION, 1)) >= 5
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{location} cannot be read as an image: {error}") from error
-    return ((stored[1], stored[0]) if turned else stored), stored
+    if "://" in location:
+        return sizes_of_bytes(read_bytes(location), location)
+    with image_file_opened(location) as image:
+        return _sizes(image, location)
 
 
 def sizes_of_bytes(data: bytes, name: str) -> tuple[SizePx, SizePx]:
     """Return ``(shown, stored)`` (width, height) of an image that a dataset carries in its own file."""
-    image = open_image(data, name)
+    return _sizes(open_image(data, name), name)
+
+
+def _sizes(image: Image, name: str) -> tuple[SizePx, SizePx]:
     stored = image.size
-    turned = int(image.getexif().get(EXIF_ORIENTATION, 1)) >= 5
+    turned = orientation_of(image, name) >= 5
     return ((stored[1], stored[0]) if turned else stored), stored

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.errors import DataError
-from evalkit.masks import rle_from_counts
+from evalkit.masks import require_drawable, rle_from_counts
 from evalkit.types import Polygons, Region, Rle
 
 if TYPE_CHECKING:
@@ -41,10 +41,20 @@ def read_segmentation(value: Any, height_px: int, width_px: int, where: str) -> 
             tuple(ring) for ring in value if isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0
         )
         if rings:
+            for ring in rings:
+                drawable_ring(ring, height_px, width_px, where)
             return Polygons(rings)
     raise DataError(
         f"{where}: segmentation {_shown(value)} is neither polygons nor run lengths with 'size' and 'counts'"
     )
+
+
+def drawable_ring(ring_px: Sequence[float], height_px: int, width_px: int, where: str) -> None:
+    """Raise ``DataError``, starting with ``where``, on a ring that holds no pixel coordinates of its image."""
+    try:
+        require_drawable(ring_px, height_px, width_px)
+    except DataError as error:
+        raise DataError(f"{where}: {error}. Correct it, or leave the annotation out") from error
 
 
 def read_rle(value: Mapping[str, Any], height_px: int, width_px: int, where: str) -> Rle:
@@ -114,13 +124,16 @@ def union_of(parts: Sequence[Rle]) -> Rle:
     return Rle(first.height_px, first.width_px, coco_mask.merge(coded)["counts"])  # type: ignore[arg-type]
 
 
-def read_rings(value: Any, where: str) -> Polygons:
+def read_rings(value: Any, height_px: int, width_px: int, where: str) -> Polygons:
     """Return polygons in pixels: one ring or several, each flat or as points. Raises ``DataError``."""
     if not isinstance(value, list) or not value:
         raise DataError(f"{where}: {_shown(value)} holds no ring; {RING_RULE}")
     if _is_number(value[0]) or all(_is_point(part) for part in value):
         value = [value]
-    return Polygons(tuple(_read_ring(ring, where) for ring in value))
+    rings = tuple(_read_ring(ring, where) for ring in value)
+    for ring in rings:
+        drawable_ring(ring, height_px, width_px, where)
+    return Polygons(rings)
 
 
 def _read_ring(ring: Any, where: str) -> tuple[float, ...]:

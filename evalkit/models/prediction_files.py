@@ -6,9 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from evalkit.datasets.regions import drawable_ring
 from evalkit.errors import DataError, GiveUp
 from evalkit.masks import polygons_to_mask, rle_encode, rle_from_counts
 from evalkit.types import Rle, Sample
+
+MOST_PX = 1e9
+"""A coordinate beyond is no pixel of any image."""
 
 
 def answer_text(lines: Sequence[Mapping[str, Any]], sample: Sample) -> str:
@@ -86,7 +90,10 @@ def check_prediction(line: Mapping[str, Any], size_px: tuple[int, int], where: s
                 raise DataError(f"{where}: {error}") from error
         elif not mask["counts"].isascii():
             raise DataError(f"{where}: the counts of the mask are not COCO run lengths (ASCII text)")
-    elif mask is not None and not _is_polygons(mask):
+    elif isinstance(mask, list) and _is_polygons(mask):
+        for ring in mask:
+            drawable_ring(ring, *size_px, where)
+    elif mask is not None:
         raise DataError(
             f"{where}: the mask is a {type(mask).__name__}; it must be run lengths, polygons or null"
         )
@@ -107,8 +114,9 @@ def _is_polygons(mask: Any) -> bool:
 
 
 def _is_box(box: Any) -> bool:
-    numbers = isinstance(box, list) and all(isinstance(v, int | float) for v in box)
-    return numbers and len(box) == 4
+    if not isinstance(box, list) or len(box) != 4:
+        return False
+    return all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < MOST_PX for v in box)
 
 
 def json_lines(file: BinaryIO, path: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
@@ -125,7 +133,7 @@ def json_lines(file: BinaryIO, path: str) -> Iterator[tuple[str, int, dict[str, 
 def _object(raw: bytes, where: str) -> dict[str, Any]:
     try:
         line = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not a JSON object: {error}") from error
     if not isinstance(line, dict):
         raise DataError(f"{where}: a {type(line).__name__}, not a JSON object with a sample_id")
@@ -137,7 +145,7 @@ def coco_entries(file: BinaryIO, path: str) -> Iterator[tuple[str, dict[str, Any
     file.seek(0)
     try:
         entries = json.load(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a COCO results file: {error}") from error
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict):

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from evalkit.cli.app import main
-from evalkit.datasets.check import region_area
+from evalkit.datasets.check import mask_doubt
 from evalkit.datasets.regions import checked_rle, read_segmentation
-from evalkit.masks import rle_encode
+from evalkit.masks import region_rle, rle_encode
 from evalkit.types import Polygons
 
 
@@ -165,13 +165,17 @@ def test_usage_errors(run, make, tmp_path):
     assert "there is no folder" in result.stderr
 
 
-def test_areas_are_counted_without_an_array():
-    """Polygons and run lengths give pycocotools' areas, a degenerate ring none."""
-    mask = np.zeros((40, 60), dtype=bool)
-    mask[3:7, 5:9] = True
-    assert region_area(rle_encode(mask), 40, 60) == 16
-    assert region_area(Polygons(((10, 10, 20, 10, 20, 20, 10, 20),)), 40, 60) == 100
-    assert region_area(Polygons(((1, 1, 2, 2),)), 40, 60) == 0
+def test_masks_that_look_wrong_are_told_apart():
+    """Empty, inverted and speckled masks; a sound one and a small one have nothing to tell."""
+    sound = np.zeros((60, 80), dtype=bool)
+    sound[10:40, 20:60] = True
+    speckled = np.zeros((60, 80), dtype=bool)
+    speckled[::2, ::2] = True
+    assert mask_doubt(rle_encode(sound)) is None
+    assert mask_doubt(rle_encode(sound & speckled)) == "mask_speckled"
+    assert mask_doubt(rle_encode(~sound | (sound & ~speckled[::-1]))) == "mask_whole"
+    assert mask_doubt(rle_encode(sound & ~sound)) == "mask_empty"
+    assert mask_doubt(region_rle(Polygons(((1, 1, 2, 2),)), 40, 60)) == "mask_empty"
 
 
 def test_run_lengths_as_bytes_and_random_masks_pass_the_check():

@@ -108,6 +108,6 @@ def _sample_of(
         image_id=stem,
         image=ImageRef(place(images, str(item["image"]))),
         expression=str(item["prompt"]),
-        truth=GroundTruth(height_px, width_px, (MaskFile(mask),)),
+        truth=GroundTruth(height_px, width_px, (MaskFile(mask, channel="nonzero"),)),
         tags=tags_of(split=None if split == "all" else split, concept=item.get("concept")),
     )

@@ -53,7 +53,7 @@ def _read_mask(mask: Any, height_px: int, width_px: int, folder: str, where: str
         if isinstance(size, list) and len(size) == 2:
             _same_size((size[1], size[0]), (width_px, height_px), "the mask", where)
         return read_rle(mask, height_px, width_px, where)
-    return read_rings(mask, where)
+    return read_rings(mask, height_px, width_px, where)
 
 
 def _size_of(record: Mapping[str, Any], image: str, folder: str, where: str) -> SizePx:

@@ -65,6 +65,8 @@ def load_refcocom(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
                     image_id=str(record["img_name"]).rsplit(".", 1)[0],
                     image=ImageRef(join(images, str(record["img_name"]))),
                     expression=str(sentence["sent"]),
-                    truth=GroundTruth(height_px, width_px, (MaskFile(mask),), box_px_xyxy=box),
+                    truth=GroundTruth(
+                        height_px, width_px, (MaskFile(mask, channel="nonzero"),), box_px_xyxy=box
+                    ),
                     tags=tags_of(split=split, category=record.get("cat")),
                 )

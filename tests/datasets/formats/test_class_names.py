@@ -37,7 +37,7 @@ def test_a_class_with_a_crowd_alone_is_left_out(load, make, tmp_path):
         ({"images": []}, "belongs to image 7"),
         (
             {"annotations": [{"id": 1, "image_id": 7, "category_id": 17, "segmentation": []}]},
-            "annotation 1.*neither",
+            "no annotation has a 'segmentation'",
         ),
     ],
 )

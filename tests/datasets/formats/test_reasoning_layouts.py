@@ -203,7 +203,7 @@ def test_converseg_json_mode_reads_grey_and_ignores_alpha(load, make, tmp_path):
     }
     (tmp_path / "human_annotated.jsonl").write_text(json.dumps(item) + "\n")
     (sample,) = load("converseg", root=".", split="human_annotated")
-    assert sample.truth.instances == (MaskFile(str(tmp_path / "masks/a.png")),)
+    assert sample.truth.instances == (MaskFile(str(tmp_path / "masks/a.png"), "nonzero"),)
     assert truth_mask(sample.truth).sum() == 25
     assert (sample.tags["concept"], sample.image_id) == ("relations", "x")
     make.json(tmp_path / "items.json", {"count": 3, "items": [item]})
