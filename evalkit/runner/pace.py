@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from evalkit.errors import GiveUp, RetryLater, StopModel, SystemFault
+from evalkit.errors import DataError, GiveUp, RetryLater, StopModel, SystemFault
 from evalkit.models.attempts import Attempt, backoff_s
 from evalkit.types import Response
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from evalkit.config.models import PaceConfig
     from evalkit.models.base import Model, Question
     from evalkit.runner.budget import ModelBudget
+
+LOG = logging.getLogger(__name__)
 
 FIRST_WINDOW = 8
 """Requests in flight at the start; doubled each round trip by slow start."""
@@ -260,8 +264,25 @@ async def _attempt(model: Model, question: Question, number: int) -> tuple[Attem
         return Attempt(
             number, started_at, latency_s, _kind(fault), None, fault.http_status, str(fault), fault.body
         ), fault
+    except DataError:
+        raise
+    except Exception as error:  # noqa: BLE001  (a defect of evalkit or of a user's function costs one row, and says so)
+        defect = _unforeseen(error)
+        latency_s = time.perf_counter() - begun
+        return Attempt(number, started_at, latency_s, "gave_up", None, None, str(defect)), defect
     latency_s = time.perf_counter() - begun
     return Attempt(number, started_at, latency_s, "answered", response, 200, None, response.body), None
+
+
+def _unforeseen(error: Exception) -> GiveUp:
+    """Return the fault of one question for an exception that no part of evalkit expects."""
+    LOG.debug("an unforeseen error while asking", exc_info=error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return GiveUp(
+        f"evalkit met an error that it does not expect ({type(error).__name__}: {error!s:.200} in {last.name}, "
+        f"{last.filename.rpartition('/')[2]}:{last.lineno}). The question counts as not run, the others go on. It is "
+        "a defect of evalkit: please report it; --debug shows where it came from"
+    )
 
 
 def _kind(fault: SystemFault) -> str:

@@ -234,7 +234,9 @@ def _state(key: Key, rows: Sequence[AttemptRow]) -> KeyState:
 
 def _values_of(row: AttemptRow) -> tuple[object, ...]:
     body, size = _packed(row.body)
-    measured = (row.started_at, row.latency_s, row.http_status, row.error, row.image_sha256)
+    # SQLite refuses half a character's escape (a lone surrogate), which an error text may quote.
+    error = None if row.error is None else row.error.encode("utf-8", "replace").decode()
+    measured = (row.started_at, row.latency_s, row.http_status, error, row.image_sha256)
     return (*row.key, row.attempt, row.status, *measured, body, size)
 
 

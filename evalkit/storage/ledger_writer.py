@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
 import threading
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from evalkit.errors import EvalkitError
 from evalkit.storage.ledger import AttemptRow, Ledger
 
 MOST_PER_COMMIT = 256
@@ -31,7 +29,7 @@ class LedgerWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.failure: EvalkitError | sqlite3.Error | None = None
+        self.failure: Exception | None = None
         self._queue: queue.SimpleQueue[AttemptRow | Future[None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
@@ -70,7 +68,7 @@ class LedgerWriter:
     ) -> None:
         try:
             self.close()
-        except (EvalkitError, sqlite3.Error):
+        except Exception:
             if error is None:
                 raise
 
@@ -80,7 +78,7 @@ class LedgerWriter:
             with Ledger(self.path) as ledger:
                 while not ended:
                     ended = self._commit_next(ledger)
-        except (EvalkitError, sqlite3.Error) as error:
+        except Exception as error:  # noqa: BLE001  (whatever ends this thread must reach those who wait for it)
             self.failure = error
             self._refuse_rest(ended=ended)
 
@@ -92,7 +90,7 @@ class LedgerWriter:
         marks = [entry for entry in taken if isinstance(entry, Future)]
         try:
             ledger.add_all([entry for entry in taken if isinstance(entry, AttemptRow)])
-        except (EvalkitError, sqlite3.Error) as error:
+        except Exception as error:  # noqa: BLE001  (as in _work)
             self.failure = error
         for mark in marks:
             _tell(mark, self.failure)

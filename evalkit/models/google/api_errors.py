@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -47,7 +48,7 @@ def classify(
 
     if status == 429:
         return _rate_limited(facts, said, headers, model=model, body=body)
-    if status == 408 or status >= 500 or 200 < status < 300:
+    if status in (304, 408) or status >= 500 or 200 < status < 300:
         return RetryLater(
             f"{model}: the endpoint answered {status}: {said}",
             delay_s=server_delay_s(facts, headers),
@@ -82,11 +83,14 @@ def _rate_limited(
     violations = [violation for item in facts for violation in _list(item.get("violations"))]
     quotas = [str(item.get("quotaId", "")) for item in violations if isinstance(item, dict)]
     per_day = next((quota for quota in quotas if "perday" in quota.lower()), None)
-    none_at_all = any(isinstance(item, dict) and str(item.get("quotaValue")) == "0" for item in violations)
+    none_at_all = _quota_is_zero(facts, violations, said)
     delay_s = server_delay_s(facts, headers)
     too_long = delay_s is not None and delay_s > LONGEST_WAIT_S
     if per_day or none_at_all or too_long:
-        why = f"the day's quota is used up ({per_day})" if per_day else "the quota cannot be waited for"
+        why = (
+            "the quota is zero, which no waiting changes" if none_at_all else "the quota cannot be waited for"
+        )
+        why = f"the day's quota is used up ({per_day})" if per_day and not none_at_all else why
         return StopModel(
             f"{model}: {why}: {said}. What was answered is stored; run the same command again when the "
             "quota is back (a day's quota returns at midnight Pacific time)",
@@ -102,6 +106,14 @@ def _rate_limited(
     )
 
 
+def _quota_is_zero(facts: list[dict[str, Any]], violations: list[Any], said: str) -> bool:
+    """Tell whether nothing at all may be asked: by QuotaFailure, by ErrorInfo's metadata, or by the message's end."""
+    values = [item.get("quotaValue") for item in violations if isinstance(item, dict)]
+    metadata = [item.get("metadata") for item in facts]
+    values += [item.get("quota_limit_value") for item in metadata if isinstance(item, dict)]
+    return any(str(value) == "0" for value in values) or re.search(r"\blimit: 0\b(?!\.\d)", said) is not None
+
+
 def server_delay_s(facts: list[dict[str, Any]], headers: Mapping[str, str] | None) -> float | None:
     """Return the seconds the server asks to wait: the larger of RetryInfo and Retry-After, or None."""
     asked = [_duration_s(item.get("retryDelay")) for item in facts]
@@ -114,7 +126,11 @@ def server_delay_s(facts: list[dict[str, Any]], headers: Mapping[str, str] | Non
 def _duration_s(value: Any) -> float | None:
     """Read a protobuf duration: ``"53s"``, ``"0.25s"``, or ``{"seconds": 53, "nanos": 0}``."""
     if isinstance(value, dict):
-        return float(value.get("seconds", 0)) + float(value.get("nanos", 0)) / 1e9
+        try:
+            delay_s = float(value.get("seconds") or 0) + float(value.get("nanos") or 0) / 1e9
+        except (TypeError, ValueError, OverflowError):
+            return None
+        return delay_s if 0 <= delay_s < math.inf else None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)s", value) if isinstance(value, str) else None
     return float(match.group(1)) if match else None
 
@@ -127,7 +143,7 @@ def _retry_after_s(value: str | None) -> float | None:
         return float(value)
     try:
         moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)

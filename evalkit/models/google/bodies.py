@@ -9,14 +9,28 @@ from typing import Any
 from evalkit.errors import DataError
 from evalkit.types import SIMULATED_ID, Response, Usage
 
+PADDING = "\ufeff\0 \t\r\n"
+"""What some gateways put around a sound body: a byte order mark before it, NULs after it."""
+
 
 def json_object(body: str) -> dict[str, Any] | None:
     """Return the JSON object that ``body`` holds, None where it holds anything else."""
     try:
-        data = json.loads(body)
-    except ValueError:
+        data = json.loads(body.strip(PADDING))
+    except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
+
+
+def holds_answer(data: Mapping[str, Any]) -> bool:
+    """Tell whether a 200 body is an answer of the model, an empty or blocked one included.
+
+    ``{}`` and an error object of a gateway are none: they are to be asked again, not scored. What the model says by
+    saying nothing (no candidates) comes with the usage or the reason that the API gives beside it.
+    """
+    if _items(data.get("candidates")):
+        return True
+    return "error" not in data and any(_mapping(data.get(key)) for key in ("promptFeedback", "usageMetadata"))
 
 
 def read_gemini_body(body: str) -> Response:
@@ -119,7 +133,7 @@ def _count(value: Any) -> int:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return encodable(value) if isinstance(value, str) and value else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalkit.errors import RetryLater, SystemFault
 from evalkit.models.google.api_errors import classify
@@ -41,8 +41,24 @@ async def guarded(
     except (httpx2.HTTPError, httpx2.StreamError) as error:
         said = endpoint.redact(f"{type(error).__name__}: {error}")
         raise RetryLater(f"{model}: the connection to {endpoint.address} failed ({said})") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise RetryLater(f"{model}: the endpoint answered with what is not JSON") from None
+    except (json.JSONDecodeError, UnicodeError, RecursionError) as error:
+        # The SDK reads error bodies itself: damaged, endlessly nested and wrongly labelled ones end here.
+        raise RetryLater(
+            f"{model}: the endpoint answered with what cannot be read ({type(error).__name__})"
+        ) from None
+
+
+def no_answer(body: str, data: Mapping[str, Any], model: str) -> SystemFault:
+    """Return the typed error of a 200 body that is no answer: the error that it holds, else one to ask again after."""
+    error = data.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    if isinstance(code, int) and 400 <= code < 600:
+        return classify(code, dict(data), None, model=model)
+    return RetryLater(
+        f"{model}: the endpoint answered 200 with a body that holds no answer: {body[:80]!r}",
+        http_status=200,
+        body=body,
+    )
 
 
 def api_fault(error: APIError, endpoint: Endpoint, model: str) -> SystemFault:

@@ -9,13 +9,14 @@ blanked out of every text that leaves this module's users (``Endpoint.redact``).
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from evalkit.errors import ConfigError
+from evalkit.errors import ConfigError, RetryLater
 
 if TYPE_CHECKING:
     import httpx2
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com/"
 KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """Where a key is looked for; the first that is set wins, as in the SDK."""
+
+MOST_BODY_BYTES = 64_000_000
+"""The largest answer that is read: thirty times the largest on record, a full-image PNG for each of many objects."""
 
 LOOPBACK_KEY = "local-endpoint-needs-no-key"
 LOOPBACK_PROJECT, LOOPBACK_LOCATION = "local", "us-central1"
@@ -184,7 +188,36 @@ def _transport(base_url: str | None, connections: int, timeout_s: float) -> http
 
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     local = is_loopback(base_url)
-    return httpx2.AsyncClient(limits=limits, timeout=timeout_s, trust_env=not local)
+    try:
+        transport = httpx2.AsyncClient(limits=limits, timeout=timeout_s, trust_env=not local)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(
+            f"the proxy that the environment names cannot be used ({error}): correct HTTPS_PROXY, HTTP_PROXY or "
+            "ALL_PROXY, or exempt the endpoint with NO_PROXY. Proxies of the schemes http and https are supported"
+        ) from error
+    transport.event_hooks["response"].append(read_within_bounds)
+    return transport
+
+
+async def read_within_bounds(response: httpx2.Response) -> None:
+    """Read a body whole, up to ``MOST_BODY_BYTES`` after unpacking, as the encoding that its JSON shows.
+
+    JSON says its encoding by its first bytes (RFC 8259 section 8.1, RFC 4627 section 3); the header's charset is
+    wrong where a gateway adds one. Raises ``RetryLater`` where the body goes on beyond the bound.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BODY_BYTES:
+            raise RetryLater(
+                f"the answer of {response.url.host} is larger than {MOST_BODY_BYTES / 1e6:g} MB and was cut off",
+                http_status=response.status_code,
+            )
+    content = b"".join(parts)
+    response._content = content  # noqa: SLF001  (as aread() does, which has no bound)
+    response.encoding = json.detect_encoding(content)
 
 
 def _refuse_replay() -> None:

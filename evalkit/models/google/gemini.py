@@ -13,8 +13,8 @@ from evalkit.config.models import PromptedEntry
 from evalkit.config.prompts import Prompt, find_prompt
 from evalkit.errors import RetryLater
 from evalkit.models.base import Question
-from evalkit.models.google.bodies import gemini_response, json_object, read_gemini_body
-from evalkit.models.google.calls import guarded
+from evalkit.models.google.bodies import gemini_response, holds_answer, json_object, read_gemini_body
+from evalkit.models.google.calls import guarded, no_answer
 from evalkit.models.google.client import (
     Endpoint,
     open_developer_endpoint,
@@ -119,6 +119,8 @@ class GeminiModel:
                 http_status=200,
                 body=body,
             )
+        if not holds_answer(data):
+            raise no_answer(body, data, self.requested_model)
         return gemini_response(body, data)
 
     def body_of(self, question: Question, uploaded: str | None = None) -> JsonObject:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from evalkit.config.models import ModelEntry
-from evalkit.errors import RetryLater
 from evalkit.models.base import Question
 from evalkit.models.google.bodies import json_object, read_vertex_body
-from evalkit.models.google.calls import guarded
+from evalkit.models.google.calls import guarded, no_answer
 from evalkit.models.google.client import Endpoint, open_vertex_endpoint, require_access
 from evalkit.models.provider import Provider, ProviderContext
 from evalkit.types import AskedFormat, Response, Sample
@@ -104,10 +103,9 @@ class VertexSegmentation:
             model=self.requested_model, source=types.SegmentImageSource(**source), config=self.config
         )
         body = self.endpoint.redact(_last_body.get())
-        if json_object(body) is None:
-            raise RetryLater(
-                f"{self.requested_model}: the answer is not a JSON object", http_status=200, body=body
-            )
+        data = json_object(body) or {}
+        if not data or ("error" in data and not data.get("predictions")):
+            raise no_answer(body, data, self.requested_model)
         return read_vertex_body(body)
 
     async def close(self) -> None:
