@@ -25,13 +25,28 @@ KeyPath = tuple[str | int, ...]
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
+PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")
+)
+"""What a value can be; a tag of another kind (``!include``, ``!!python/object``, a date) is no part of a config."""
+
+MOST_VALUES = 100_000
+"""Values of a file with its aliases unfolded: a few lines of aliases of aliases can stand for billions."""
+
+TOO_DEEP = "the file is nested too deeply to be a config, or an alias holds itself"
+
+
 @dataclass
 class YamlSource:
-    """One parsed YAML file: ``data``, the line (from 1) of each key path, and what is wrong."""
+    """One parsed YAML file: ``data``, the line (from 1) of each key path, and what is wrong.
+
+    ``written``: the text of every value that ``${VAR}`` was filled into, as it stands in the file.
+    """
 
     file: str
     data: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    written: dict[KeyPath, str] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
 
     def line_of(self, path: KeyPath) -> int:
@@ -83,9 +98,14 @@ def parse_yaml(text: str, file: str, environment: Mapping[str, str] | None = Non
         raise ConfigError(f"{file}:{line}: not valid YAML: {error.problem or error.context}") from error
     except YAMLError as error:
         raise ConfigError(f"{file}:1: not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}:1: {TOO_DEEP}") from error
     if root is not None:
         builder = _Builder(yaml, source, os.environ if environment is None else environment)
-        source.data = builder.build(root, ())
+        try:
+            source.data = builder.build(root, ())
+        except RecursionError as error:
+            raise ConfigError(f"{file}:1: {TOO_DEEP}") from error
     return source
 
 
@@ -96,23 +116,47 @@ class _Builder:
         self.yaml = yaml
         self.source = source
         self.environment = environment
+        self.values = 0
 
     def build(self, node: Any, path: KeyPath) -> Any:
-        self.source.lines.setdefault(path, node.start_mark.line + 1)
+        line = node.start_mark.line + 1
+        self.source.lines.setdefault(path, line)
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise ConfigError(
+                f"{self.source.file}:{line}: the file's aliases unfold to more than {MOST_VALUES:,} values"
+            )
+        if str(node.tag) not in PLAIN_TAGS:
+            name = str(node.tag).replace("tag:yaml.org,2002:", "!!")
+            self.source.problems.append(
+                (
+                    line,
+                    f"the tag {name} is not read here: a config holds plain values. Quote text that looks like one",
+                )
+            )
+            return None
         if node.id == "mapping":
             return self.mapping(node, path)
         if node.id == "sequence":
             return [self.build(child, (*path, index)) for index, child in enumerate(node.value)]
-        value = self.yaml.constructor.construct_object(node, deep=True)
+        try:
+            value = self.yaml.constructor.construct_object(node, deep=True)
+        except ValueError as error:
+            self.source.problems.append((line, f"the value {node.value!r:.60} cannot be read: {error}"))
+            return None
         return self.expand(value, path) if isinstance(value, str) else value
 
     def mapping(self, node: Any, path: KeyPath) -> dict[str, Any]:
         built: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if key_node.id != "scalar":
+                line = key_node.start_mark.line + 1
+                self.source.problems.append((line, "a key must be text, not a list or a mapping"))
+                continue
             key = str(key_node.value)
             if key == "<<":
-                merged |= self.build(value_node, (*path, key))
+                merged |= self.merged(value_node, path)
                 continue
             here = (*path, key)
             if key in built:
@@ -125,6 +169,20 @@ class _Builder:
             self.source.lines[here] = key_node.start_mark.line + 1
             built[key] = self.build(value_node, here)
         return merged | built
+
+    def merged(self, node: Any, path: KeyPath) -> dict[str, Any]:
+        """Return what ``<<`` brings in: one mapping, or several of which the first counts most (YAML 1.1, merge)."""
+        parts = node.value if node.id == "sequence" else [node]
+        built: dict[str, Any] = {}
+        for part in reversed(parts):
+            if part.id != "mapping":
+                line = part.start_mark.line + 1
+                self.source.problems.append(
+                    (line, "'<<' merges mappings: give an alias of one, or a list of them")
+                )
+                continue
+            built |= self.build(part, path)
+        return built
 
     def expand(self, text: str, path: KeyPath) -> str:
         def fill(match: re.Match[str]) -> str:
@@ -139,7 +197,10 @@ class _Builder:
                 return match.group(0)
             return value
 
-        return VARIABLE.sub(fill, text)
+        filled = VARIABLE.sub(fill, text)
+        if filled != text:
+            self.source.written[path] = text
+        return filled
 
 
 def validate(source: YamlSource, model: type[ModelT]) -> ModelT:

@@ -1,5 +1,7 @@
 """YAML with lines: the traps of YAML 1.1, duplicate keys, variables."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +90,42 @@ def test_plain_mappings_come_back_as_written(mapping):
     import json
 
     assert (data(json.dumps(mapping)) or {}) == mapping
+
+
+HOSTILE = {
+    "a tag": ("a: !include other.yaml\n", "a.yaml:1: the tag !include"),
+    "a Python object": ("a:\n  b: !!python/object:os.system {}\n", "a.yaml:2: the tag !!python"),
+    "a date": ("a: !!timestamp 2026-01-01\n", "a.yaml:1: the tag"),
+    "deep lists": ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+    "deep mappings": ("{a: " * 3000 + "1" + "}" * 3000, "nested too deeply"),
+    "an alias of itself": ("a: &x\n  b: *x\n", "an alias holds itself"),
+    "aliases of aliases": (
+        "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)),
+        "unfold to more than 100,000 values",
+    ),
+    "a list as key": ("? [a, b]\n: 1\n", "a.yaml:1: a key must be text"),
+    "a merge of a list": ("a: &x [1]\nb:\n  <<: [*x]\n", "'<<' merges mappings"),
+    "a merge of text": ("b:\n  <<: text\n", "a.yaml:2: '<<' merges mappings"),
+    "a number of 10,000 digits": ("a: " + "9" * 10_000, "a.yaml:1: the value"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_no_config_holds_is_one_complaint_with_its_line(name):
+    """Never a traceback, never a minute of work."""
+    text, words = HOSTILE[name]
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        parse_yaml(text, "a.yaml").raise_problems()
+
+
+def test_merged_keys_are_those_of_the_mapping_that_brings_them():
+    """A key of its own goes before a merged one; of several merged mappings the first counts."""
+    text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc:\n  <<: [*a, *b]\n  x: 0\n"
+    assert parse_yaml(text, "a.yaml").data["c"] == {"x": 0, "y": 1, "z": 2}
+
+
+def test_what_stood_in_the_file_is_kept_beside_the_value():
+    """A value from the environment can be written back as the variable that it came from."""
+    source = parse_yaml("a:\n  - b: x${TOKEN}y\n    c: plain\n", "a.yaml", {"TOKEN": "secret"})
+    assert source.data == {"a": [{"b": "xsecrety", "c": "plain"}]}
+    assert source.written == {("a", 0, "b"): "x${TOKEN}y"}
