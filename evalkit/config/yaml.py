@@ -26,9 +26,9 @@ VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 PLAIN_TAGS = frozenset(
-    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")
+    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
 )
-"""What a value can be; a tag of another kind (``!include``, ``!!python/object``, a date) is no part of a config."""
+"""What a value can be; a tag of another kind (``!include``, ``!!python/object``) is no part of a config."""
 
 MOST_VALUES = 100_000
 """Values of a file with its aliases unfolded: a few lines of aliases of aliases can stand for billions."""
