@@ -3,20 +3,30 @@
 Every difference is the second side minus the first. Intervals: bootstrap over images. P-values: swaps
 of whole images for means and ratios, exact McNemar (its clustered form where images have several
 expressions) for shares of answers; adjusted by Holm over all verdicts, over all other measures shown,
-and over all slices shown.
+over the judging measure of all slices, and over the other measures of all slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.comparison.sides import SettingDifference, Side, common_rows, setting_differences, sides_of
-from evalkit.metrics.names import COST, is_share, row_measures
+from evalkit.comparison.sides import (
+    SettingDifference,
+    Side,
+    common_questions,
+    common_rows,
+    nothing_common,
+    pairs_of,
+    read_sides,
+    setting_differences,
+)
+from evalkit.metrics.names import is_share, metric_of, row_measures
 from evalkit.metrics.summary import slice_rows
+from evalkit.metrics.table import quality_metric, shown_in
 from evalkit.stats.bootstrap import (
     cluster_codes,
     cluster_sums,
@@ -35,17 +45,10 @@ if TYPE_CHECKING:
 
     from evalkit.metrics.answers import Columns
 
-SHOWN = (
-    *("giou", "giou_decoded", "ciou", "precision_at_0.5", "precision_at_0.7", "precision_at_0.9"),
-    *("box_accuracy_0.5", "n_acc", "format_failure_rate", "strict_failure_rate", "blocked_rate"),
-    *("latency_s", COST),
-)
+SHOWN = shown_in("compare")
 """Measures of the table of a whole dataset; those that are undefined on the common rows are left out."""
 
-SHOWN_IN_SLICES = ("giou", "box_accuracy_0.5", "format_failure_rate")
-
-PRIMARY = ("giou", "box_accuracy_0.5")
-"""The measure a verdict speaks of: the first that is defined."""
+SHOWN_IN_SLICES = shown_in("slices")
 
 TIE_WITHIN = 0.01
 """Two IoUs closer than this are a tie when wins are counted."""
@@ -100,12 +103,13 @@ class MeasureDifference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasureTable:
-    """The measures of one pair on one slice of one dataset."""
+    """The measures of one pair on one slice of one dataset; ``judged_by`` is the one that a verdict speaks of."""
 
     slice: str
     n: int
     n_images: int
     measured: tuple[MeasureDifference, ...]
+    judged_by: str
 
     def find(self, measure: str) -> MeasureDifference | None:
         """Return one measure, None where it is undefined here."""
@@ -113,8 +117,8 @@ class MeasureTable:
 
     @property
     def primary(self) -> MeasureDifference | None:
-        """The measure that the verdict speaks of."""
-        return next((found for name in PRIMARY if (found := self.find(name)) is not None), None)
+        """The measure that the verdict speaks of, None where it is undefined on the common rows."""
+        return self.find(self.judged_by)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,15 +133,31 @@ class Pair:
     flips: tuple[dict[str, Any], ...]
     settings: tuple[SettingDifference, ...]
 
+    def table(self, part: str) -> MeasureTable | None:
+        """Return the measures on a slice, or on ``all``; None where the pair has nothing there."""
+        return next((table for table in (self.whole, *self.slices) if table.slice == part), None)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunComparison:
-    """All pairs. ``tests``: how many verdicts the p-values of the primary measure were adjusted for."""
+    """All pairs. ``tests``: how many verdicts the p-values of the judging measures were adjusted for.
+
+    ``judged_by``: dataset -> the measure of its verdicts. ``apart``: pairs that answered no question in common, as (first, second).
+    """
 
     pairs: tuple[Pair, ...]
     sides: tuple[Side, ...]
     tests: int
     seed: int
+    judged_by: Mapping[str, str]
+    apart: tuple[tuple[str, str], ...]
+
+    def find(self, dataset: str, one: str, other: str) -> Pair | None:
+        """Return the pair of two labels on a dataset, in whichever order it was compared."""
+        for pair in self.pairs:
+            if pair.dataset == dataset and {pair.a.label, pair.b.label} == {one, other}:
+                return pair
+        return None
 
 
 def compare_runs(folders: Sequence[RunFolder], names: Sequence[str] | None = None) -> RunComparison:
@@ -146,52 +166,122 @@ def compare_runs(folders: Sequence[RunFolder], names: Sequence[str] | None = Non
     Raises ``ConfigError`` on unknown names, ``DataError`` where nothing is common or the ground
     truths differ.
     """
-    chosen = sides_of(folders, names)
+    runs = read_sides(folders)
+    chosen = pairs_of(runs, folders, names)
     seed = int(folders[0].manifest.get("seed", 0))
-    pairs = [pair for a, b in chosen for pair in compare_sides(a, b, seed=seed)]
-    sides = {side.label: side for both in chosen for side in both}
+    judged_by = judging_measures([side for run in runs for side in run])
+    found = compare_pairs(chosen, judged_by, seed=seed)
+    if not found.pairs:
+        raise nothing_common(*chosen[0])
+    return found
+
+
+def judging_measures(sides: Sequence[Side]) -> dict[str, str]:
+    """Return dataset -> the measure that its verdicts speak of: what all sides with answers can be compared by.
+
+    It is found over all models of the runs, so that a verdict on two of them rests on the same measure as the page's.
+    """
+    datasets = dict.fromkeys(str(name) for side in sides for name in side.rows["dataset"].unique())
+    return {
+        dataset: quality_metric([defined_in(side.rows[side.rows["dataset"] == dataset]) for side in sides])
+        for dataset in datasets
+    }
+
+
+def defined_in(rows: pd.DataFrame) -> set[str]:
+    """Return the measures a verdict may rest on that one model's rows of a dataset define."""
+    columns = row_measures(rows, shown_in("verdict"))
+    return {measure for measure, (_, below) in columns.items() if below.sum() > 0}
+
+
+def compare_pairs(
+    chosen: Sequence[tuple[Side, Side]],
+    judged_by: Mapping[str, str],
+    *,
+    seed: int,
+    all_measures: bool = True,
+) -> RunComparison:
+    """Compare pairs of sides as one family: `evalkit compare` and the page call this and nothing else.
+
+    ``judged_by``: ``judging_measures``. ``all_measures``: also measures that no
+    verdict rests on; they change no p-value of one. Raises ``DataError`` where ground truths differ.
+    """
+    pairs: list[Pair] = []
+    apart: list[tuple[str, str]] = []
+    for a, b in chosen:
+        if not len(common_questions(a, b)):
+            apart.append((a.label, b.label))
+            continue
+        pairs += _compare_sides(a, b, judged_by, seed=seed, all_measures=all_measures)
     adjusted, tests = _adjusted(pairs)
-    return RunComparison(tuple(adjusted), tuple(sides.values()), tests, seed)
+    sides = {side.label: side for both in chosen for side in both}
+    return RunComparison(tuple(adjusted), tuple(sides.values()), tests, seed, judged_by, tuple(apart))
 
 
-def compare_sides(a: Side, b: Side, *, seed: int) -> list[Pair]:
-    """Return one ``Pair`` per dataset that both sides answered; p-values are not adjusted yet."""
+def _compare_sides(
+    a: Side,
+    b: Side,
+    judged_by: Mapping[str, str],
+    *,
+    seed: int,
+    all_measures: bool,
+) -> Iterator[Pair]:
+    """Yield one ``Pair`` per dataset that both sides answered; p-values are not adjusted yet."""
     left, right = common_rows(a, b)
     settings = tuple(setting_differences(a, b))
     wanted = (a.manifest["config"].get("score") or {}).get("slices")
-    pairs = []
-    for dataset in dict.fromkeys(left["dataset"]):
+    for dataset in (str(name) for name in dict.fromkeys(left["dataset"])):
         inside = (left["dataset"] == dataset).to_numpy()
         ours, theirs = left[inside], right[inside]
-        slices = slice_rows(ours, wanted)
-        del slices["all"]
+        judge = judged_by[dataset]
+        in_slices, shown = (SHOWN_IN_SLICES, SHOWN) if all_measures else ((judge,), (judge,))
         tables = tuple(
-            table_of(ours[chosen], theirs[chosen], SHOWN_IN_SLICES, name, seed=seed)
-            for name, chosen in slices.items()
+            table_of(ours[chosen], theirs[chosen], in_slices, name, judge, seed=seed)
+            for name, chosen in slice_rows(ours, wanted).items()
+            if name != "all"
         )
-        whole = table_of(ours, theirs, SHOWN, "all", seed=seed)
-        pairs.append(Pair(a, b, str(dataset), whole, tables, flips_of(ours, theirs), settings))
-    return pairs
+        whole = table_of(ours, theirs, shown, "all", judge, seed=seed)
+        yield Pair(a, b, dataset, whole, tables, flips_of(ours, theirs, judge), settings)
 
 
 def table_of(
-    left: pd.DataFrame, right: pd.DataFrame, measures: tuple[str, ...], name: str, *, seed: int
+    left: pd.DataFrame,
+    right: pd.DataFrame,
+    measures: tuple[str, ...],
+    name: str,
+    judged_by: str,
+    *,
+    seed: int,
 ) -> MeasureTable:
     """Return the measures of two aligned frames of rows; undefined ones are left out."""
     images = left["image_id"].to_numpy(dtype=str)
     first, second = row_measures(left, measures), row_measures(right, measures)
-    kept = [m for m in measures if first[m][1].sum() > 0 and second[m][1].sum() > 0]
-    shares = [is_share(m) for m in kept]
-    estimates = paired_differences(
-        [first[m] for m in kept], [second[m] for m in kept], images, seed=seed, shares=shares
-    )
+    estimates = paired_estimates(first, second, images, seed=seed)
+    kept = list(estimates)
     intervals = [_intervals(side, kept, images, seed) for side in (first, second)]
     measured = [
         _measured(m, (intervals[0][m], intervals[1][m]), estimate, (first[m], second[m]), images, seed=seed)
-        for m, estimate in zip(kept, estimates, strict=True)
-        if estimate is not None
+        for m, estimate in estimates.items()
     ]
-    return MeasureTable(name, len(left), int(np.unique(images).size), tuple(measured))
+    return MeasureTable(name, len(left), int(np.unique(images).size), tuple(measured), judged_by)
+
+
+def paired_estimates(
+    first: Mapping[str, Columns], second: Mapping[str, Columns], images: NDArray[np.str_], *, seed: int
+) -> dict[str, Estimate]:
+    """Return measure -> its difference, second minus first, over aligned rows; undefined ones are left out.
+
+    Every difference of evalkit is this one: in a comparison, on the page and in a gate rule.
+    """
+    kept = [m for m in first if first[m][1].sum() > 0 and second[m][1].sum() > 0]
+    estimates = paired_differences(
+        [first[m] for m in kept],
+        [second[m] for m in kept],
+        images,
+        seed=seed,
+        shares=[is_share(m) for m in kept],
+    )
+    return {m: estimate for m, estimate in zip(kept, estimates, strict=True) if estimate is not None}
 
 
 def _intervals(
@@ -249,18 +339,16 @@ def _measured(
 def _adjusted(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
     """Return the pairs with adjusted p-values, and the number of verdicts.
 
-    Three families, each by Holm on its own: the verdicts (the primary measure of every pair), the other
-    measures of whole datasets, and the slices. So the question that was asked is not drowned by the
-    dozens of numbers that are shown beside it.
+    Four families, each by Holm on its own: the verdicts (the judging measure of every pair), the other
+    measures of whole datasets, the judging measure in the slices, and the other measures there. So the question
+    that was asked is not drowned by the dozens of numbers that are shown beside it.
     """
-    primary = [pair.whole.primary for pair in pairs]
-    verdicts = [found for found in primary if found is not None]
-    asked = {id(found) for found in verdicts}
-    others = [m for pair in pairs for m in pair.whole.measured if id(m) not in asked]
-    in_slices = [m for pair in pairs for table in pair.slices for m in table.measured]
+    whole = [pair.whole for pair in pairs]
+    parts = [table for pair in pairs for table in pair.slices]
+    families = [_family(tables, judging=judging) for tables in (whole, parts) for judging in (True, False)]
     p_holm = {
         id(found): value
-        for family in (verdicts, others, in_slices)
+        for family in families
         for found, value in zip(family, holm([found.p for found in family]), strict=True)
     }
 
@@ -271,15 +359,22 @@ def _adjusted(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
         replace(pair, whole=with_p(pair.whole), slices=tuple(with_p(table) for table in pair.slices))
         for pair in pairs
     ]
-    return adjusted, len(verdicts)
+    return adjusted, len(families[0])
 
 
-def flips_of(left: pd.DataFrame, right: pd.DataFrame, shown: int = FLIPS_SHOWN) -> tuple[dict[str, Any], ...]:
-    """Return the samples whose IoU changed most, largest change first; ties in the order of the run."""
+def _family(tables: Sequence[MeasureTable], *, judging: bool) -> list[MeasureDifference]:
+    return [
+        found for table in tables for found in table.measured if (found.measure == table.judged_by) is judging
+    ]
+
+
+def flips_of(
+    left: pd.DataFrame, right: pd.DataFrame, judged_by: str, shown: int = FLIPS_SHOWN
+) -> tuple[dict[str, Any], ...]:
+    """Return the samples whose IoU (of boxes, where they are judged) changed most, largest change first."""
     import pandas as pd
 
-    boxes_only = left["iou"].isna().all() or right["iou"].isna().all()
-    column = "box_iou" if boxes_only else "iou"
+    column = metric_of(judged_by).answer_column
     before, after = (pd.to_numeric(side[column]).to_numpy(float, na_value=np.nan) for side in (left, right))
     change = np.nan_to_num(after - before)
     order = np.argsort(-np.abs(change), kind="stable")[:shown]

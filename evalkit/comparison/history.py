@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from evalkit.comparison.gate.built_in import served_versions
 from evalkit.comparison.sides import Side, run_sides, setting_differences
 from evalkit.comparison.words import measure_words
 from evalkit.errors import DataError
-from evalkit.metrics.names import answered_rows, codes_of, row_measures
+from evalkit.metrics.names import answered_rows, codes_of, metric_of, row_measures
 from evalkit.metrics.summary import summarise
+from evalkit.metrics.table import quality_metric, shown_in
 from evalkit.stats.shifts import LEVEL, Shift, shifts_of
 from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder
 from evalkit.version import __version__
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-WATCHED = ("giou", "box_accuracy_0.5", "format_failure_rate", "strict_failure_rate")
-"""Measures that are searched for shifts, besides the share of every wire format that was frequent once."""
-
 FREQUENT = 0.05
 """A wire format is watched where its share reached this in any run."""
 
-SHOWN = ("giou", "ciou", "box_accuracy_0.5", "format_failure_rate", "strict_failure_rate")
+SHOWN = shown_in("history")
+"""Measures that are shown, and searched for shifts where every row has a value; besides, the share of every wire format
+that was frequent once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,7 @@ class HistoryPoint:
             "simulated": bool(self.side.manifest.get("simulated")),
             "n": result["n"],
             "n_not_run": result["n_not_run"],
-            "metrics": {name: result.get(name) for name in SHOWN},
+            "metrics": {name: metric_of(name).of(result) for name in SHOWN},
             "failures": result["failures"],
             "wire_formats": result["wire_formats"],
             "model_versions": self.versions,
@@ -213,7 +213,7 @@ def _watched(frames: Sequence[pd.DataFrame]) -> list[str]:
         for code in set().union(*codes):
             if sum(code in found for found in codes) >= FREQUENT * len(codes):
                 frequent.add(f"wire_formats.{code}")
-    return [*WATCHED, *sorted(frequent)]
+    return [*SHOWN, *sorted(frequent)]
 
 
 def image_sums(frames: Sequence[pd.DataFrame], measure: str) -> NDArray[np.float64] | None:
@@ -255,12 +255,19 @@ def _line(point: HistoryPoint) -> str:
     result = point.result
     formats = ", ".join(f"{name} {count}" for name, count in result["wire_formats"].items()) or "-"
     cost = "-" if result["cost_usd"] is None else f"{result['cost_usd']:.2f} USD"
-    quality = "giou" if result.get("giou") else "box_accuracy_0.5"
+    quality = quality_of(result)
     flags = "" if point.complete else "  partial"
     changed = f"  settings changed: {'; '.join(point.settings_changed)}" if point.settings_changed else ""
     return (
         f"  {point.when}  {quality} {spelled(result.get(quality))}  format failures "
         f"{spelled(result['format_failure_rate'])}  {formats}  {', '.join(point.versions) or '-'}  {cost}{flags}{changed}"
+    )
+
+
+def quality_of(*results: Mapping[str, Any]) -> str:
+    """Return the measure that results of one model are ranked by: the one that verdicts rest on."""
+    return quality_metric(
+        [{name for name in shown_in("verdict") if metric_of(name).of(one) is not None} for one in results]
     )
 
 

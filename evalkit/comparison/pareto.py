@@ -9,15 +9,12 @@ from typing import Any
 from evalkit.comparison.sides import Side
 from evalkit.metrics.names import COST, row_measures
 
-AXES = ("giou", COST, "latency_s")
-"""The first is better high, the others low."""
-
 
 @dataclass(frozen=True, slots=True)
 class ParetoPoint:
-    """One model on one dataset: its values on ``AXES``, and who dominates it on which pair of axes.
+    """One model on one dataset: its quality, cost and latency by name, and who dominates it on which pair of axes.
 
-    ``dominated_on_cost`` and ``dominated_on_latency``: labels of models with at least its gIoU
+    ``dominated_on_cost`` and ``dominated_on_latency``: labels of models with at least its quality
     at no more than its cost (latency), and strictly better in one of the two.
     """
 
@@ -36,8 +33,8 @@ class ParetoPoint:
         }
 
 
-def pareto(sides: Sequence[Side]) -> dict[str, list[ParetoPoint]]:
-    """Return dataset -> its models as points, the best gIoU first.
+def pareto(sides: Sequence[Side], judged_by: Mapping[str, str]) -> dict[str, list[ParetoPoint]]:
+    """Return dataset -> its models as points, the best first by the measure that verdicts rest on (``judged_by``).
 
     The values are each model's own over all that it answered, without intervals: whether a lead in
     quality is real is what a comparison says.
@@ -45,33 +42,44 @@ def pareto(sides: Sequence[Side]) -> dict[str, list[ParetoPoint]]:
     values: dict[str, dict[str, dict[str, float | None]]] = {}
     for side in sides:
         for dataset in dict.fromkeys(side.rows["dataset"]):
-            columns = row_measures(side.rows[side.rows["dataset"] == dataset], list(AXES))
+            axes = (judged_by[str(dataset)], COST, "latency_s")
+            columns = row_measures(side.rows[side.rows["dataset"] == dataset], axes)
             found = {
                 axis: float(above.sum() / below.sum()) if below.sum() else None
                 for axis, (above, below) in columns.items()
             }
             values.setdefault(str(dataset), {})[side.label] = found
-    return {dataset: points_of(models) for dataset, models in values.items()}
+    return {dataset: points_of(models, judged_by[dataset]) for dataset, models in values.items()}
 
 
-def points_of(models: Mapping[str, Mapping[str, float | None]]) -> list[ParetoPoint]:
-    """Return the models as points with who dominates them; a model without a value is not judged on it."""
+def points_of(models: Mapping[str, Mapping[str, float | None]], quality: str) -> list[ParetoPoint]:
+    """Return the models as points with who dominates them; a model without a value is not judged on it.
+
+    ``quality``: the measure that is better high.
+    """
     points = [
-        ParetoPoint(label, values, _dominators(label, models, COST), _dominators(label, models, "latency_s"))
+        ParetoPoint(
+            label,
+            values,
+            _dominators(label, models, quality, COST),
+            _dominators(label, models, quality, "latency_s"),
+        )
         for label, values in models.items()
     ]
-    return sorted(points, key=lambda point: -(point.values["giou"] or 0.0))
+    return sorted(points, key=lambda point: -(point.values[quality] or 0.0))
 
 
-def _dominators(label: str, models: Mapping[str, Mapping[str, float | None]], axis: str) -> tuple[str, ...]:
-    quality, price = models[label]["giou"], models[label][axis]
-    if quality is None or price is None:
+def _dominators(
+    label: str, models: Mapping[str, Mapping[str, float | None]], quality: str, axis: str
+) -> tuple[str, ...]:
+    own, price = models[label][quality], models[label][axis]
+    if own is None or price is None:
         return ()
     found = []
     for other, values in models.items():
-        theirs, their_price = values["giou"], values[axis]
+        theirs, their_price = values[quality], values[axis]
         if other == label or theirs is None or their_price is None:
             continue
-        if theirs >= quality and their_price <= price and (theirs > quality or their_price < price):
+        if theirs >= own and their_price <= price and (theirs > own or their_price < price):
             found.append(other)
     return tuple(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DataError, nearest
@@ -64,31 +65,41 @@ class SettingDifference:
         return f"{self.setting}: {_short(self.a)} against {_short(self.b)}"
 
 
-def sides_of(folders: Sequence[RunFolder], names: Sequence[str] | None) -> list[tuple[Side, Side]]:
+def read_sides(folders: Sequence[RunFolder]) -> list[list[Side]]:
+    """Return the sides of each run; with two runs each is labelled ``model @ run``."""
+    labels = [None] if len(folders) == 1 else _run_labels(folders[0], folders[1])
+    return [run_sides(folder, label) for folder, label in zip(folders, labels, strict=True)]
+
+
+def pairs_of(
+    runs: Sequence[Sequence[Side]], folders: Sequence[RunFolder], names: Sequence[str] | None = None
+) -> list[tuple[Side, Side]]:
     """Return the pairs to compare, each (first, second): differences are second minus first.
 
     One run: all pairs of its models, or the two ``names``. Two runs: every model that both have,
     or ``names[0]`` of the first against ``names[1]`` of the second. Raises ``ConfigError``
     where there is no such model or nothing to pair.
     """
-    if len(folders) == 1:
-        sides = {side.model: side for side in run_sides(folders[0])}
-        chosen = [_pick(sides, name, folders[0]) for name in names or sides]
-        if len(chosen) < 2:
-            raise ConfigError(
-                f"{folders[0].path} holds one model ({', '.join(sides)}): nothing to compare it with. "
-                "Give a second run: `evalkit compare RUN RUN`"
-            )
-        return [(a, b) for index, a in enumerate(chosen) for b in chosen[index + 1 :]]
-    return _pairs_of_runs(folders[0], folders[1], names)
+    found = [{side.model: side for side in run} for run in runs]
+    if len(folders) > 1:
+        return _pairs_of_runs(found[0], found[1], folders, names)
+    sides = found[0]
+    chosen = [_pick(sides, name, folders[0]) for name in names or sides]
+    if len(chosen) < 2:
+        raise ConfigError(
+            f"{folders[0].path} holds one model ({', '.join(sides)}): nothing to compare it with. "
+            "Give a second run: `evalkit compare RUN RUN`"
+        )
+    return list(combinations(chosen, 2))
 
 
 def _pairs_of_runs(
-    first: RunFolder, second: RunFolder, names: Sequence[str] | None
+    before: Mapping[str, Side],
+    after: Mapping[str, Side],
+    folders: Sequence[RunFolder],
+    names: Sequence[str] | None,
 ) -> list[tuple[Side, Side]]:
-    labels = _run_labels(first, second)
-    before = {side.model: side for side in run_sides(first, labels[0])}
-    after = {side.model: side for side in run_sides(second, labels[1])}
+    first, second = folders
     if names:
         return [(_pick(before, names[0], first), _pick(after, names[-1], second))]
     common = [name for name in before if name in after]
@@ -141,22 +152,37 @@ def run_sides(folder: RunFolder, label: str | None = None) -> list[Side]:
     ]
 
 
+def common_questions(a: Side, b: Side) -> pd.Index[Any]:
+    """Return the keys (dataset, sample_id, trial) of the questions that both sides answered."""
+    first, second = (_answered_by_key(side).index for side in (a, b))
+    return first.intersection(second)
+
+
+def _answered_by_key(side: Side) -> pd.DataFrame:
+    return side.rows[answered_rows(side.rows)].set_index(KEYS)
+
+
 def common_rows(a: Side, b: Side) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rows of the questions that both sides answered, aligned row by row.
 
     Raises ``DataError`` where the two sides have another ground truth for a common sample, or
     no question in common.
     """
-    first, second = (side.rows[answered_rows(side.rows)].set_index(KEYS) for side in (a, b))
+    first, second = _answered_by_key(a), _answered_by_key(b)
     common = first.index.intersection(second.index)
     if len(common) == 0:
-        raise DataError(
-            f"{a.label} and {b.label} answered no sample in common, so nothing can be paired. "
-            "Compare runs over the same datasets, or run both models in one config"
-        )
+        raise nothing_common(a, b)
     left, right = first.loc[common].reset_index(), second.loc[common].reset_index()
     _refuse_other_truth(a, b, left, right)
     return left, right
+
+
+def nothing_common(a: Side, b: Side) -> DataError:
+    """Return the error that two sides cannot be paired."""
+    return DataError(
+        f"{a.label} and {b.label} answered no sample in common, so nothing can be paired. "
+        "Compare runs over the same datasets, or run both models in one config"
+    )
 
 
 def _refuse_other_truth(a: Side, b: Side, left: pd.DataFrame, right: pd.DataFrame) -> None:

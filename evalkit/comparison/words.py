@@ -54,16 +54,14 @@ def _sentence(pair: Pair, found: MeasureDifference, code: str, *, tests: int) ->
     gap, name = found.difference, measure_words(found.measure)
     size = f"{found.n} common answers on {found.n_images} images of {pair.dataset}"
     span = f"{gap.value:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}"
-    among = "" if tests == 1 else f" after Holm over {tests} verdicts"
     if code == "no_difference":
         at_most = max(abs(gap.low), abs(gap.high))
         return (
             f"{pair.b.label} and {pair.a.label}: no difference in {name} larger than {at_most:.3f} at this size "
-            f"(seen {span}, on {size})."
+            f"(seen {span}, {p_words(found, tests)}, on {size})."
         )
     return (
-        f"{pair.b.label} is {code} than {pair.a.label} in {name}: {span}, {_p_is(found.p_holm)}{among}, "
-        f"on {size}."
+        f"{pair.b.label} is {code} than {pair.a.label} in {name}: {span}, {p_words(found, tests)}, on {size}."
     )
 
 
@@ -109,7 +107,7 @@ def not_worse(found: MeasureDifference, margin: float, confidence: float = 0.95)
 
 def comparison_json(comparison: RunComparison, margin: float) -> dict[str, Any]:
     """Return the document of ``evalkit compare --json``."""
-    points = pareto(comparison.sides)
+    points = pareto(comparison.sides, comparison.judged_by)
     return {
         "evalkit": __version__,
         "simulated": any(bool(side.manifest.get("simulated")) for side in comparison.sides),
@@ -117,6 +115,7 @@ def comparison_json(comparison: RunComparison, margin: float) -> dict[str, Any]:
         "seed": comparison.seed,
         "tests": comparison.tests,
         "models": [side.describe() for side in comparison.sides],
+        "without_common_answers": [list(labels) for labels in comparison.apart],
         "pairs": [_pair_json(pair, comparison.tests, margin) for pair in comparison.pairs],
         "pareto": {dataset: [point.to_json() for point in found] for dataset, found in points.items()},
     }
@@ -156,9 +155,10 @@ def comparison_text(comparison: RunComparison, margin: float) -> str:
         lines += ["SIMULATED ANSWERS: these numbers say nothing about any real model.", ""]
     partial = dict.fromkeys(s.path for s in comparison.sides if s.manifest.get("status") != "complete")
     lines += [f"{path} is not complete: only what both sides answered is compared." for path in partial]
+    lines += [f"{a} and {b} answered no sample in common: not compared." for a, b in comparison.apart]
     for pair in comparison.pairs:
         lines += [*_pair_lines(pair, comparison.tests, margin), ""]
-    for dataset, points in pareto(comparison.sides).items():
+    for dataset, points in pareto(comparison.sides, comparison.judged_by).items():
         lines += pareto_lines(dataset, points)
     return "\n".join(lines).rstrip()
 
@@ -213,7 +213,7 @@ def _row(found: MeasureDifference) -> str:
     interval = f"[{gap.low:+.{digits}f}, {gap.high:+.{digits}f}]"
     return (
         f"  {measure_words(found.measure):<26}{found.a.value:>9.{digits}f}{found.b.value:>9.{digits}f}"
-        f"{gap.value:>+12.{digits}f}  {interval:>20}{_p(found.p_holm):>10}  {counts}"
+        f"{gap.value:>+12.{digits}f}  {interval:>20}{p_text(found.p_holm):>10}  {counts}"
     )
 
 
@@ -234,11 +234,17 @@ def pareto_lines(dataset: str, points: Sequence[ParetoPoint]) -> list[str]:
     return lines
 
 
+def p_words(found: MeasureDifference, tests: int) -> str:
+    """Return the adjusted p-value of a verdict in words, with what it is adjusted for."""
+    return f"{_p_is(found.p_holm)}{'' if tests == 1 else f' after Holm over {tests} verdicts'}"
+
+
 def _p_is(value: float) -> str:
-    return f"p {_p(value)}" if value < 0.001 else f"p = {_p(value)}"
+    return f"p {p_text(value)}" if value < 0.001 else f"p = {p_text(value)}"
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """Return a p-value as text."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 

@@ -6,15 +6,13 @@ new metric is one entry here, with the function that takes it from the rows; not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.metrics.answers import AnswerRows, mean, ratio, reaching, share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from evalkit.metrics.answers import Columns
 
 Place = Literal["verdict", "compare", "slices", "page", "terminal", "history"]
@@ -29,8 +27,9 @@ class Metric:
 
     ``columns``: rows -> (numerators, denominators). ``label`` stands in sentences and tables, ``heading`` at the
     head of a narrow column (the label where empty). ``path``: where summary.json holds it, () where it does
-    not. ``aliases``: other names that are accepted, such as what papers call it. ``boxes_alone``: the page and
-    the terminal show it only where models are ranked by their boxes.
+    not. ``aliases``: other names that are accepted, such as what papers call it. ``about``: what it is
+    taken from; the page and the terminal show metrics of boxes where models are ranked by boxes alone. ``answer_column``: of a ``verdict`` metric, the
+    column of scores.parquet by which single answers are sorted.
     """
 
     name: str
@@ -43,7 +42,8 @@ class Metric:
     heading: str = ""
     aliases: tuple[str, ...] = ()
     shown: tuple[Place, ...] = ()
-    boxes_alone: bool = False
+    about: Literal["answers", "masks", "boxes"] = "answers"
+    answer_column: str = ""
 
     @property
     def is_share(self) -> bool:
@@ -73,6 +73,13 @@ class Family:
     """Code -> its metric."""
 
 
+SHOWN_PRECISIONS: Mapping[str, tuple[Place, ...]] = {
+    "0.5": ("compare", "page", "terminal"),
+    "0.7": ("compare",),
+    "0.9": ("compare",),
+}
+
+
 def _precision(threshold: str) -> Metric:
     return Metric(
         f"precision_at_{threshold}",
@@ -81,9 +88,8 @@ def _precision(threshold: str) -> Metric:
         lambda rows: reaching(float(threshold), rows.iou, rows.targeted),
         ("precision_at", threshold),
         aliases=tuple(f"{stem}{threshold}" for stem in ("precision_at.", "precision_at ", "p@", "pr@")),
-        shown={"0.5": ("compare", "page", "terminal"), "0.7": ("compare",), "0.9": ("compare",)}.get(
-            threshold, ()
-        ),  # type: ignore[arg-type]
+        shown=SHOWN_PRECISIONS.get(threshold, ()),
+        about="masks",
     )
 
 
@@ -128,6 +134,8 @@ METRICS: tuple[Metric, ...] = (
         ("giou",),
         aliases=("miou",),
         shown=("verdict", "compare", "slices", "page", "terminal", "history"),
+        about="masks",
+        answer_column="iou",
     ),
     Metric(
         "giou_decoded",
@@ -152,6 +160,7 @@ METRICS: tuple[Metric, ...] = (
         ("ciou",),
         aliases=("oiou",),
         shown=("compare", "page", "terminal", "history"),
+        about="masks",
     ),
     Metric(
         "boundary_iou",
@@ -173,7 +182,8 @@ METRICS: tuple[Metric, ...] = (
         ("box_accuracy_0.5",),
         heading="box acc@0.5",
         shown=("verdict", "compare", "slices", "page", "terminal", "history"),
-        boxes_alone=True,
+        about="boxes",
+        answer_column="box_iou",
     ),
     Metric(
         "box_iou",
@@ -183,7 +193,7 @@ METRICS: tuple[Metric, ...] = (
         ("box_iou",),
         heading="box IoU",
         shown=("page", "terminal"),
-        boxes_alone=True,
+        about="boxes",
     ),
     Metric(
         "n_acc",
@@ -222,7 +232,7 @@ METRICS: tuple[Metric, ...] = (
         lambda rows: share(rows.outcome == "format_failure", rows.answered),
         ("format_failure_rate",),
         better="lower",
-        heading="format fail",
+        heading="format failures",
         shown=("compare", "slices", "page", "terminal", "history"),
     ),
     Metric(
@@ -232,7 +242,7 @@ METRICS: tuple[Metric, ...] = (
         lambda rows: share(~rows.strict, rows.answered),
         ("strict_failure_rate",),
         better="lower",
-        heading="strict fail",
+        heading="strict failures",
         shown=("compare", "page", "terminal", "history"),
     ),
     Metric(

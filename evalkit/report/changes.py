@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from evalkit.comparison.compare import Pair, compare_sides
-from evalkit.comparison.sides import SettingDifference, run_sides
+from evalkit.comparison.compare import Pair, compare_pairs
+from evalkit.comparison.sides import SettingDifference
 from evalkit.comparison.words import verdict
 from evalkit.report.data import ReportData
-from evalkit.stats.significance import holm
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +25,19 @@ class RunChange:
 def find_changes(data: ReportData) -> list[RunChange]:
     """Return one change per dataset and model that stands in the first run and in a later one.
 
-    P-values are adjusted by Holm over all of them. Raises ``DataError`` where the runs were scored
-    against different ground truths.
+    With two runs they are the pairs of `evalkit compare RUN RUN`, adjusted as one family. Raises ``DataError`` where
+    the runs were scored against different ground truths.
     """
-    first = {side.model: side for side in run_sides(data.runs[0].folder, data.runs[0].name)}
-    pairs: list[tuple[Pair, str]] = []
-    for run in data.runs[1:]:
-        for side in run_sides(run.folder, run.name):
-            if side.model in first:
-                pairs += [(pair, run.name) for pair in compare_sides(first[side.model], side, seed=data.seed)]
-    adjusted = _adjusted([pair for pair, _ in pairs])
-    return [_change(pair, run, tests=len(adjusted)) for pair, (_, run) in zip(adjusted, pairs, strict=True)]
-
-
-def _adjusted(pairs: list[Pair]) -> list[Pair]:
-    """Return the pairs with their primary measure's p-value adjusted over all pairs."""
-    primary = [pair.whole.primary for pair in pairs]
-    p_values = iter(holm([found.p for found in primary if found is not None]))
-    made = []
-    for pair, found in zip(pairs, primary, strict=True):
-        if found is not None:
-            judged = replace(found, p_holm=next(p_values))
-            measured = tuple(judged if one is found else one for one in pair.whole.measured)
-            pair = replace(pair, whole=replace(pair.whole, measured=measured))  # noqa: PLW2901
-        made.append(pair)
-    return made
+    if len(data.runs) == 1:
+        return []
+    of_run = dict(zip((side.label for side in data.sides), (model.run for model in data.models), strict=True))
+    first = {side.model: side for side in data.sides if of_run[side.label] == 0}
+    pairs = [
+        (first[side.model], side) for side in data.sides if of_run[side.label] > 0 and side.model in first
+    ]
+    compared = compare_pairs(pairs, data.judged_by, seed=data.seed)
+    names = {side.label: data.runs[of_run[side.label]].name for side in data.sides}
+    return [_change(pair, names[pair.b.label], tests=compared.tests) for pair in compared.pairs]
 
 
 def _change(pair: Pair, run: str, *, tests: int) -> RunChange:

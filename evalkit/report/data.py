@@ -11,7 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from evalkit.comparison.compare import judging_measures
+from evalkit.comparison.sides import Side, run_sides
 from evalkit.errors import DataError
+from evalkit.metrics.names import metric_of
+from evalkit.metrics.table import Metric
 from evalkit.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -28,19 +32,6 @@ MODEL_COLOURS = (
     "#7c7f86",
 )
 """One colour per model, the same everywhere; readable on white and on near-black (contrast >= 3)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What models are ranked by: its ``key`` in the summary, its name, and the column of a row's value."""
-
-    key: str
-    name: str
-    column: str
-
-
-MASKS = Measure("giou", "gIoU", "iou")
-BOXES = Measure("box_iou", "mean box IoU", "box_iou")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +68,8 @@ class ReportModel:
 class ReportData:
     """Everything the page shows. ``scores`` has one row per answer, ``model`` holding the label.
 
-    Its column ``quality`` is the row's IoU under the dataset's ``measure``.
+    Its column ``quality`` is the IoU of masks, or of boxes where models are judged by those. ``sides``: the models as a
+    comparison takes them, in the order of ``models``; ``judged_by``: dataset -> the metric that verdicts rest on.
     """
 
     title: str
@@ -86,6 +78,8 @@ class ReportData:
     datasets: tuple[str, ...]
     scores: pd.DataFrame
     results: tuple[Mapping[str, Any], ...]
+    sides: tuple[Side, ...]
+    judged_by: Mapping[str, str]
 
     @property
     def simulated(self) -> bool:
@@ -100,7 +94,7 @@ class ReportData:
     @property
     def seed(self) -> int:
         """The first run's seed: what is drawn at random is the same on every rebuild."""
-        return int(self.runs[0].manifest["config"].get("seed", 0))
+        return int(self.runs[0].manifest.get("seed", 0))
 
     def result(self, dataset: str, label: str, part: str = "all") -> Mapping[str, Any] | None:
         """Return the summary of one model on one slice of a dataset, None where there is none."""
@@ -109,11 +103,9 @@ class ReportData:
                 return entry
         return None
 
-    def measure(self, dataset: str) -> Measure:
-        """Return what models are ranked by on a dataset: gIoU, or the mean box IoU where no mask was asked."""
-        masks = any(entry["dataset"] == dataset and entry.get("giou") for entry in self.results)
-        boxes = any(entry["dataset"] == dataset and entry.get("box_iou") for entry in self.results)
-        return BOXES if boxes and not masks else MASKS
+    def measure(self, dataset: str) -> Metric:
+        """Return what models are ranked by on a dataset: gIoU, or the accuracy of boxes where one gave boxes alone."""
+        return metric_of(self.judged_by[dataset])
 
     def slices(self, dataset: str) -> list[str]:
         """Return the slices of a dataset other than ``all``, in the summary's order."""
@@ -140,11 +132,15 @@ def load_report(folders: Sequence[RunFolder]) -> ReportData:
     frames: list[pd.DataFrame] = []
     results: list[Mapping[str, Any]] = []
     models: list[ReportModel] = []
+    sides: list[Side] = []
     for index, run in enumerate(runs):
-        scores = run.folder.scores()
-        for config in _model_configs(run, scores):
-            label = f"{config['name']} @ {run.name}" if several else str(config["name"])
-            own = scores[scores["model"] == config["name"]]
+        of_run = {side.model: side for side in run_sides(run.folder, run.name if several else None)}
+        for config in run.manifest["config"]["models"]:
+            if config["name"] not in of_run:
+                continue
+            side = of_run[config["name"]]
+            sides.append(side)
+            label, own = side.label, side.rows
             colour = MODEL_COLOURS[len(models) % len(MODEL_COLOURS)]
             models.append(_model_entry(label, index, config, own, colour=colour, summary=run.summary))
             frames.append(own.assign(model=label, run=index))
@@ -154,7 +150,16 @@ def load_report(folders: Sequence[RunFolder]) -> ReportData:
     scores = pd.concat(frames, ignore_index=True)
     datasets = tuple(dict.fromkeys(scores["dataset"]))
     title = " and ".join(run.name for run in runs)
-    data = ReportData(title, tuple(runs), tuple(models), datasets, scores, tuple(results))
+    data = ReportData(
+        title,
+        tuple(runs),
+        tuple(models),
+        datasets,
+        scores,
+        tuple(results),
+        tuple(sides),
+        judging_measures(sides),
+    )
     return replace(data, scores=_with_quality(data))
 
 
@@ -165,7 +170,7 @@ def _with_quality(data: ReportData) -> pd.DataFrame:
     quality = pd.Series(float("nan"), index=data.scores.index)
     for dataset in data.datasets:
         rows = data.rows(dataset)
-        quality[rows.index] = pd.to_numeric(rows[data.measure(dataset).column])
+        quality[rows.index] = pd.to_numeric(rows[data.measure(dataset).answer_column])
     return data.scores.assign(quality=quality)
 
 
@@ -183,11 +188,6 @@ def _named_runs(folders: Sequence[RunFolder]) -> list[RunSource]:
         RunSource(name, folder, folder.manifest, folder.summary())
         for name, folder in zip(unique, folders, strict=True)
     ]
-
-
-def _model_configs(run: RunSource, scores: pd.DataFrame) -> list[Mapping[str, Any]]:
-    present = set(scores["model"])
-    return [config for config in run.manifest["config"]["models"] if config["name"] in present]
 
 
 def _model_entry(

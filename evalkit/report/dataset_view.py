@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalkit.comparison.compare import RunComparison
 from evalkit.datasets.published import Reference
 from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
 from evalkit.report.changes import RunChange
 from evalkit.report.data import ReportData, RunSource
-from evalkit.report.differences import Difference
+from evalkit.report.differences import pair_table, tag_table
 from evalkit.report.evaluators import Evaluator, evaluator, published
 from evalkit.report.figures import SavedFigure, draw_figures, precision_curve
 from evalkit.report.numbers import NOTHING, TableCell
 from evalkit.report.past import PastRuns, past_runs
 from evalkit.report.repeats import Repeat, repeats
-from evalkit.report.tables import ReportTable, TableColumn, TableRow, headline_table, stem_of, tag_table
+from evalkit.report.tables import ReportTable, TableColumn, TableRow, headline_table, stem_of
 from evalkit.report.words import DatasetVerdict, verdict
 
 ERRORS_SHOWN = 12
@@ -27,13 +28,17 @@ ERRORS_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class DatasetView:
-    """One dataset on the first page; ``span`` is the range of the gIoU whiskers."""
+    """One dataset on the first page.
+
+    ``ranking``: the column of the headline that models are ranked by; ``span``: the range of its whiskers.
+    """
 
     name: str
     n: int
     n_images: int
     verdict: DatasetVerdict
     headline: ReportTable
+    ranking: str
     span: tuple[float, float]
     outcomes: list[Bar]
     outcome_legend: list[Legend]
@@ -41,6 +46,7 @@ class DatasetView:
     format_legend: list[Legend]
     errors: list[tuple[str, str, int]]
     tags: ReportTable | None
+    pairs: ReportTable | None
     figures: dict[str, SavedFigure]
     trials: list[Repeat]
     evaluator: Evaluator | None
@@ -53,38 +59,40 @@ def dataset_view(
     data: ReportData,
     dataset: str,
     figures: Path,
-    pairs: Mapping[str, Sequence[Difference | None]],
+    compared: RunComparison,
     changes: Sequence[RunChange] = (),
 ) -> DatasetView:
     """Return everything the first page says of one dataset; draws its figures into ``figures``.
 
-    ``pairs``: ``every_pair`` of the page.
+    ``compared``: ``every_pair`` of the page.
     """
     rows = data.rows(dataset)
-    headline, tags = headline_table(data, dataset), tag_table(data, dataset)
+    headline, tags = headline_table(data, dataset), tag_table(data, dataset, compared)
     outcomes, formats = outcome_bars(data, dataset), format_bars(data, dataset)
     curve, own = precision_table(data, dataset), evaluator(data, dataset)
-    past = past_runs(data, dataset)
+    past, pairs = past_runs(data, dataset), pair_table(data, dataset, compared)
     extra = [part.table for part in (own, past) if part is not None]
     return DatasetView(
         name=dataset,
         n=rows["sample_id"].nunique(),
         n_images=rows["image_id"].nunique(),
-        verdict=verdict(data, dataset, pairs, changes),
+        verdict=verdict(data, dataset, compared, changes),
         headline=headline,
-        span=_span(headline, data.measure(dataset).key),
+        ranking=data.measure(dataset).name,
+        span=_span(headline, data.measure(dataset).name),
         outcomes=outcomes,
         outcome_legend=legend(outcomes),
         formats=formats,
         format_legend=legend(formats),
         errors=_errors(data, dataset),
         tags=tags,
+        pairs=pairs,
         figures=draw_figures(data, dataset, figures, past),
         trials=repeats(data, dataset),
         evaluator=own,
         published=published(data, dataset),
         past=past,
-        tables=[table for table in (headline, tags, curve, *extra) if table is not None],
+        tables=[table for table in (headline, pairs, tags, curve, *extra) if table is not None],
     )
 
 

@@ -1,7 +1,7 @@
-"""Which differences between models are real: paired over the common samples. Pure.
+"""Which differences between the models of a page are real: those of ``evalkit.comparison``, and nothing else. Pure.
 
-Both models must have answered a sample for it to count, so that a difference never comes from one
-of them having been asked easier questions.
+`evalkit compare RUN` compares the same pairs, on the same rows, by the same measure and within the same family of
+p-values, so the page and the command give one verdict.
 """
 
 from __future__ import annotations
@@ -9,69 +9,64 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from evalkit.decoding.codes import ANSWERED
+from evalkit.comparison.compare import MeasureTable, Pair, RunComparison, compare_pairs
+from evalkit.comparison.words import is_real, p_text, p_words
 from evalkit.report.data import ReportData
-from evalkit.report.numbers import triple
-from evalkit.stats.bootstrap import cluster_codes, cluster_sums, paired_difference
-from evalkit.stats.estimates import interval_of
-from evalkit.stats.significance import holm, swap_test
+from evalkit.report.numbers import TableCell, cell, triple
+from evalkit.report.tables import ReportTable, TableColumn, TableRow, stem_of
 from evalkit.types import Interval
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-LEVEL = 0.05
-"""A lead is called real where its p-value, adjusted for the table it stands in, is below this."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """Mean quality of ``better`` minus that of ``other`` over ``n`` common samples of ``n_images`` images.
+class Lead:
+    """The measure of ``better`` minus that of ``other`` on ``n`` common answers of ``n_images`` images.
 
-    ``p_value``: two-sided, by swapping whole images; 1 where the interval holds 0, which no adjustment
-    could make real.
+    ``real``: the evidence allows to call it one. ``p``: its p-value in words, with what it is adjusted for.
     """
 
     better: str
     other: str
     interval: Interval
-    p_value: float
+    real: bool
+    p: str
     n: int
     n_images: int
 
 
-def iou_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean quality over trials per sample (rows; index sample_id) and model (columns).
+def every_pair(data: ReportData) -> RunComparison:
+    """Return all pairs of the page's models on all its datasets, as one family.
 
-    ``image_id`` stands in a column of that name. Samples that no model answered are left out.
+    Of several runs only the measures are taken that a verdict rests on. Raises ``DataError`` where runs
+    were scored against different ground truths.
     """
-    answered = rows[rows["outcome"].isin(ANSWERED)]
-    table = answered.pivot_table(index="sample_id", columns="model", values="quality", aggfunc="mean")
-    table["image_id"] = answered.groupby("sample_id")["image_id"].first()
-    return table
+    pairs = list(combinations(data.sides, 2))
+    return compare_pairs(pairs, data.judged_by, seed=data.seed, all_measures=len(data.runs) == 1)
 
 
-def difference(table: pd.DataFrame, better: str, other: str, *, seed: int) -> Difference | None:
-    """Return the paired difference of two models of an ``iou_table``, None where there is too little."""
-    if better not in table or other not in table:
+def lead(pair: Pair | None, table: MeasureTable | None, better: str, tests: int) -> Lead | None:
+    """Return the lead of ``better`` in a table of a pair, None where the pair shares too little."""
+    found = None if table is None else table.primary
+    if pair is None or found is None:
         return None
-    common = table[[better, other, "image_id"]].dropna()
-    ones = [1.0] * len(common)
-    images = common["image_id"].astype(str).to_numpy()
-    estimate = paired_difference((common[other], ones), (common[better], ones), images, seed=seed)
-    if estimate is None:
-        return None
-    interval = interval_of(estimate)
-    p_value = 1.0
-    if interval.low > 0 or interval.high < 0:
-        codes, n_images = cluster_codes(images)
-        columns = (common[other], ones, common[better], ones)
-        p_value = swap_test(np.stack([cluster_sums(c, codes, n_images) for c in columns]), seed=seed)
-    return Difference(better, other, interval, p_value, len(common), common["image_id"].nunique())
+    gap = found.difference
+    other = pair.a.label if pair.b.label == better else pair.b.label
+    if pair.a.label == better:
+        gap = Interval(-gap.value, -gap.high, -gap.low)
+    real = is_real(found) and gap.value > 0
+    return Lead(better, other, gap, real, p_words(found, tests), found.n, found.n_images)
+
+
+def leads(
+    compared: RunComparison, dataset: str, order: Sequence[str], part: str = "all"
+) -> list[Lead | None]:
+    """Return the leads of the first of ``order`` over every other one on a dataset, or on a slice of it."""
+    found = []
+    for other in order[1:]:
+        pair = compared.find(dataset, order[0], other)
+        table = None if pair is None else pair.table(part)
+        found.append(lead(pair, table, order[0], compared.tests))
+    return found
 
 
 def ranked(values: Mapping[str, float | None]) -> list[str]:
@@ -80,53 +75,77 @@ def ranked(values: Mapping[str, float | None]) -> list[str]:
     return sorted(known, key=lambda label: -known[label])
 
 
-def leads(table: pd.DataFrame, values: Mapping[str, float | None], *, seed: int) -> list[Difference | None]:
-    """Return the differences of the best model from every other one, in the order of rank."""
-    order = ranked(values)
-    return [difference(table, order[0], other, seed=seed) for other in order[1:]]
+def winner(family: Sequence[Lead | None]) -> str | None:
+    """Return the model whose lead over every other one is real, None where there is none."""
+    if not family or not all(gap is not None and gap.real for gap in family):
+        return None
+    return family[0].better if family[0] is not None else None
 
 
-def every_pair(data: ReportData) -> dict[str, list[Difference | None]]:
-    """Return per dataset the differences of all pairs of models, the leads of the best one first.
-
-    Together they are the family of the page's verdicts, the same that ``evalkit compare`` adjusts for.
-    """
-    pairs = {}
-    for dataset in data.datasets:
-        table = iou_table(data.rows(dataset))
-        key = data.measure(dataset).key
-        results = {model.label: data.result(dataset, model.label) for model in data.models}
-        order = ranked({label: triple(r[key])[0] for label, r in results.items() if r is not None})
-        pairs[dataset] = [difference(table, *pair, seed=data.seed) for pair in combinations(order, 2)]
-    return pairs
-
-
-def real_winners(families: Sequence[Sequence[Difference | None]]) -> list[str | None]:
-    """Return for each row of a table the model whose lead over every other is real, else None.
-
-    ``families``: per row its ``leads``. The p-values of the whole table are adjusted together
-    (Holm), so that a table of twenty tags does not show a winner by luck.
-    """
-    flat = [gap for row in families for gap in row if gap is not None]
-    adjusted = dict(zip(map(id, flat), holm([gap.p_value for gap in flat]), strict=True))
-    winners: list[str | None] = []
-    for row in families:
-        certain = bool(row) and all(
-            gap is not None and gap.interval.value > 0 and adjusted[id(gap)] < LEVEL for gap in row
-        )
-        winners.append(row[0].better if certain and row[0] is not None else None)
-    return winners
+def tag_table(data: ReportData, dataset: str, compared: RunComparison) -> ReportTable | None:
+    """Return the ranking measure per tag value and model, the best marked only where its lead is real; None without tags."""
+    slices = data.slices(dataset)
+    if not slices:
+        return None
+    measure = data.measure(dataset)
+    columns = tuple(TableColumn(model.label, model.label, measure.label, "up") for model in data.models)
+    rows = []
+    for name in slices:
+        results = {model.label: data.result(dataset, model.label, name) for model in data.models}
+        known = {label: result for label, result in results.items() if result is not None}
+        order = ranked({label: triple(measure.of(result))[0] for label, result in known.items()})
+        best = winner(leads(compared, dataset, order, name)) if len(order) > 1 else None
+        cells = {
+            label: cell(None if result is None else measure.of(result), "ratio")
+            for label, result in results.items()
+        }
+        tag, _, value = name.partition("=")
+        n = max((int(result["n"]) for result in known.values()), default=0)
+        marked = frozenset() if best is None else frozenset({best})
+        rows.append(TableRow(value, cells, marked, tag, f"{n:,}"))
+    stem = stem_of(data, dataset, "tags")
+    return ReportTable(stem, f"{measure.label} by tag on {dataset}", "Tag", columns, tuple(rows))
 
 
-def certain(gap: Difference, family: Sequence[Difference | None]) -> bool:
-    """Tell whether a lead is real among the family of leads it belongs to."""
-    return gap.interval.value > 0 and adjusted_p(gap, family) < LEVEL
+PAIR_COLUMNS = (
+    TableColumn("first", "First", "the first model's value on the common answers"),
+    TableColumn("second", "Second", "the second model's value on the common answers"),
+    TableColumn("difference", "Second minus first", "paired difference with its 95 % interval"),
+    TableColumn("p", "p", "two-sided p-value of this pair alone"),
+    TableColumn("p_holm", "p (Holm)", "the same, adjusted for all verdicts that are compared together"),
+    TableColumn("n", "Answers", "common answers, and the images they are on"),
+)
 
 
-def adjusted_p(gap: Difference, family: Sequence[Difference | None]) -> float:
-    """Return the p-value of a difference, adjusted (Holm) for the family it belongs to."""
-    known = [other for other in family if other is not None]
-    return float(holm([other.p_value for other in known])[known.index(gap)])
+def pair_table(data: ReportData, dataset: str, compared: RunComparison) -> ReportTable | None:
+    """Return every pair on a dataset as `evalkit compare` has it; None where there is no pair."""
+    pairs = [pair for pair in compared.pairs if pair.dataset == dataset]
+    rows = tuple(row for pair in pairs if (row := _pair_row(pair)) is not None)
+    if not rows:
+        return None
+    label = data.measure(dataset).label
+    caption = f"{label} of every pair on {dataset}; p adjusted by Holm over {compared.tests} verdicts"
+    return ReportTable(stem_of(data, dataset, "pairs"), caption, "Second against first", PAIR_COLUMNS, rows)
+
+
+def _pair_row(pair: Pair) -> TableRow | None:
+    found = pair.whole.primary
+    if found is None:
+        return None
+    cells = {
+        "first": cell(found.a.to_json(), "ratio"),
+        "second": cell(found.b.to_json(), "ratio"),
+        "difference": cell(found.difference.to_json(), "difference"),
+        "p": _p_cell(found.p),
+        "p_holm": _p_cell(found.p_holm),
+        "n": TableCell(f"{found.n:,}", f"on {found.n_images:,} images", found.n),
+    }
+    best = frozenset({"difference"}) if is_real(found) else frozenset()
+    return TableRow(f"{pair.b.label} against {pair.a.label}", cells, best)
+
+
+def _p_cell(value: float) -> TableCell:
+    return TableCell(p_text(value), value=value)
 
 
 def disagreement(values: Sequence[float]) -> float:

@@ -70,6 +70,7 @@ def draw_figures(
     """Draw and save every figure of one dataset that has data; keys are the figures' kinds."""
     import matplotlib as mpl
 
+    label = data.measure(dataset).label
     with mpl.rc_context(STYLE):
         figures: dict[str, tuple[str, str, Figure | None]] = {
             "outcomes": ("What became of every sample", "", bars_figure(outcome_bars(data, dataset))),
@@ -86,17 +87,17 @@ def draw_figures(
             ),
             "quality-cost": (
                 "Quality against cost",
-                "gIoU with its 95 % interval against US dollars per 1,000 samples.",
+                f"{label} with its 95 % interval against US dollars per 1,000 samples.",
                 scatter_figure(data, dataset, _usd_per_thousand, "USD per 1,000 samples"),
             ),
             "quality-latency": (
                 "Quality against latency",
-                "gIoU with its 95 % interval against the median latency in seconds.",
+                f"{label} with its 95 % interval against the median latency in seconds.",
                 scatter_figure(data, dataset, _median_latency, "median latency, seconds"),
             ),
             "history": (
                 "Earlier runs",
-                "gIoU with its 95 % interval in every run of this config that lies beside this one.",
+                f"{label} with its 95 % interval in every run of this config that lies beside this one.",
                 None if past is None else history_figure(data, past),
             ),
         }
@@ -238,19 +239,19 @@ def precision_curve(data: ReportData, dataset: str, label: str) -> tuple[Any, An
     return thresholds, reached / iou.size
 
 
-def scatter_figure(data: ReportData, dataset: str, measure: Any, x_label: str) -> Figure | None:
+def scatter_figure(data: ReportData, dataset: str, price: Any, x_label: str) -> Figure | None:
     """Return gIoU with its interval against a price, with the line of models that none beats on both.
 
-    ``measure``: result -> number or None. None where fewer than two models have both.
+    ``price``: result -> number or None. None where fewer than two models have both.
     """
     points = []
-    measure_of = data.measure(dataset)
+    measure = data.measure(dataset)
     for number, model in enumerate(data.models):
         result = data.result(dataset, model.label)
         if result is None:
             continue
-        value, low, high = triple(result[measure_of.key])
-        x = measure(result)
+        value, low, high = triple(measure.of(result))
+        x = price(result)
         if value is not None and x is not None and x > 0:
             points.append((x, value, low, high, model, MARKERS[number % len(MARKERS)]))
     if len(points) < 2:
@@ -263,7 +264,7 @@ def scatter_figure(data: ReportData, dataset: str, measure: Any, x_label: str) -
     front = pareto_front([(x, value) for x, value, *_ in points])
     axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     _price_axis(axes, [x for x, *_ in points])
-    axes.set(xlabel=x_label, ylabel=measure_of.name)
+    axes.set(xlabel=x_label, ylabel=measure.label)
     axes.grid(axis="y")
     axes.margins(x=0.12, y=0.12)
     _label_points(figure, axes, [(x, value, short(model.label)) for x, value, _, _, model, _ in points])

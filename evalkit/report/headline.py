@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MASK_COLUMNS = ("gIoU", "cIoU", "P@0.5")
-BOX_COLUMNS = ("box acc@0.5", "box IoU")
-OTHER_COLUMNS = ("format fail", "strict fail", "not run", "p50 s", "tokens", "USD")
+from evalkit.metrics.names import metric_of
+from evalkit.metrics.table import METRICS, Metric, quality_metric
+
+OTHER_COLUMNS = ("not run", "p50 s", "tokens", "USD")
 
 
 def headline_table(summary: Mapping[str, Any]) -> str:
     """Return the `all` rows of a summary as an aligned text table; simulated runs say so above it.
 
-    Where a model's answers are boxes alone (``task: box``), the columns of boxes stand in place of the masks'.
+    Where a model's answers on a dataset are boxes alone (``task: box``), its models are ranked by boxes, and the columns of
+    boxes are shown; those of masks are where any dataset is ranked by masks.
     """
     results = [result for result in summary["results"] if result["slice"] == "all"]
-    boxes = any(result["giou"] is None and result["box_iou"] is not None for result in results)
-    columns = ("model", "dataset", "n", *(BOX_COLUMNS if boxes else MASK_COLUMNS), *OTHER_COLUMNS)
-    rows = [_cells(result, boxes=boxes) for result in results]
+    shown = _shown(results)
+    columns = ("model", "dataset", "n", *(metric.head for metric in shown), *OTHER_COLUMNS)
+    rows = [_cells(result, shown) for result in results]
     widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]
     lines = [_line(columns, widths), _line(["-" * width for width in widths], widths)]
     lines += [_line(row, widths) for row in rows]
@@ -40,22 +42,27 @@ def _data_errors(results: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _cells(result: Mapping[str, Any], *, boxes: bool) -> list[str]:
+def _shown(results: Sequence[Mapping[str, Any]]) -> list[Metric]:
+    """Return the metrics of the terminal's table, those of masks or of boxes as the datasets are ranked."""
+    defined: dict[str, list[set[str]]] = {}
+    for result in results:
+        names = {metric.name for metric in METRICS if metric.of(result) is not None}
+        defined.setdefault(result["dataset"], []).append(names)
+    ranked_by = {metric_of(quality_metric(sets)).about for sets in defined.values()} or {"masks"}
+    return [
+        metric for metric in METRICS if "terminal" in metric.shown and metric.about in {"answers", *ranked_by}
+    ]
+
+
+def _cells(result: Mapping[str, Any], shown: Sequence[Metric]) -> list[str]:
     latency = result["latency_s"] or {}
     tokens = result["tokens"] or {}
     cost = result["cost_usd"]
-    quality = (
-        [result["box_accuracy_0.5"], result["box_iou"]]
-        if boxes
-        else [result["giou"], result["ciou"], result["precision_at"].get("0.5")]
-    )
     return [
         result["model"],
         result["dataset"],
         str(result["n"]),
-        *(with_interval(number) for number in quality),
-        with_interval(result["format_failure_rate"]),
-        with_interval(result["strict_failure_rate"]),
+        *(with_interval(metric.of(result)) for metric in shown),
         str(result["n_not_run"]),
         _number(latency.get("p50"), "{:.2f}"),
         _number(_total(tokens), "{:,.0f}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.comparison.history import Series, spelled
+from evalkit.comparison.history import Series, quality_of, spelled
 from evalkit.comparison.words import measure_words
 from evalkit.report.history_chart import mix_chart
 
@@ -64,7 +64,7 @@ def history_page(series: Sequence[Series], level: float) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    qualities = [quality_of(one) for one in series]
+    qualities = [series_quality(one) for one in series]
     return environment.from_string(PAGE).render(
         series=list(series),
         quality=qualities,
@@ -95,9 +95,9 @@ def mix_of(one: Series, family: str, title: str) -> str:
     return mix_chart(title, mixes, sorted(shifts))
 
 
-def quality_of(one: Series) -> str:
+def series_quality(one: Series) -> str:
     """Return the measure that the first chart shows."""
-    return "giou" if any(point.result.get("giou") for point in one.points) else "box_accuracy_0.5"
+    return quality_of(*(point.result for point in one.points))
 
 
 def counts(numbers: Mapping[str, int]) -> str:

@@ -83,8 +83,8 @@ def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
     environment = _environment(data)
     gallery = _write_samples(data, chosen, environment, folder)
     changes = find_changes(data)
-    pairs = every_pair(data)
-    views = [dataset_view(data, name, folder / "figures", pairs, changes) for name in data.datasets]
+    compared = every_pair(data)
+    views = [dataset_view(data, name, folder / "figures", compared, changes) for name in data.datasets]
     measured = [sensitivity_tables(data), ceiling_tables(data)] if conventions else []
     costs = {name: [tables[name] for tables in measured] for name in data.datasets}
     shown = [table for view in views for table in [*view.tables, *costs[view.name]]]

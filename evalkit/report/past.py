@@ -18,7 +18,7 @@ RUNS_SHOWN = 30
 
 @dataclass(frozen=True, slots=True)
 class PastRuns:
-    """gIoU of every model in the last runs, oldest first, this one included."""
+    """The ranking metric of every model in the last runs, oldest first, this one included."""
 
     table: ReportTable
 
@@ -44,7 +44,7 @@ def past_runs(data: ReportData, dataset: str) -> PastRuns | None:
     ]
     if len(rows) < 2:
         return None
-    measure = data.measure(dataset).name
+    measure = data.measure(dataset).label
     columns = tuple(TableColumn(label, label, measure, "up") for label in labels)
     caption = f"{measure} on {dataset} over time"
     return PastRuns(ReportTable(stem_of(data, dataset, "history"), caption, "Started", columns, tuple(rows)))
@@ -70,11 +70,11 @@ def _same(other: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
 def _row(
     manifest: Mapping[str, Any], summary: Mapping[str, Any], data: ReportData, dataset: str
 ) -> TableRow | None:
-    key = data.measure(dataset).key
+    measure = data.measure(dataset)
     cells = {model.label: TableCell(NOTHING) for model in data.models}
     for result in summary["results"]:
         if (result["dataset"], result["slice"]) == (dataset, "all") and result["model"] in cells:
-            cells[result["model"]] = cell(result[key], "ratio")
+            cells[result["model"]] = cell(measure.of(result), "ratio")
     if all(found.value is None for found in cells.values()):
         return None
     when = str(manifest.get("started_at") or NOTHING)[:16].replace("T", " ")

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.report.data import ReportData, tags_of
-from evalkit.report.differences import iou_table, leads, real_winners
-from evalkit.report.numbers import NOTHING, TableCell, bare, cell, spell, triple
+from evalkit.metrics.table import METRICS, Metric
+from evalkit.report.data import ReportData
+from evalkit.report.numbers import NOTHING, Kind, TableCell, bare, cell, spell, triple
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,71 +49,68 @@ class ReportTable:
     rows: tuple[TableRow, ...]
 
 
-HEADLINE = (
-    TableColumn("n", "n", "answers, of all questions asked; every trial counts"),
-    TableColumn("giou", "gIoU", "mean IoU over expressions; unreadable counts 0", "up"),
-    TableColumn("box_iou", "Box IoU", "mean IoU of the returned box", "up"),
-    TableColumn(
-        "box_accuracy", "Box acc@0.5", "share of targeted expressions with box IoU at least 0.5", "up"
-    ),
-    TableColumn("ciou", "cIoU", "sum of intersections over sum of unions", "up"),
-    TableColumn("p50", "P@0.5", "share of targeted expressions with IoU at least 0.5", "up"),
-    TableColumn("format", "Format failures", "answers without one usable mask, after repairs", "down"),
-    TableColumn(
-        "strict", "Strict failures", "answers that are not exactly what the prompt asked for", "down"
-    ),
-    TableColumn(
-        "not_run", "Not run", "questions without an answer (network, quota, budget); outside every mean"
-    ),
-    TableColumn(
-        "latency", "Latency", "mean seconds until the whole answer, with median and 95th percentile", "down"
-    ),
-    TableColumn("tokens_in", "Tokens in", "mean input tokens per answer"),
-    TableColumn("tokens_out", "Tokens out", "mean output tokens per answer, and the mean of thinking tokens"),
-    TableColumn("cost", "Cost", "US dollars of all answers, and of 1,000", "down"),
+UNITS: Mapping[str, Kind] = {"seconds": "seconds", "tokens": "count", "usd": "usd"}
+"""How a metric's unit is spelled; shares are ratios, and failure rates percentages."""
+
+ANSWERS = TableColumn("n", "n", "answers, of all questions asked; every trial counts")
+NOT_RUN = TableColumn(
+    "not_run", "Not run", "questions without an answer (network, quota, budget); outside every mean"
 )
+COST = TableColumn("cost", "Cost", "US dollars of all answers, and of 1,000", "down")
 
 
 def headline_table(data: ReportData, dataset: str) -> ReportTable:
-    """Return the comparison of the models on one dataset, the highest gIoU first."""
+    """Return the comparison of the models on one dataset, the best first: the metrics that the table of metrics puts here."""
+    ranking = data.measure(dataset)
+    shown = [
+        metric
+        for metric in METRICS
+        if "page" in metric.shown and (metric.about != "boxes" or ranking.about == "boxes")
+    ]
     rows = []
     for model in data.models:
         result = data.result(dataset, model.label)
         if result is not None:
-            rows.append(TableRow(model.label, _headline_cells(result)))
-    rows.sort(key=lambda row: -(row.cells[data.measure(dataset).key].value or -1.0))
-    columns = tuple(
-        column for column in HEADLINE if any(row.cells[column.key].text != NOTHING for row in rows)
-    )
-    return ReportTable(
-        stem_of(data, dataset, "headline"), f"Models on {dataset}", "Model", columns, tuple(rows)
-    )
+            rows.append(TableRow(model.label, _headline_cells(result, shown)))
+    rows.sort(key=lambda row: -(row.cells[ranking.name].value or -1.0))
+    columns = (ANSWERS, *(metric_column(metric) for metric in shown), NOT_RUN, COST)
+    kept = tuple(column for column in columns if any(row.cells[column.key].text != NOTHING for row in rows))
+    return ReportTable(stem_of(data, dataset, "headline"), f"Models on {dataset}", "Model", kept, tuple(rows))
 
 
-def _headline_cells(result: Mapping[str, Any]) -> dict[str, TableCell]:
+def metric_column(metric: Metric) -> TableColumn:
+    """Return the column of a metric; a heading begins with a capital unless it is a sign such as gIoU."""
+    head = metric.head if metric.head[1:2].isupper() else metric.head[:1].upper() + metric.head[1:]
+    return TableColumn(metric.name, head, metric.meaning, "down" if metric.better == "lower" else "up")
+
+
+def _headline_cells(result: Mapping[str, Any], shown: Sequence[Metric]) -> dict[str, TableCell]:
     answered, total = int(result["n_answered"]), int(result["n"])
     latency, tokens = result.get("latency_s") or {}, result.get("tokens") or {}
-    cost = triple(result.get("cost_usd"))[0]
+    cells = {metric.name: metric_cell(metric, result) for metric in shown}
+    more = {"latency_s": _percentiles(latency), "output_tokens": _thinking(tokens)}
     return {
+        **{name: replace(found, more=more.get(name, "")) for name, found in cells.items()},
         "n": TableCell(f"{answered:,}", "" if answered == total else f"of {total:,}", answered),
-        "giou": cell(result["giou"], "ratio"),
-        "box_iou": cell(None if result["giou"] else result.get("box_iou"), "ratio"),
-        "box_accuracy": cell(None if result["giou"] else result.get("box_accuracy_0.5"), "ratio"),
-        "ciou": cell(result["ciou"], "ratio"),
-        "p50": cell((result.get("precision_at") or {}).get("0.5"), "ratio"),
-        "format": cell(result["format_failure_rate"], "percent"),
-        "strict": cell(result["strict_failure_rate"], "percent"),
         "not_run": cell(result["n_not_run"], "count"),
-        "latency": _latency(latency),
-        "tokens_in": cell(tokens.get("input_mean"), "count"),
-        "tokens_out": _tokens_out(tokens),
-        "cost": _cost(cost, answered),
+        "cost": _cost(triple(result.get("cost_usd"))[0], answered),
     }
 
 
-def _latency(latency: Mapping[str, Any]) -> TableCell:
-    mean, p50, p95 = (cell(latency.get(key), "seconds") for key in ("mean", "p50", "p95"))
-    return mean if p50.value is None else replace(mean, more=f"p50 {bare(p50.text)}, p95 {bare(p95.text)}")
+def metric_cell(metric: Metric, result: Mapping[str, Any]) -> TableCell:
+    """Return the cell of a metric of a result of summary.json."""
+    share: Kind = "percent" if metric.better == "lower" else "ratio"
+    return cell(metric.of(result), UNITS.get(metric.unit, share))
+
+
+def _percentiles(latency: Mapping[str, Any]) -> str:
+    p50, p95 = (cell(latency.get(key), "seconds") for key in ("p50", "p95"))
+    return "" if p50.value is None else f"p50 {bare(p50.text)}, p95 {bare(p95.text)}"
+
+
+def _thinking(tokens: Mapping[str, Any]) -> str:
+    thought = cell(tokens.get("thought_mean"), "count")
+    return f"+ {thought.text} thinking" if thought.value else ""
 
 
 def _cost(cost: float | None, answered: int) -> TableCell:
@@ -121,44 +118,6 @@ def _cost(cost: float | None, answered: int) -> TableCell:
     if not cost or not answered:
         return total
     return replace(total, more=f"{spell(1000 * cost / answered, 'usd')}/1,000")
-
-
-def _tokens_out(tokens: Mapping[str, Any]) -> TableCell:
-    written = cell(tokens.get("output_mean"), "count")
-    thought = cell(tokens.get("thought_mean"), "count")
-    if not thought.value:
-        return written
-    return replace(written, more=f"+ {thought.text} thinking")
-
-
-def tag_table(data: ReportData, dataset: str) -> ReportTable | None:
-    """Return gIoU (box IoU without masks) per tag value and model, the best marked only where its lead is real; None without tags."""
-    slices = data.slices(dataset)
-    if not slices:
-        return None
-    key, measure = data.measure(dataset).key, data.measure(dataset).name
-    columns = tuple(TableColumn(model.label, model.label, measure, "up") for model in data.models)
-    rows_all = data.rows(dataset)
-    tags_by_text = {text: tags_of(text) for text in rows_all["tags"].unique()}
-    families, unmarked = [], []
-    for name in slices:
-        results = {model.label: data.result(dataset, model.label, name) for model in data.models}
-        known = {label: result for label, result in results.items() if result is not None}
-        giou = {label: triple(result[key])[0] for label, result in known.items()}
-        tag, _, value = name.partition("=")
-        texts = [text for text, tags in tags_by_text.items() if tags.get(tag) == value]
-        part = rows_all[rows_all["tags"].isin(texts)]
-        has_pair = sum(found is not None for found in giou.values()) > 1
-        families.append(leads(iou_table(part), giou, seed=data.seed) if has_pair else [])
-        cells = {column.key: cell((known.get(column.key) or {}).get(key), "ratio") for column in columns}
-        n = max((int(result["n"]) for result in known.values()), default=0)
-        unmarked.append((value, cells, tag, f"{n:,}"))
-    winners = real_winners(families)
-    rows = tuple(
-        TableRow(value, cells, frozenset() if winner is None else frozenset({winner}), tag, note)
-        for (value, cells, tag, note), winner in zip(unmarked, winners, strict=True)
-    )
-    return ReportTable(stem_of(data, dataset, "tags"), f"{measure} by tag on {dataset}", "Tag", columns, rows)
 
 
 def stem_of(data: ReportData, dataset: str, kind: str) -> str:

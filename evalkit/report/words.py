@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evalkit.comparison.compare import RunComparison
 from evalkit.report.changes import RunChange
-from evalkit.report.data import MASKS, ReportData, ReportModel
-from evalkit.report.differences import Difference, adjusted_p, certain, ranked
+from evalkit.report.data import ReportData, ReportModel
+from evalkit.report.differences import Lead, leads, ranked, winner
 from evalkit.report.numbers import signed, spell, triple
 
 NAMED = 4
@@ -24,20 +25,17 @@ class DatasetVerdict:
 
 
 def verdict(
-    data: ReportData,
-    dataset: str,
-    pairs: Mapping[str, Sequence[Difference | None]],
-    changes: Sequence[RunChange] = (),
+    data: ReportData, dataset: str, compared: RunComparison, changes: Sequence[RunChange] = ()
 ) -> DatasetVerdict:
     """Return the verdict on one dataset: a winner only where its lead is more than chance.
 
-    ``pairs``: ``every_pair`` of the page; a lead is judged within all of them.
+    ``compared``: ``every_pair`` of the page.
     ``changes``: with several runs, what changed against the first; the headline then speaks of that.
     """
     results = {model.label: data.result(dataset, model.label) for model in data.models}
     known = {label: result for label, result in results.items() if result is not None}
     measure = data.measure(dataset)
-    values = {label: triple(result[measure.key])[0] for label, result in known.items()}
+    values = {label: triple(measure.of(result))[0] for label, result in known.items()}
     details = tuple(filter(None, (_unreadable(known), _outside(known))))
     own = [change for change in changes if change.dataset == dataset]
     if own:
@@ -48,25 +46,22 @@ def verdict(
         return DatasetVerdict(dataset, "No model has a score yet.", details)
     if len(order) == 1:
         only = order[0]
-        _, low, high = triple(known[only][measure.key])
+        _, low, high = triple(measure.of(known[only]))
         span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-        headline = f"{only} reaches {measure.name} {spell(values[only] or 0.0, 'ratio')}{span}."
+        headline = f"{only} reaches {measure.label} {spell(values[only] or 0.0, 'ratio')}{span}."
         return DatasetVerdict(dataset, headline, details)
-    gaps = pairs[dataset][: len(order) - 1]
-    family = [gap for found in pairs.values() for gap in found]
-    if all(gap is not None and certain(gap, family) for gap in gaps):
+    gaps = leads(compared, dataset, order)
+    if winner(gaps) is not None:
         return DatasetVerdict(
             dataset,
-            f"{order[0]} {'segments' if measure is MASKS else 'localises'} best.",
-            (_lead(measure.name, values, gaps[0]), *details),
+            f"{order[0]} {'localises' if measure.about == 'boxes' else 'segments'} best.",
+            (_lead(measure.label, values, gaps[0]), *details),
         )
-    level = [gap for gap in gaps if gap is not None and not certain(gap, family)]
     headline = f"No clear winner: {order[0]} leads, but within chance."
     if values[order[0]] == values[order[1]]:
         headline = f"No clear winner: {_and([label for label in order if values[label] == values[order[0]]])} are level."
-    return DatasetVerdict(
-        dataset, headline, (_no_lead(measure.name, order[0], values, level, family), *details)
-    )
+    level = [gap for gap in gaps if gap is not None and not gap.real]
+    return DatasetVerdict(dataset, headline, (_no_lead(measure.label, order[0], values, level), *details))
 
 
 def _change_headline(changes: Sequence[RunChange], first: str) -> str:
@@ -78,36 +73,26 @@ def _change_headline(changes: Sequence[RunChange], first: str) -> str:
     return f"{', '.join(parts)} since {first}."
 
 
-def _lead(name: str, values: Mapping[str, float | None], gap: Difference | None) -> str:
+def _lead(name: str, values: Mapping[str, float | None], gap: Lead | None) -> str:
     if gap is None:
         return ""
     interval = gap.interval
     return (
         f"Its {name} is {values[gap.better]:.3f}: {interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f}) "
-        f"above {gap.other}, the next, on {gap.n:,} common samples of {gap.n_images:,} images."
+        f"above {gap.other}, the next, {gap.p}, on {gap.n:,} common answers of {gap.n_images:,} images."
     )
 
 
-def _no_lead(
-    name: str,
-    leader: str,
-    values: Mapping[str, float | None],
-    level: Sequence[Difference],
-    family: Sequence[Difference | None],
-) -> str:
+def _no_lead(name: str, leader: str, values: Mapping[str, float | None], level: Sequence[Lead]) -> str:
     if not level:
-        return f"Its {name} is {values[leader]:.3f}; it shares too few answered samples with the others to compare."
+        return f"Its {name} is {values[leader]:.3f}; it shares too few answers with the others to compare."
     first = level[0]
     low, high = first.interval.low, first.interval.high
-    words = (
+    return (
         f"Its {name} is {values[leader]:.3f}. {_and([gap.other for gap in level])} cannot be told from it: the "
-        f"difference from {first.other} is {signed(first.interval.value)} ({signed(low)} to {signed(high)}) on "
-        f"{first.n:,} common samples of {first.n_images:,} images"
+        f"difference from {first.other} is {signed(first.interval.value)} ({signed(low)} to {signed(high)}), {first.p}, "
+        f"on {first.n:,} common answers of {first.n_images:,} images."
     )
-    if low <= 0 <= high:
-        return f"{words}."
-    tests = sum(gap is not None for gap in family)
-    return f"{words}, p = {adjusted_p(first, family):.2f} among this page's {tests} comparisons."
 
 
 def _unreadable(results: Mapping[str, Mapping[str, object]]) -> str:

@@ -196,7 +196,7 @@ def test_pareto_names_who_dominates() -> None:
         "silly": {"giou": 0.5, "cost_usd_per_answer": 5.0, "latency_s": 0.5},
         "unpriced": {"giou": 0.1, "cost_usd_per_answer": None, "latency_s": 9.0},
     }
-    points = {point.label: point for point in points_of(models)}
+    points = {point.label: point for point in points_of(models, "giou")}
     assert points["cheap"].dominated_on_cost == ()
     assert points["dear"].dominated_on_cost == ()
     assert points["silly"].dominated_on_cost == ("cheap", "dear")

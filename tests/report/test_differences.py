@@ -1,126 +1,176 @@
-"""Winners are named only where the evidence is there; suspects only where models agree."""
+"""The page and `evalkit compare` give one verdict: the same measure, differences, intervals and p-values."""
 
-from dataclasses import replace
+from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.comparison_fixtures import answers, fabricate
 
-from evalkit.masks import crop_of, rle_encode
-from evalkit.report.answers import DrawnSample, ModelAnswer
-from evalkit.report.audit import judge
+from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.words import comparison_json
+from evalkit.report.changes import find_changes
 from evalkit.report.data import load_report
-from evalkit.report.differences import (
-    Difference,
-    difference,
-    every_pair,
-    iou_table,
-    leads,
-    real_winners,
-)
+from evalkit.report.differences import every_pair, leads, pair_table, ranked, tag_table
+from evalkit.report.headline import headline_table
 from evalkit.report.words import verdict
-from evalkit.storage.run_folder import RunFolder
-from evalkit.types import Decoded, GroundTruth, ImageRef, Interval, Sample
+
+N = 60
+TAGS = [{"kind": "text" if k % 3 else "colour"} for k in range(N)]
+IMAGES = [k // 4 for k in range(N)]
 
 
-def rows_of(model, ious):
-    """Return score rows of one model, one image to a sample."""
-    return pd.DataFrame(
-        {
-            "model": model,
-            "sample_id": [str(n) for n in range(len(ious))],
-            "image_id": [str(n) for n in range(len(ious))],
-            "quality": ious,
-            "outcome": "decoded",
+def model(name: str, shift: float, *, seed: int, failures: int = 0) -> pd.DataFrame:
+    """Return the answers of a model whose IoU is ``shift`` above the others', with noise of its own."""
+    base = np.random.default_rng(0).uniform(0.3, 0.8, N)
+    iou = np.clip(base + shift + np.random.default_rng(seed).normal(0, 0.1, N), 0, 1)
+    failed = ["no_json" if k < failures else None for k in range(N)]
+    return answers(name, iou, images=IMAGES, tags=TAGS, failures=failed)
+
+
+def models() -> list[pd.DataFrame]:
+    """Return three models: a clear last one, and two that are close."""
+    return [
+        model("b", 0.0, seed=1, failures=6),
+        model("a", 0.03, seed=2),
+        model("c", -0.2, seed=3, failures=15),
+    ]
+
+
+def boxes_alone(rows: pd.DataFrame, masks: str | None = None) -> pd.DataFrame:
+    """Return the answers without masks, but on the rows of one tag value."""
+    blank = ~rows["tags"].str.contains(masks) if masks else pd.Series(data=True, index=rows.index)
+    rows = rows.astype({"iou": float, "intersection": float, "union": float, "boundary_iou": float})
+    rows.loc[blank, ["iou", "intersection", "union", "boundary_iou"]] = np.nan
+    return rows
+
+
+def twice(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the answers of two trials; the second differs a little."""
+    again = rows.assign(trial=1, iou=(rows["iou"] * 0.97), box_iou=rows["box_iou"] * 0.97)
+    return pd.concat([rows, again], ignore_index=True)
+
+
+RUNS = {
+    "two models": lambda: models()[:2],
+    "three models": models,
+    "two trials": lambda: [twice(rows) for rows in models()],
+    "boxes": lambda: [boxes_alone(rows) for rows in models()],
+    "boxes, masks on one tag value": lambda: [boxes_alone(rows, "colour") for rows in models()],
+    "one model of boxes alone": lambda: [*models()[:2], boxes_alone(models()[2])],
+    "two datasets": lambda: [
+        *models(),
+        *(rows.assign(dataset="second", iou=rows["iou"] * 0.9) for rows in models()),
+    ],
+    "one model that never answered": lambda: [
+        *models()[:2],
+        answers("c", [0.5] * N, images=IMAGES, not_run=N),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_the_page_holds_the_figures_of_compare(case, tmp_path):
+    """Every pair of the page's table, and every lead its verdict speaks of, is that of `compare --json`."""
+    run = fabricate(tmp_path / "run", RUNS[case]())
+    document = comparison_json(compare_runs([run]), 0.02)
+    data = load_report([run])
+    compared = every_pair(data)
+    assert compared.tests == document["tests"]
+    for pair in document["pairs"]:
+        name = pair["verdict"]["metric"]
+        assert data.measure(pair["dataset"]).name == name
+        expected = pair["metrics"][name]
+        table = pair_table(data, pair["dataset"], compared)
+        labels = pair["a"]["label"], pair["b"]["label"]
+        row = next(row for row in table.rows if row.label == f"{labels[1]} against {labels[0]}")
+        gap = row.cells["difference"]
+        assert (gap.value, gap.low, gap.high) == tuple(
+            expected["difference"][k] for k in ("value", "low", "high")
+        )
+        shown = [row.cells[key].value for key in ("first", "second", "p", "p_holm", "n")]
+        assert shown == [
+            *(expected[side]["value"] for side in ("a", "b")),
+            *(expected[key] for key in ("p", "p_holm", "n")),
+        ]
+        assert ("difference" in row.best) == (pair["verdict"]["code"] != "no_difference")
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_the_verdict_of_the_page_is_that_of_compare(case, tmp_path):
+    """The page names a best model exactly where compare calls it better than every other one."""
+    run = fabricate(tmp_path / "run", RUNS[case]())
+    document = comparison_json(compare_runs([run]), 0.02)
+    data = load_report([run])
+    compared = every_pair(data)
+    for dataset in data.datasets:
+        measure = data.measure(dataset)
+        values = {
+            m.label: None if found is None else found["value"]
+            for m in data.models
+            for found in [measure.of(data.result(dataset, m.label))]
         }
+        order = ranked(values)
+        beats = {m: set() for m in order}
+        for pair in (p for p in document["pairs"] if p["dataset"] == dataset):
+            a, b = pair["a"]["label"], pair["b"]["label"]
+            if pair["verdict"]["code"] != "no_difference":
+                better, worse = (b, a) if pair["verdict"]["code"] == "better" else (a, b)
+                beats[better].add(worse)
+        headline = verdict(data, dataset, compared).headline
+        assert (" best." in headline) == (beats[order[0]] == set(order[1:]))
+        for gap in leads(compared, dataset, order):
+            assert gap.real == (gap.other in beats[order[0]])
+            assert f"after Holm over {document['tests']} verdicts" in gap.p or document["tests"] == 1
+
+
+def test_a_tag_value_is_marked_where_compare_calls_its_slice_real(tmp_path):
+    """The family of a tag's marks is the one in which `compare` adjusts the slices."""
+    run = fabricate(tmp_path / "run", models()[::2])
+    data = load_report([run])
+    compared = every_pair(data)
+    marked = {f"{row.group}={row.label}": row.best for row in tag_table(data, "everyday", compared).rows}
+    pair = comparison_json(compare_runs([run]), 0.02)["pairs"][0]
+    for part in pair["slices"]:
+        found = part["metrics"]["giou"]
+        real = found["p_holm"] < 0.05 and found["difference"]["low"] * found["difference"]["high"] > 0
+        better = pair["b" if found["difference"]["value"] > 0 else "a"]["label"]
+        assert marked[part["slice"]] == ({better} if real else set())
+    assert any(marked.values())
+
+
+def test_one_tag_value_with_masks_leaves_the_box_task_its_numbers(tmp_path):
+    """Boxes are ranked by boxes though some answers were masks; the terminal shows the same measure."""
+    run = fabricate(tmp_path / "run", [boxes_alone(rows, "colour") for rows in models()])
+    data = load_report([run])
+    found = verdict(data, "everyday", every_pair(data))
+    assert found.headline != "No model has a score yet."
+    assert "box accuracy at 0.5" in found.details[0]
+    best = max(r["box_accuracy_0.5"]["value"] for r in run.summary()["results"] if r["slice"] == "all")
+    assert f"{best:.3f}" in found.details[0]
+    assert f"{best:.3f}" in headline_table(run.summary())
+
+
+def test_two_trials_count_answers_on_page_and_in_compare(tmp_path):
+    """Both count every answer of both trials, on the images they are on."""
+    run = fabricate(tmp_path / "run", [twice(rows) for rows in models()[:2]])
+    row = pair_table(data := load_report([run]), "everyday", every_pair(data)).rows[0]
+    assert (row.cells["n"].value, row.cells["n"].range_text) == (2 * N, f"on {N // 4} images")
+
+
+def test_two_runs_change_as_compare_says(tmp_path):
+    """What changed between two runs is compare's verdict on them, word for word but for the runs' names."""
+    before = fabricate(tmp_path / "before", models(), name="before")
+    after = fabricate(
+        tmp_path / "after", [rows.assign(iou=rows["iou"] * 0.8) for rows in models()], name="after"
     )
+    compared = compare_runs([before, after])
+    sentences = [pair["verdict"]["sentence"] for pair in comparison_json(compared, 0.02)["pairs"]]
+    assert [change.sentence for change in find_changes(load_report([before, after]))] == sentences
 
 
-def test_a_steady_lead_is_real_and_noise_is_not():
-    """A constant lead over 40 images wins; two models that differ by noise alone do not."""
-    generator = np.random.default_rng(3)
-    base = generator.uniform(0.3, 0.8, 40)
-    noise = generator.normal(0, 0.1, 40)
-    steady = pd.concat([rows_of("a", base + 0.1), rows_of("b", base)])
-    level = pd.concat([rows_of("a", base + noise), rows_of("b", base + noise[::-1])])
-    for rows, winner in ((steady, "a"), (level, None)):
-        giou = rows.groupby("model")["quality"].mean().to_dict()
-        assert real_winners([leads(iou_table(rows), giou, seed=0)]) == [winner]
-
-
-def test_difference_pairs_common_samples_only():
-    """A sample that one model did not answer counts for neither."""
-    rows = pd.concat([rows_of("a", [0.9, 0.8, 0.7]), rows_of("b", [0.5, 0.4, 0.3])])
-    rows = rows[~((rows["model"] == "b") & (rows["sample_id"] == "0"))]
-    found = difference(iou_table(rows), "a", "b", seed=0)
-    assert (found.n, found.n_images) == (2, 2)
-    assert found.interval.value == pytest.approx(0.4)
-
-
-def gap(p_value):
-    """Return a positive difference with a p-value."""
-    return Difference("a", "b", Interval(0.1, 0.01, 0.2), p_value, 10, 10)
-
-
-def test_many_rows_raise_the_bar():
-    """What wins alone does not win among twenty rows (Holm)."""
-    assert real_winners([[gap(0.03)]]) == ["a"]
-    assert real_winners([[gap(0.03)], *[[gap(0.9)]] * 19]) == [None] * 20
-    assert real_winners([[gap(0.0001), gap(0.9)], []]) == [None, None]
-
-
-def drawn(truth_hw, *answers):
-    """Return a sample with the given (label, mask or None for a refusal)."""
-    instances = () if truth_hw is None else (rle_encode(truth_hw),)
-    truth = GroundTruth(40, 40, instances)
-    sample = Sample("d", "s", "1", "1", ImageRef("x"), "thing", truth)
-    made = []
-    for label, mask_hw in answers:
-        if mask_hw is None:
-            decoded = Decoded("no_target", None, strict=True)
-        else:
-            decoded = Decoded("decoded", None, strict=True, mask=crop_of(mask_hw))
-        made.append(ModelAnswer(label, {"quality": 0.1}, None, decoded))
-    return DrawnSample(sample, tuple(made))
-
-
-def square(x):
-    """Return a 40 x 40 mask with a 10 px square at (x, x)."""
-    mask = np.zeros((40, 40), dtype=bool)
-    mask[x : x + 10, x : x + 10] = True
-    return mask
-
-
-def test_agreement_against_the_label_is_a_suspect():
-    """Two models on one other object are suspects; on two objects they are not."""
-    names = {"a": "m1", "b": "m2"}
-    nearly = square(20)
-    nearly[20] = False
-    found = judge(drawn(square(0), ("a", square(20)), ("b", nearly)), names)
-    assert found.words == "agree on other pixels"
-    assert found.agreement == pytest.approx(0.9)
-    assert judge(drawn(square(0), ("a", square(20)), ("b", square(5))), names) is None
-    assert judge(drawn(None, ("a", square(20)), ("b", square(20))), names).words.startswith(
-        "agree on an object"
-    )
-    assert judge(drawn(square(0), ("a", None), ("b", None)), names).words == "all say that nothing fits"
-    assert judge(drawn(square(0), ("a", None), ("b", square(20))), names) is None
-
-
-def test_one_model_twice_is_one_witness():
-    """Two runs of the same model agreeing say nothing about the label."""
-    pair = drawn(square(0), ("a", square(20)), ("b", square(20)))
-    assert judge(pair, {"a": "m1", "b": "m1"}) is None
-
-
-def test_one_lead_is_judged_within_all_datasets(run_folder):
-    """A lead that is real alone is not where many datasets were compared; each pair is in the family."""
-    data = load_report([RunFolder(run_folder)])
-    pairs = every_pair(data)
-    assert [len(found) for found in pairs.values()] == [1]
-    lead = replace(pairs["shapes"][0], p_value=0.03)
-    assert verdict(data, "shapes", {"shapes": [lead]}).headline == "good segments best."
-    others = {f"other {number}": [replace(lead, p_value=0.9)] for number in range(3)}
-    level = verdict(data, "shapes", {"shapes": [lead], **others})
-    assert level.headline == "No clear winner: good leads, but within chance."
-    assert "p = 0.12 among this page's 4 comparisons" in level.details[0]
+def test_a_pair_chosen_by_name_rests_on_the_measure_of_the_page(tmp_path):
+    """Two models of masks beside one of boxes alone are judged by what all three can be compared by."""
+    run = fabricate(tmp_path / "run", RUNS["one model of boxes alone"]())
+    chosen = comparison_json(compare_runs([run], ["a", "b"]), 0.02)["pairs"][0]
+    assert chosen["verdict"]["metric"] == load_report([run]).judged_by["everyday"] == "box_accuracy_0.5"

@@ -214,7 +214,14 @@ def test_a_missing_photograph_is_said(page):
 def test_tables_and_figures_are_files(page):
     """Tables come as CSV, Markdown and LaTeX, figures as SVG and PNG."""
     tables = {path.name for path in (page.parent / "tables").iterdir()}
-    assert {"headline.csv", "headline.md", "headline.tex", "tags.csv", "precision-at-iou.csv"} <= tables
+    assert {
+        "headline.csv",
+        "headline.md",
+        "headline.tex",
+        "pairs.csv",
+        "tags.csv",
+        "precision-at-iou.csv",
+    } <= tables
     figures = {path.name for path in (page.parent / "figures").iterdir()}
     assert {"outcomes.svg", "iou-distribution.png", "precision-at-iou.svg", "quality-latency.png"} <= figures
     header, first, *_ = (page.parent / "tables/headline.csv").read_text().splitlines()

@@ -57,8 +57,8 @@ def test_boxes_without_masks(run_folder, tmp_path):
         return scores
 
     page = build_report([changed(run_folder, tmp_path / "boxes", boxes)])
-    assert "No clear winner: good leads" in text_of(page)
-    assert "Its mean box IoU is" in text_of(page)
+    assert "No clear winner: good and poor are level." in text_of(page)
+    assert "Its box accuracy at 0.5 is" in text_of(page)
     assert "NaN" not in text_of(page) + (page.parent / "gallery-data.js").read_text()
 
 

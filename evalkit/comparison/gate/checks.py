@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from evalkit.comparison.compare import paired_estimates
 from evalkit.errors import ConfigError, nearest
 from evalkit.metrics.names import (
     COST,
@@ -25,7 +26,7 @@ from evalkit.metrics.names import (
 )
 from evalkit.metrics.summary import slice_rows
 from evalkit.metrics.table import find_metric
-from evalkit.stats.bootstrap import paired_differences, ratio_estimates
+from evalkit.stats.bootstrap import ratio_estimates
 from evalkit.stats.estimates import Estimate, interval_of
 from evalkit.types import Interval
 
@@ -153,13 +154,13 @@ def relative_check(
         )
     if metric == TOTAL_COST:
         metric = COST
-    first, second = row_measures(before, [metric])[metric], row_measures(after, [metric])[metric]
-    shares = [is_share(metric)]
-    estimate = paired_differences([first], [second], _images(after), seed=seed, shares=shares)[0]
+    columns = row_measures(before, [metric]), row_measures(after, [metric])
+    estimate = paired_estimates(*columns, _images(after), seed=seed).get(metric)
     if estimate is None:
         return None
-    old, new = (float(above.sum() / below.sum()) for above, below in (first, second))
-    check = _estimated(rule, bound, limit, estimate, after, value=new, counted=second[1] > 0)
+    old, new = (float(above.sum() / below.sum()) for above, below in (side[metric] for side in columns))
+    counted = columns[1][metric][1] > 0
+    check = _estimated(rule, bound, limit, estimate, after, value=new, counted=counted)
     return replace(check, baseline=old, metric=metric)
 
 
