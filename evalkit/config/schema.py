@@ -114,6 +114,10 @@ class ScoreConfig(Section):
     slices: list[str] | None = Field(
         default=None, description="tags to slice by; null = every tag with 2 to 50 values"
     )
+    metrics: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        default=(),
+        description="metrics of your own, besides evalkit's: names of installed ones, or package.module:NAME",
+    )
 
 
 class RunLimits(Section):

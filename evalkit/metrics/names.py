@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import ConfigError, nearest
 from evalkit.metrics.answers import AnswerRows
-from evalkit.metrics.table import FAMILIES, METRICS, Metric, find_metric
+from evalkit.metrics.table import FAMILIES, METRIC_KIND, METRICS, Metric, find_metric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,14 +34,11 @@ def metric_of(name: str) -> Metric:
 
     ``precision_at.0.5``, ``precision_at 0.5`` and ``P@0.5`` are ``precision_at_0.5``.
     """
-    found = find_metric(name)
-    if found is not None:
-        return found
-    spelled = name.lower()
-    for metric in METRICS:
-        if spelled in (metric.name, *metric.aliases):
-            return metric
-    raise ConfigError(f"'{name}' is not a metric.{nearest(name, known_names())}")
+    found = find_metric(name) or find_metric(name.lower())
+    if found is None:
+        known = {*known_names(), *METRIC_KIND.names()} - {alias for one in METRICS for alias in one.aliases}
+        raise ConfigError(f"'{name}' is not a metric.{nearest(name, known)}")
+    return found
 
 
 def measure_name(name: str) -> str:

@@ -8,15 +8,16 @@ that were not run or whose data was at fault stand outside every mean and are co
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evalkit.decoding.codes import ANSWERED
 from evalkit.metrics.answers import AnswerRows
+from evalkit.metrics.names import metric_of
 from evalkit.metrics.protocols import find_protocol
-from evalkit.metrics.table import METRICS
+from evalkit.metrics.table import METRICS, Metric
 from evalkit.metrics.trials import spread_of_trials
 from evalkit.stats.bootstrap import ratio_intervals
 
@@ -33,21 +34,30 @@ LATENCY_PERCENTILES = (50, 90, 95, 99)
 
 
 def summarise(
-    scores: pd.DataFrame, *, seed: int, protocols: Mapping[str, str], slices: list[str] | None
+    scores: pd.DataFrame,
+    *,
+    seed: int,
+    protocols: Mapping[str, str],
+    slices: list[str] | None,
+    own_metrics: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Return the ``results`` of summary.json from the rows of scores.parquet.
 
     ``protocols``: dataset name -> protocol name (``default`` where absent). ``slices``: the tags to
-    slice by, None = every tag with 2 to 50 values. Order: models and datasets as they first
-    appear, ``all`` before the slices. Raises ``ConfigError`` on an unknown protocol.
+    slice by, None = every tag with 2 to 50 values. ``own_metrics``: names of metrics that
+    the table does not hold, each under ``metrics`` of a result. Order: models and datasets as they first
+    appear, ``all`` before the slices. Raises ``ConfigError`` on an unknown protocol or metric.
     """
     groups = scores.groupby(["model", "dataset"], sort=False)
     rows_of = {(str(model), str(dataset)): rows for (model, dataset), rows in groups}
     chosen = {place: slice_rows(rows, slices) for place, rows in rows_of.items()}
     places = [(place, name) for place, parts in chosen.items() for name in parts]
     # Slice by slice, so that the models of a slice share its draws (evalkit.stats.bootstrap keeps the last ones).
+    metrics = [metric for metric in METRICS if metric.path] + [metric_of(name) for name in own_metrics]
     numbers = {
-        (place, name): _result(rows_of[place][chosen[place][name]], seed, protocols.get(place[1], "default"))
+        (place, name): _result(
+            rows_of[place][chosen[place][name]], metrics, seed, protocols.get(place[1], "default")
+        )
         for place, name in sorted(places, key=lambda entry: (entry[0][1], entry[1]))
     }
     return [
@@ -73,9 +83,8 @@ def slice_rows(rows: pd.DataFrame, wanted: list[str] | None) -> dict[str, BoolAr
     return slices
 
 
-def _result(rows: pd.DataFrame, seed: int, protocol: str) -> dict[str, Any]:
+def _result(rows: pd.DataFrame, metrics: Sequence[Metric], seed: int, protocol: str) -> dict[str, Any]:
     """Return the numbers of the rows of one model in one slice of one dataset."""
-    metrics = [metric for metric in METRICS if metric.path]
     taken = AnswerRows(rows)
     ratios = [metric.columns(taken) for metric in metrics]
     above, below = (np.stack([pair[side] for pair in ratios]) for side in (0, 1))

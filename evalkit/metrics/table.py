@@ -7,9 +7,12 @@ new metric is one entry here, with the function that takes it from the rows; not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from evalkit.errors import ConfigError
+from evalkit.extensions import Kind, is_reference
 from evalkit.metrics.answers import AnswerRows, mean, ratio, reaching, share
 
 if TYPE_CHECKING:
@@ -319,14 +322,49 @@ FAMILIES: tuple[Family, ...] = (
 """Metrics of codes."""
 
 
+METRIC_KIND = Kind[Metric](
+    "metric",
+    "evalkit.metrics",
+    {name: metric for metric in METRICS for name in (metric.name, *metric.aliases)},
+    lambda found: isinstance(found, Metric),
+    "an evalkit.metrics.table.Metric",
+)
+"""What ``score.metrics`` and a gate rule may name besides the metrics of codes."""
+
+
 def find_metric(name: str) -> Metric | None:
-    """Return the metric of a name in its own spelling, None where there is none."""
-    for metric in METRICS:
-        if metric.name == name:
-            return metric
+    """Return the metric of a name, None where there is none.
+
+    One of a package of one's own keeps the name that it was found by; summary.json has it under ``metrics``.
+    Raises ``ConfigError`` where that package is broken.
+    """
+    if name in METRIC_KIND.built_in:
+        return METRIC_KIND.find(name)
     family, dot, code = name.partition(".")
     found = next((one for one in FAMILIES if one.name == family), None)
-    return found.member(code) if found is not None and dot and code else None
+    if found is not None and dot and code:
+        return found.member(code)
+    if is_reference(name) or name in METRIC_KIND.names():
+        own = METRIC_KIND.find(name)
+        return replace(own, name=name, path=("metrics", name), columns=partial(_checked_columns, own, name))
+    return None
+
+
+def _checked_columns(own: Metric, name: str, rows: AnswerRows) -> Columns:
+    """Return the columns of a metric of somebody else's. Raises ``ConfigError`` where they are none."""
+    import numpy as np
+
+    try:
+        above, below = (np.asarray(side, dtype=np.float64) for side in own.columns(rows))
+    except Exception as error:
+        raise ConfigError(f"the metric '{name}' raised {type(error).__name__}: {error}") from error
+    wanted = (len(rows.rows),)
+    if above.shape != wanted or below.shape != wanted or not np.isfinite([above, below]).all():
+        raise ConfigError(
+            f"the metric '{name}' gives numerators of shape {above.shape} and denominators of shape {below.shape} for "
+            f"{wanted[0]} rows: each has to have one finite number per row, 0 in both where the row does not count"
+        )
+    return above, below
 
 
 def shown_in(place: Place) -> tuple[str, ...]:

@@ -104,7 +104,13 @@ def summary_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
 
     manifest = run.manifest
     scores = run.scores()
-    results = summarise(scores, seed=config.seed, protocols=protocols_of(config), slices=config.score.slices)
+    results = summarise(
+        scores,
+        seed=config.seed,
+        protocols=protocols_of(config),
+        slices=config.score.slices,
+        own_metrics=config.score.metrics,
+    )
     return {
         "evalkit": __version__,
         "run": manifest["name"],
