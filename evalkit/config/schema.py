@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,7 +19,7 @@ from evalkit.config.models import AnyEntry, ModelEntry, PromptConfig
 from evalkit.config.section import Section
 from evalkit.config.yaml import read_yaml, validate
 from evalkit.errors import nearest
-from evalkit.extensions import search_in
+from evalkit.extensions import is_reference, search_in
 from evalkit.types import MASK_CHANNELS, DecodeSettings
 
 
@@ -184,6 +185,27 @@ class RunConfig(Section):
         if self.task == "box":
             self.models[:] = [model.with_prompt_unless_set(BOX_PROMPT) for model in self.models]
         return self
+
+    def own_modules(self) -> list[str]:
+        """Return every ``package.module:name`` that the config names, in the order of the file."""
+
+        def references(value: Any) -> Iterator[str]:
+            if isinstance(value, str) and is_reference(value):
+                yield value
+            elif isinstance(value, dict | list):
+                for inner in value.values() if isinstance(value, dict) else value:
+                    yield from references(inner)
+
+        return list(dict.fromkeys(references(self.model_dump(mode="json", exclude={"prompts"}))))
+
+    def check_own_parts(self) -> None:
+        """Raise ``ConfigError`` where a wire format or a metric of the user's cannot be loaded."""
+        from evalkit.decoding.formats import own_formats
+        from evalkit.metrics.names import metric_of
+
+        own_formats(self.decode.formats)
+        for name in self.score.metrics:
+            metric_of(name)
 
     def answers_fingerprint(self) -> str:
         """Return a digest of everything that changes what is asked: two runs may share a folder only if it is equal."""

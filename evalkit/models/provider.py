@@ -60,7 +60,11 @@ def asked_by_prompt(entry: ModelEntry, run: RunConfig) -> AskedFormat:
     Raises ``ConfigError`` on an unknown prompt.
     """
     prompt = entry.prompt_setting()
-    return AskedFormat(keys=("mask",)) if prompt is None else find_prompt(prompt, run.prompts).asked
+    return (
+        AskedFormat(wire_format=None, keys=("mask",))
+        if prompt is None
+        else find_prompt(prompt, run.prompts).asked
+    )
 
 
 def configured_limits(entry: ModelEntry) -> PaceConfig:

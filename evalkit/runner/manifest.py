@@ -6,6 +6,7 @@ import datetime as dt
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.models import find_provider
@@ -50,8 +51,11 @@ def resumed_manifest(
 
 def _with_scope(manifest: dict[str, Any], plan: RunPlan, datasets: Mapping[str, Any]) -> dict[str, Any]:
     asked = {entry.name for entry in plan.model_configs} | set(manifest.get("models", ()))
+    # Stored answers are read and scored by the same modules of the user's, wherever the run folder is taken.
+    beside = {"config_directory": str(Path(plan.config.directory).absolute())}
     return manifest | {
         "config": plan.config.model_dump(mode="json"),
+        **(beside if plan.config.own_modules() else {}),
         "models": [entry.name for entry in plan.config.models if entry.name in asked],
         "limit": plan.limit,
         "datasets": dict(datasets),

@@ -37,14 +37,13 @@ def prepare(
     """Load and check everything that a run needs. Raises ``ConfigError`` or ``DataError``; writes nothing."""
     from evalkit.config.schema import pick_models
     from evalkit.datasets.cards import protocols_of
-    from evalkit.decoding.formats import own_formats
     from evalkit.decoding.token_codebook import check_codebook
     from evalkit.models import check_models, find_provider
 
     chosen = pick_models(config, models)
     protocols_of(config)
     check_codebook(config.decode.token_codebook)
-    own_formats(config.decode.formats)
+    config.check_own_parts()
     check_models(chosen, config)
     folder = out or REPORTS / config.name
     resumes = open_for_run(folder, config)

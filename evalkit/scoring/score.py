@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.datasets.cards import protocols_of
-from evalkit.decoding.formats import own_formats
 from evalkit.decoding.token_codebook import check_codebook
 from evalkit.errors import ConfigError
 from evalkit.metrics.protocols import find_protocol
@@ -44,7 +43,7 @@ def score_run(
     """
     config = _rescored(run.config(), decode, protocol)
     check_codebook(config.decode.token_codebook)
-    own_formats(config.decode.formats)
+    config.check_own_parts()
     names = run.manifest.get("models") or [model.name for model in config.models]
     target = run.path if out is None else _refer_to(run, out)
     jobs = _jobs(run, config, names)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DataError
+from evalkit.extensions import search_in
 from evalkit.storage.files import read_json
 from evalkit.storage.samples_table import sample_from_row
 from evalkit.types import Sample
@@ -57,7 +58,10 @@ class RunFolder:
         """Return the resolved configuration that the run was made with."""
         from evalkit.config.schema import RunConfig
 
-        return RunConfig.model_validate(self.manifest["config"])
+        manifest = self.manifest
+        if "config_directory" in manifest:
+            search_in(manifest["config_directory"])
+        return RunConfig.model_validate(manifest["config"])
 
     def scores(self) -> pd.DataFrame:
         """Return scores.parquet as a data frame, one row per (model, dataset, sample, trial).

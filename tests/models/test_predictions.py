@@ -258,6 +258,9 @@ def test_boxes_keep_their_fractions(tmp_path):
     model = model_of(tmp_path, [{"sample_id": "1", "box": [1.25, 2.5, 30.5, 44.0]}], [one], task="box")
     answer = asyncio.run(model.ask(Question(one, "thing", None)))
     decoded = decode_answer(
-        answer.text, height_px=40, width_px=60, asked=AskedFormat(keys=("box_px",), task="box")
+        answer.text,
+        height_px=40,
+        width_px=60,
+        asked=AskedFormat(wire_format=None, keys=("box_px",), task="box"),
     )
     assert count_row(decoded, Truth(truth))["box_iou"] == 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -77,10 +78,17 @@ def find_format(value: Any, own: Sequence[WireFormat] = ()) -> tuple[str | None,
     return None, None
 
 
-@lru_cache(maxsize=16)
 def own_formats(names: tuple[str, ...]) -> tuple[WireFormat, ...]:
     """Return the formats that ``decode.formats`` adds. Raises ``ConfigError`` on an unknown or unusable one."""
-    found = tuple(_guarded(WIRE_FORMAT_KIND.find(name), name) for name in names if name not in FORMATS)
+    return _own_formats(names, tuple(sys.path)) if names else ()
+
+
+@lru_cache(maxsize=16)
+def _own_formats(names: tuple[str, ...], path: tuple[str, ...]) -> tuple[WireFormat, ...]:
+    """Return the formats; ``path`` is ``sys.path``, which decides what is installed."""
+    del path
+    named = {name: WIRE_FORMAT_KIND.find(name) for name in names}
+    found = tuple(_guarded(one, name) for name, one in named.items() if name not in FORMATS)
     codes = [one.name for one in found]
     for code in codes:
         if code in WIRE_FORMATS or codes.count(code) > 1:

@@ -131,7 +131,7 @@ def rows_from_file(model, samples, protocol):
             response.text,
             height_px=truth.height_px,
             width_px=truth.width_px,
-            asked=AskedFormat(keys=("mask",)),
+            asked=AskedFormat(wire_format=None, keys=("mask",)),
         )
         counts = protocol.count(decoded, sample, truth)
         rows.append(
