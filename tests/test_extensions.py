@@ -17,8 +17,10 @@ from PIL import Image
 
 from evalkit.cli.app import main
 from evalkit.config.schema import load_config
+from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError
 from evalkit.scoring import engine
+from evalkit.types import DecodeSettings
 
 PARTS = '''
 """One part of every kind: half of each picture is the target, in a layout and a wire format of its own."""
@@ -333,6 +335,24 @@ def test_two_packages_of_one_name_are_refused(install: Install, tmp_path: Path) 
         ConfigError, match=r"declared by 2 installed packages, thrown-away 1\.5 and twin 1\.5"
     ):
         load_config(write_config(tmp_path, INSTALLED))
+
+
+def test_a_format_is_asked_only_about_its_own_kind_of_values(install: Install, tmp_path: Path) -> None:
+    """A reader of text never sees the lists and objects of other answers, which keep their own formats."""
+    install("thrown_parts", PARTS, declare("thrown_parts"))
+    settings = DecodeSettings(formats=("thrown-format",))
+    for mask in (
+        "[[0, 0], [0, 900], [900, 900]]",
+        '{"size": [20, 40], "counts": [0, 800]}',
+        "3",
+        '["half:left"]',
+    ):
+        plain = decode_answer(f'[{{"mask": {mask}}}]', height_px=20, width_px=40)
+        own = decode_answer(f'[{{"mask": {mask}}}]', height_px=20, width_px=40, settings=settings)
+        if "half" in mask:
+            assert [item.wire_format for item in own.items] == ["half"]
+        else:
+            assert [item.wire_format for item in own.items] == [item.wire_format for item in plain.items]
 
 
 def test_a_reader_that_raises_is_told_as_its_own_fault(install: Install, tmp_path: Path) -> None:

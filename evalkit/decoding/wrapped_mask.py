@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from evalkit.decoding.context import WireFormat
-from evalkit.decoding.formats import find_format
+from evalkit.decoding.formats import claimed_by, find_format
 from evalkit.decoding.formats.seg_tokens import holds_tokens
 
 _DEEPEST: Final = 3
@@ -23,7 +23,7 @@ def unwrap(value: Any, own: Sequence[WireFormat] = ()) -> tuple[Any, bool]:
     ``own``: formats that the run adds; what they claim stands bare.
     An object is opened only where exactly one of its values is in a wire format, so that nothing is chosen.
     """
-    if any(one.claims(value) for one in own):
+    if claimed_by(own, value) is not None:
         return value, False
     inside = value
     for _ in range(_DEEPEST):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import Context, MaskRead, WireFormat
@@ -68,14 +68,18 @@ def find_format(value: Any, own: Sequence[WireFormat] = ()) -> tuple[str | None,
 
     ``own``: formats that the run adds, which are looked for first.
     """
-    kind = "text" if isinstance(value, str) else "list" if isinstance(value, list) else "other"
-    for one in own:
-        if kind in one.among and one.claims(value):
-            return one.name, one.reads
-    for one in _AMONG[kind]:
-        if one.claims(value):
-            return one.name, one.reads
-    return None, None
+    claimed = claimed_by(own, value) or claimed_by(_AMONG[_kind_of(value)], value)
+    return (None, None) if claimed is None else (claimed.name, claimed.reads)
+
+
+def claimed_by(formats: Sequence[WireFormat], value: Any) -> WireFormat | None:
+    """Return the first of ``formats`` that ``value`` is written in, None where it is in none of them."""
+    kind = _kind_of(value)
+    return next((one for one in formats if kind in one.among and one.claims(value)), None)
+
+
+def _kind_of(value: Any) -> Literal["text", "list", "other"]:
+    return "text" if isinstance(value, str) else "list" if isinstance(value, list) else "other"
 
 
 def own_formats(names: tuple[str, ...]) -> tuple[WireFormat, ...]:
