@@ -9,6 +9,7 @@ from evalkit.comparison.compare import LEVEL, MeasureDifference, MeasureTable, P
 from evalkit.comparison.pareto import ParetoPoint, pareto
 from evalkit.metrics.names import lower_is_better, metric_of
 from evalkit.stats.power import detectable_by, images_needed
+from evalkit.text_table import text_table
 from evalkit.version import __version__
 
 
@@ -202,19 +203,23 @@ def _power_lines(found: MeasureDifference, tests: int, margin: float) -> list[st
 
 
 def _rows(table: MeasureTable) -> list[str]:
-    header = f"  {'':<26}{'first':>9}{'second':>9}{'difference':>12}{'95 % interval':>22}{'p (Holm)':>10}  wins/ties/losses"
-    return [header, *(_row(found) for found in table.measured)]
+    header = ("", "first", "second", "difference", "95 % interval", "p (Holm)", "wins/ties/losses")
+    return text_table(header, [_row(found) for found in table.measured], "<>>>>><", indent="  ")
 
 
-def _row(found: MeasureDifference) -> str:
+def _row(found: MeasureDifference) -> list[str]:
     gap = found.difference
     counts = "" if found.wins is None else f"{found.wins}/{found.ties}/{found.losses}"
     digits = 5 if found.measure.startswith("cost") else 3
-    interval = f"[{gap.low:+.{digits}f}, {gap.high:+.{digits}f}]"
-    return (
-        f"  {measure_words(found.measure):<26}{found.a.value:>9.{digits}f}{found.b.value:>9.{digits}f}"
-        f"{gap.value:>+12.{digits}f}  {interval:>20}{p_text(found.p_holm):>10}  {counts}"
-    )
+    return [
+        measure_words(found.measure),
+        f"{found.a.value:.{digits}f}",
+        f"{found.b.value:.{digits}f}",
+        f"{gap.value:+.{digits}f}",
+        f"[{gap.low:+.{digits}f}, {gap.high:+.{digits}f}]",
+        p_text(found.p_holm),
+        counts,
+    ]
 
 
 def pareto_lines(dataset: str, points: Sequence[ParetoPoint]) -> list[str]:

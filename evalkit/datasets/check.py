@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from evalkit.datasets.image_sizes import image_sizes, sizes_of_bytes
 from evalkit.errors import ConfigError, DataError
 from evalkit.images import image_exists, read_bytes
 from evalkit.masks import region_rle, rle_runs
+from evalkit.text_table import text_table
 from evalkit.types import GroundTruth, ImageRef, Region, Rle, Sample
 
 if TYPE_CHECKING:
@@ -326,13 +327,8 @@ def check_lines(check: DatasetCheck) -> Iterator[str]:
     """Yield the check as text: a table of splits, the photographs, the findings, the verdict."""
     yield f"{check.dataset} ({check.format}) at {check.location}"
     if check.splits:
-        yield f"  {'split':<16}{'images':>10}{'refs':>10}{'expressions':>13}   known"
-    for row in check.splits:
-        known = (
-            ", ".join(f"{value:,} {what}" for what, value in row["known"].items()) or "no published counts"
-        )
-        refs = "-" if row["refs"] is None else f"{row['refs']:,}"
-        yield f"  {row['split']:<16}{row['images']:>10,}{refs:>10}{row['expressions']:>13,}   {known}"
+        header = ("split", "images", "refs", "expressions", "known")
+        yield from text_table(header, [_split_cells(row) for row in check.splits], "<>>><", indent="  ")
     if check.images:
         yield f"  photographs: {check.images['present']:,} of {check.images['referenced']:,} are there"
     for finding in check.findings:
@@ -341,3 +337,9 @@ def check_lines(check: DatasetCheck) -> Iterator[str]:
     counts = ", but the counts differ from the published ones (--strict takes that for an error)"
     ok = f"ok{counts if check.differs else ''}"
     yield f"  {ok if check.ok else f'{errors} error' + 's' * (errors > 1)}"
+
+
+def _split_cells(row: Mapping[str, Any]) -> list[str]:
+    known = ", ".join(f"{value:,} {what}" for what, value in row["known"].items()) or "no published counts"
+    refs = "-" if row["refs"] is None else f"{row['refs']:,}"
+    return [row["split"], f"{row['images']:,}", refs, f"{row['expressions']:,}", known]

@@ -7,6 +7,7 @@ from typing import Any
 
 from evalkit.metrics.names import metric_of
 from evalkit.metrics.table import METRICS, Metric, quality_metric
+from evalkit.text_table import text_table
 
 OTHER_COLUMNS = ("not run", "p50 s", "tokens", "USD")
 
@@ -21,9 +22,7 @@ def headline_table(summary: Mapping[str, Any]) -> str:
     shown = _shown(results)
     columns = ("model", "dataset", "n", *(metric.head for metric in shown), *OTHER_COLUMNS)
     rows = [_cells(result, shown) for result in results]
-    widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]
-    lines = [_line(columns, widths), _line(["-" * width for width in widths], widths)]
-    lines += [_line(row, widths) for row in rows]
+    lines = text_table(columns, rows, "<<" + ">" * (len(columns) - 2), rule=True)
     lines += _data_errors(results)
     if summary["simulated"]:
         lines.insert(0, "SIMULATED ANSWERS: these numbers say nothing about any real model.\n")
@@ -84,9 +83,3 @@ def _total(tokens: Mapping[str, Any]) -> float | None:
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    left = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
-    right = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
-    return "  ".join([*left, *right]).rstrip()

@@ -23,6 +23,7 @@ from evalkit.errors import ConfigError
 from evalkit.masks import box_of, rle_encode
 from evalkit.metrics.counts import Truth, count_row
 from evalkit.stats.bootstrap import ratio_interval
+from evalkit.text_table import text_table
 from evalkit.types import AskedFormat, BoxPx, Sample
 
 if TYPE_CHECKING:
@@ -246,12 +247,11 @@ def dataset_ceilings(
 
 def ceiling_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the ceilings as an aligned text table."""
-    lines = [f"{'format':<12} {'n':>6}  {'gIoU':<22} {'cIoU':<22} lowest IoU"]
-    for row in rows:
-        cells = [_cell(row[metric]) for metric in ("giou", "ciou")]
-        lines.append(
-            f"{row['format']:<12} {row['n']:>6}  {cells[0]:<22} {cells[1]:<22} {row['lowest_iou']:.3f}"
-        )
+    cells = [
+        (row["format"], str(row["n"]), _cell(row["giou"]), _cell(row["ciou"]), f"{row['lowest_iou']:.3f}")
+        for row in rows
+    ]
+    lines = text_table(("format", "n", "gIoU", "cIoU", "lowest IoU"), cells, "<><<<")
     lines.append(
         "\nThe best each wire format can carry: ground truth encoded and decoded back, no model involved."
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from evalkit.stats.bootstrap import ratio_interval, ratio_intervals
+from evalkit.text_table import text_table
 from evalkit.types import DecodeSettings, Interval
 
 if TYPE_CHECKING:
@@ -110,13 +111,14 @@ def _numbers(table: pd.DataFrame, reference: pd.DataFrame, seed: int) -> dict[st
 
 def sensitivity_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the rows as an aligned text table, one block per model and dataset."""
-    lines: list[str] = []
+    blocks: dict[str, list[tuple[str, str, str]]] = {}
     for row in rows:
-        if row["convention"] == "reference":
-            lines += ["", f"{row['model']} on {row['dataset']} (n = {row['n']})"]
-            lines.append(f"  {'convention':<16} {'gIoU':<24} change")
-        lines.append(f"  {row['convention']:<16} {_cell(row['giou'], ''):<24} {_cell(row['change'], '+')}")
-    return "\n".join(lines).strip()
+        block = blocks.setdefault(f"{row['model']} on {row['dataset']} (n = {row['n']})", [])
+        block.append((row["convention"], _cell(row["giou"], ""), _cell(row["change"], "+")))
+    header = ("convention", "gIoU", "change")
+    return "\n\n".join(
+        "\n".join([title, *text_table(header, block, "<<<", indent="  ")]) for title, block in blocks.items()
+    )
 
 
 def _cell(number: Mapping[str, float] | None, sign: str) -> str:
