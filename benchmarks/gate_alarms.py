@@ -27,6 +27,7 @@ from evalkit.comparison.gate.verdict import BUILT_IN_SHARE, gate_run
 from evalkit.config.gate_rules import GateRule
 from evalkit.stats.power import detectable_difference
 from evalkit.stats.significance import mcnemar_clustered, swap_test
+from evalkit.storage.manifest import Manifest
 
 EXPRESSIONS = 3
 ZERO = ({"metric": "giou", "max_drop": 0.0}, {"metric": "format_failure_rate", "max_rise": 0.0})
@@ -40,7 +41,7 @@ class MemoryRun:
         self.path = Path("in-memory")
         models = [{"name": name, "provider": "gemini"} for name in frame["model"].unique()]
         config = {"gate": list(gate), "models": models, "limits": {}}
-        self.manifest = {"name": "m", "status": "complete", "seed": seed, "config": config, "models": []}
+        self.manifest = Manifest(name="m", status="complete", seed=seed, config=config)
         self._frame = frame
 
     def scores(self) -> pd.DataFrame:

@@ -115,7 +115,7 @@ def main() -> None:
         begun = time.process_time()
         score_run(RunFolder(name))
         whole = (time.process_time() - begun) / n * 1e6
-        giou = RunFolder(name).summary()["results"][0]["giou"]["value"]
+        giou = RunFolder(name).summary().results[0]["giou"]["value"]
     print(f"answers {n}, gIoU {giou:.4f} (the answers are the truth, resampled)")
     print(f"base64 + PNG alone  {bare:8.0f} us/answer")
     print(f"evalkit score       {whole:8.0f} us/answer, {whole / bare:.2f} x, summary and files included")

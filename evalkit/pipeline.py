@@ -39,10 +39,10 @@ class RunResult:
     def shortfall(self) -> str | None:
         """Return what is missing from an incomplete run, None where it is complete."""
         manifest = self.folder.manifest
-        if manifest["status"] == "complete":
+        if manifest.complete:
             return None
         stops = [f"{stop.model}: {stop.reason}" for stop in self.stopped]
-        return ". ".join(stops or manifest["incomplete"])
+        return ". ".join(stops or manifest.incomplete or ())
 
 
 def run(

@@ -12,14 +12,15 @@ import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.comparison.sides import run_name
 from evalkit.errors import ConfigError, DataError, nearest
 from evalkit.storage.files import read_json, write_json
-from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder
+from evalkit.storage.manifest import MANIFEST
+from evalkit.storage.run_folder import SCORES, RunFolder
+from evalkit.storage.summary import SUMMARY
 
 REPORTS = Path("reports")
 FOLDER = "baselines"
@@ -68,9 +69,9 @@ def set_baseline(name: str, run: RunFolder, reports: Path = REPORTS) -> Baseline
             "letter or digit"
         )
     manifest = run.manifest
-    if manifest.get("status") != "complete":
+    if not manifest.complete:
         raise ConfigError(
-            f"{run.path} is {manifest.get('status')}, and a run that stopped early is no baseline. Resume it with "
+            f"{run.path} is {manifest.status}, and a run that stopped early is no baseline. Resume it with "
             "the command that started it, then bless it"
         )
     run.scores()
@@ -80,11 +81,11 @@ def set_baseline(name: str, run: RunFolder, reports: Path = REPORTS) -> Baseline
     record = {
         "name": name,
         "version": int(target.name),
-        "run": run_name(manifest),
+        "run": manifest.name,
         "source": str(run.path.resolve()),
         "blessed_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "simulated": bool(manifest.get("simulated")),
-        "models": [str(model["name"]) for model in manifest["config"]["models"]],
+        "simulated": manifest.simulated,
+        "models": [str(model["name"]) for model in manifest.entries],
         "sha256": {file: _digest(target / file) for file in KEPT},
     }
     write_json(target / RECORD, record)
@@ -110,7 +111,7 @@ def _copy(run: RunFolder, target: Path) -> None:
     for file in (SCORES, SUMMARY):
         shutil.copyfile(run.path / file, target / file)
     refers = os.path.relpath(run.ledger_path.resolve(), target.resolve())
-    write_json(target / MANIFEST, run.manifest | {"ledger": refers})
+    write_json(target / MANIFEST, replace(run.manifest, ledger=refers).to_json())
 
 
 def list_baselines(reports: Path = REPORTS) -> list[Baseline]:

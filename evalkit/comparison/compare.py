@@ -168,7 +168,7 @@ def compare_runs(folders: Sequence[RunFolder], names: Sequence[str] | None = Non
     """
     runs = read_sides(folders)
     chosen = pairs_of(runs, folders, names)
-    seed = int(folders[0].manifest.get("seed", 0))
+    seed = folders[0].manifest.seed
     judged_by = judging_measures([side for run in runs for side in run])
     found = compare_pairs(chosen, judged_by, seed=seed)
     if not found.pairs:
@@ -229,7 +229,7 @@ def _compare_sides(
     """Yield one ``Pair`` per dataset that both sides answered; p-values are not adjusted yet."""
     left, right = common_rows(a, b)
     settings = tuple(setting_differences(a, b))
-    wanted = (a.manifest["config"].get("score") or {}).get("slices")
+    wanted = a.manifest.section("score").get("slices")
     for dataset in (str(name) for name in dict.fromkeys(left["dataset"])):
         inside = (left["dataset"] == dataset).to_numpy()
         ours, theirs = left[inside], right[inside]

@@ -17,7 +17,9 @@ from evalkit.metrics.names import answered_rows, codes_of, metric_of, row_measur
 from evalkit.metrics.summary import summarise
 from evalkit.metrics.table import quality_metric, shown_in
 from evalkit.stats.shifts import LEVEL, Shift, shifts_of
-from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder
+from evalkit.storage.manifest import MANIFEST
+from evalkit.storage.run_folder import SCORES, RunFolder
+from evalkit.storage.summary import SUMMARY
 from evalkit.version import __version__
 
 if TYPE_CHECKING:
@@ -44,12 +46,12 @@ class HistoryPoint:
     @property
     def when(self) -> str:
         """When the run started (UTC), as its manifest says."""
-        return str(self.side.manifest.get("started_at"))
+        return str(self.side.manifest.started_at)
 
     @property
     def complete(self) -> bool:
         """Whether the run is complete; others are shown and not searched for shifts."""
-        return self.side.manifest.get("status") == "complete"
+        return self.side.manifest.complete
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -57,8 +59,8 @@ class HistoryPoint:
         return {
             "run": self.side.path,
             "started_at": self.when,
-            "status": self.side.manifest.get("status"),
-            "simulated": bool(self.side.manifest.get("simulated")),
+            "status": self.side.manifest.status,
+            "simulated": self.side.manifest.simulated,
             "n": result["n"],
             "n_not_run": result["n_not_run"],
             "metrics": {name: metric_of(name).of(result) for name in SHOWN},
@@ -131,14 +133,14 @@ def read_history(directory: Path) -> list[Series]:
 
     Baselines and runs that were not scored yet are left out. Raises ``DataError`` where nothing is left.
     """
-    folders = sorted(run_folders(directory), key=lambda folder: str(folder.manifest.get("started_at")))
+    folders = sorted(run_folders(directory), key=lambda folder: str(folder.manifest.started_at))
     if not folders:
         raise DataError(
             f"{directory} holds no scored run. Give the folder that runs were written to, for example reports/nightly"
         )
     points: dict[tuple[str, str, str], list[HistoryPoint]] = {}
     for folder in folders:
-        results = {(r["model"], r["dataset"]): r for r in folder.summary()["results"] if r["slice"] == "all"}
+        results = {(r["model"], r["dataset"]): r for r in folder.summary().results if r["slice"] == "all"}
         for side in run_sides(folder):
             for dataset in dict.fromkeys(side.rows["dataset"]):
                 result = results.get((side.model, dataset)) or _summarised(side, str(dataset))
@@ -153,7 +155,7 @@ def read_history(directory: Path) -> list[Series]:
 def _summarised(side: Side, dataset: str) -> dict[str, Any]:
     """Return the result of one model and dataset that summary.json leaves out, from the scores."""
     rows = side.rows[side.rows["dataset"] == dataset]
-    return summarise(rows, seed=int(side.manifest.get("seed", 0)), protocols={}, slices=[])[0]
+    return summarise(rows, seed=side.manifest.seed, protocols={}, slices=[])[0]
 
 
 def run_folders(directory: Path) -> Iterator[RunFolder]:
@@ -187,7 +189,7 @@ def changes_of(points: Sequence[HistoryPoint], dataset: str) -> list[HistoryChan
     if not len(frames[0]):
         return []
     watched = {name: sums for name in _watched(frames) if (sums := image_sums(frames, name)) is not None}
-    seed = int(complete[-1].side.manifest.get("seed", 0))
+    seed = complete[-1].side.manifest.seed
     found = [
         HistoryChange(name, shift, complete[shift.at - 1], complete[shift.at])
         for name, sums in watched.items()
@@ -242,7 +244,7 @@ def history_text(series: Sequence[Series]) -> str:
     """Return the history as tables for a terminal, shifts under each."""
     lines: list[str] = []
     for one in series:
-        simulated = " (SIMULATED)" if any(p.side.manifest.get("simulated") for p in one.points) else ""
+        simulated = " (SIMULATED)" if any(p.side.manifest.simulated for p in one.points) else ""
         lines.append(f"{one.config}: {one.model} on {one.dataset}{simulated}")
         lines += [_line(point) for point in one.points]
         lines += [f"  SHIFT {change.words()}" for change in one.changes]

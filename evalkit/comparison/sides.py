@@ -19,6 +19,8 @@ from evalkit.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evalkit.storage.manifest import Manifest
+
 KEYS = ["dataset", "sample_id", "trial"]
 """What makes two rows the same question."""
 
@@ -34,7 +36,7 @@ class Side:
     model: str
     run: str
     path: str
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     config: Mapping[str, Any]
     rows: pd.DataFrame
 
@@ -45,9 +47,9 @@ class Side:
             "model": self.model,
             "run": self.run,
             "path": self.path,
-            "status": self.manifest.get("status"),
-            "simulated": bool(self.manifest.get("simulated")),
-            "started_at": self.manifest.get("started_at"),
+            "status": self.manifest.status,
+            "simulated": self.manifest.simulated,
+            "started_at": self.manifest.started_at,
         }
 
 
@@ -114,7 +116,7 @@ def _pairs_of_runs(
 
 
 def _run_labels(first: RunFolder, second: RunFolder) -> tuple[str, str]:
-    names = run_name(first.manifest), run_name(second.manifest)
+    names = first.manifest.name, second.manifest.name
     if names[0] != names[1]:
         return names
     folders = first.path.resolve().name, second.path.resolve().name
@@ -127,22 +129,17 @@ def _pick(sides: Mapping[str, Side], name: str, folder: RunFolder) -> Side:
     return sides[name]
 
 
-def run_name(manifest: Mapping[str, Any]) -> str:
-    """Return the name of a run: that of its config."""
-    return str(manifest.get("name") or manifest["config"].get("name"))
-
-
 def run_sides(folder: RunFolder, label: str | None = None) -> list[Side]:
     """Return every scored model of a run, in the order of its config."""
     manifest, scores = folder.manifest, folder.scores()
-    entries = {entry["name"]: entry for entry in manifest["config"]["models"]}
+    entries = {entry["name"]: entry for entry in manifest.entries}
     present = list(dict.fromkeys(scores["model"]))
     ordered = [name for name in entries if name in present] + [n for n in present if n not in entries]
     return [
         Side(
             label=name if label is None else f"{name} @ {label}",
             model=name,
-            run=run_name(manifest),
+            run=manifest.name,
             path=str(folder.path),
             manifest=manifest,
             config=entries.get(name, {}),
@@ -207,17 +204,17 @@ def setting_differences(a: Side, b: Side) -> list[SettingDifference]:
     ours, theirs = a.manifest, b.manifest
     found += _dataset_differences(ours, theirs)
     for section in ("decode", "score", "image"):
-        found += _compare(section, ours["config"].get(section), theirs["config"].get(section), section)
+        found += _compare(section, ours.config.get(section), theirs.config.get(section), section)
     for key in ("trials", "task"):
-        found += _compare("trials", ours["config"].get(key), theirs["config"].get(key), key)
-    found += _compare("simulated", bool(ours.get("simulated")), bool(theirs.get("simulated")), "simulated")
-    found += _compare("status", ours.get("status"), theirs.get("status"), "status")
-    found += _compare("evalkit", ours.get("evalkit"), theirs.get("evalkit"), "evalkit version")
+        found += _compare("trials", ours.config.get(key), theirs.config.get(key), key)
+    found += _compare("simulated", ours.simulated, theirs.simulated, "simulated")
+    found += _compare("status", ours.status, theirs.status, "status")
+    found += _compare("evalkit", ours.evalkit, theirs.evalkit, "evalkit version")
     return found
 
 
-def _dataset_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[SettingDifference]:
-    ours, theirs = fingerprints(a), fingerprints(b)
+def _dataset_differences(a: Manifest, b: Manifest) -> list[SettingDifference]:
+    ours, theirs = _fingerprints(a), _fingerprints(b)
     return [
         difference
         for name in ours.keys() & theirs.keys()
@@ -229,15 +226,9 @@ def _dataset_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Set
     ]
 
 
-def fingerprints(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dataset -> what identifies its samples and truths, None where the manifest does not say.
-
-    The datasets are those of the config; the manifest may describe them in an object or a list.
-    """
-    told = manifest.get("datasets") or {}
-    entries = {entry["name"]: entry for entry in told} if isinstance(told, list) else told
-    configured = [entry["name"] for entry in manifest["config"].get("datasets") or ()]
-    return {name: _fingerprint(entries.get(name)) for name in dict.fromkeys([*configured, *entries])}
+def _fingerprints(manifest: Manifest) -> dict[str, Any]:
+    """Return dataset -> what identifies its samples and truths, None where the manifest does not say."""
+    return {name: _fingerprint(entry) for name, entry in manifest.fingerprints().items()}
 
 
 def _fingerprint(entry: Any) -> Any:
@@ -258,7 +249,7 @@ def _model_differences(a: Side, b: Side) -> list[SettingDifference]:
 def _prompt(side: Side) -> Any:
     """Return the prompt's text where the config defines it, else its name."""
     prompt = side.config.get("prompt")
-    own = side.manifest["config"].get("prompts") or {}
+    own = side.manifest.section("prompts")
     if isinstance(prompt, str) and prompt in own:
         prompt = own[prompt]
     return prompt.get("text") if isinstance(prompt, Mapping) else prompt

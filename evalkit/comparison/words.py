@@ -111,7 +111,7 @@ def comparison_json(comparison: RunComparison, margin: float) -> dict[str, Any]:
     points = pareto(comparison.sides, comparison.judged_by)
     return {
         "evalkit": __version__,
-        "simulated": any(bool(side.manifest.get("simulated")) for side in comparison.sides),
+        "simulated": any(side.manifest.simulated for side in comparison.sides),
         "difference_is": "b - a",
         "seed": comparison.seed,
         "tests": comparison.tests,
@@ -152,9 +152,9 @@ def _table_json(table: MeasureTable) -> dict[str, Any]:
 def comparison_text(comparison: RunComparison, margin: float) -> str:
     """Return the comparison for a terminal: verdicts first, tables after."""
     lines: list[str] = []
-    if any(bool(side.manifest.get("simulated")) for side in comparison.sides):
+    if any(side.manifest.simulated for side in comparison.sides):
         lines += ["SIMULATED ANSWERS: these numbers say nothing about any real model.", ""]
-    partial = dict.fromkeys(s.path for s in comparison.sides if s.manifest.get("status") != "complete")
+    partial = dict.fromkeys(s.path for s in comparison.sides if not s.manifest.complete)
     lines += [f"{path} is not complete: only what both sides answered is compared." for path in partial]
     lines += [f"{a} and {b} answered no sample in common: not compared." for a, b in comparison.apart]
     for pair in comparison.pairs:

@@ -46,17 +46,17 @@ class Run:
     @property
     def name(self) -> str:
         """The config's ``name``."""
-        return str(self.folder.manifest["name"])
+        return self.folder.manifest.name
 
     @property
     def complete(self) -> bool:
         """Whether every sample was asked."""
-        return bool(self.folder.manifest["status"] == "complete")
+        return self.folder.manifest.complete
 
     @property
     def simulated(self) -> bool:
         """Whether the simulator made answers of this run."""
-        return bool(self.folder.manifest["simulated"])
+        return self.folder.manifest.simulated
 
     @property
     def models(self) -> list[str]:
@@ -89,7 +89,7 @@ class Run:
         """
         import pandas as pd
 
-        results = self.folder.summary()["results"]
+        results = self.folder.summary().results
         tags = {str(result["slice"]).partition("=")[0] for result in results} - {"all"}
         if tag is not None and tag not in tags:
             raise ConfigError(f"{self.path} has no slices by tag '{tag}'.{nearest(tag, tags)}")

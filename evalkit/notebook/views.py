@@ -144,7 +144,7 @@ class Comparison:
     @property
     def simulated(self) -> bool:
         """Whether answers of the simulator are compared."""
-        return any(bool(side.manifest.get("simulated")) for side in self.compared.sides)
+        return any(side.manifest.simulated for side in self.compared.sides)
 
     @property
     def verdicts(self) -> list[str]:

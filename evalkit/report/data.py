@@ -21,6 +21,9 @@ from evalkit.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evalkit.storage.manifest import Manifest
+    from evalkit.storage.summary import Summary
+
 MODEL_COLOURS = (
     "#3f78c1",
     "#d9822b",
@@ -40,8 +43,8 @@ class RunSource:
 
     name: str
     folder: RunFolder
-    manifest: Mapping[str, Any]
-    summary: Mapping[str, Any]
+    manifest: Manifest
+    summary: Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +87,17 @@ class ReportData:
     @property
     def simulated(self) -> bool:
         """True where any run's answers were simulated."""
-        return any(bool(run.summary.get("simulated")) for run in self.runs)
+        return any(run.summary.simulated for run in self.runs)
 
     @property
     def partial(self) -> tuple[str, ...]:
         """Names of the runs that did not finish."""
-        return tuple(run.name for run in self.runs if run.summary.get("status") != "complete")
+        return tuple(run.name for run in self.runs if not run.summary.complete)
 
     @property
     def seed(self) -> int:
         """The first run's seed: what is drawn at random is the same on every rebuild."""
-        return int(self.runs[0].manifest.get("seed", 0))
+        return self.runs[0].manifest.seed
 
     def result(self, dataset: str, label: str, part: str = "all") -> Mapping[str, Any] | None:
         """Return the summary of one model on one slice of a dataset, None where there is none."""
@@ -135,7 +138,7 @@ def load_report(folders: Sequence[RunFolder]) -> ReportData:
     sides: list[Side] = []
     for index, run in enumerate(runs):
         of_run = {side.model: side for side in run_sides(run.folder, run.name if several else None)}
-        for config in run.manifest["config"]["models"]:
+        for config in run.manifest.entries:
             if config["name"] not in of_run:
                 continue
             side = of_run[config["name"]]
@@ -144,7 +147,7 @@ def load_report(folders: Sequence[RunFolder]) -> ReportData:
             colour = MODEL_COLOURS[len(models) % len(MODEL_COLOURS)]
             models.append(_model_entry(label, index, config, own, colour=colour, summary=run.summary))
             frames.append(own.assign(model=label, run=index))
-            results += [{**r, "model": label} for r in run.summary["results"] if r["model"] == config["name"]]
+            results += [{**r, "model": label} for r in run.summary.results if r["model"] == config["name"]]
     if not frames:
         raise DataError(f"{folders[0].path} holds no scores of any of its models: nothing to report")
     scores = pd.concat(frames, ignore_index=True)
@@ -176,7 +179,7 @@ def _with_quality(data: ReportData) -> pd.DataFrame:
 
 def _named_runs(folders: Sequence[RunFolder]) -> list[RunSource]:
     """Give each run a name of its own: the config's, the folder's where two configs share one."""
-    names = [str(folder.manifest.get("name") or folder.path.name) for folder in folders]
+    names = [folder.manifest.name for folder in folders]
     counts = Counter(names)
     unique = [
         name if counts[name] == 1 else folder.path.resolve().name
@@ -197,13 +200,13 @@ def _model_entry(
     rows: pd.DataFrame,
     *,
     colour: str,
-    summary: Mapping[str, Any],
+    summary: Summary,
 ) -> ReportModel:
     requested = rows["requested_model"].dropna()
     versions = Counter(rows["model_version"].dropna())
     routed, thinking = (
-        [entry for entry in summary.get(key, ()) if entry["model"] == config["name"]]
-        for key in ("routed", "unasked_thinking")
+        [entry for entry in entries if entry["model"] == config["name"]]
+        for entries in (summary.routed, summary.unasked_thinking)
     )
     return ReportModel(
         label=label,

@@ -143,37 +143,35 @@ def precision_table(data: ReportData, dataset: str) -> ReportTable | None:
 
 def run_view(run: RunSource) -> dict[str, Any]:
     """Return a run's settings as lines for people, and its configuration as text."""
-    manifest, config = run.manifest, run.manifest["config"]
+    manifest, config = run.manifest, run.manifest.config
     decode = config.get("decode") or {}
     facts = [
         ("Folder", run.folder.path.name),
-        ("Status", str(run.summary.get("status"))),
-        ("Asked", f"{manifest.get('started_at') or NOTHING} to {manifest.get('finished_at') or NOTHING}"),
+        ("Status", run.summary.status),
+        ("Asked", f"{manifest.started_at or NOTHING} to {manifest.finished_at or NOTHING}"),
         ("Seed", str(config.get("seed"))),
         ("Trials", str(config.get("trials"))),
         ("Longest image side", f"{(config.get('image') or {}).get('max_side') or 'as in the file'}"),
         ("Decoding", ", ".join(f"{key} {value}" for key, value in decode.items() if value is not None)),
-        ("Datasets", "; ".join(_dataset_line(name, entry) for name, entry in _fingerprints(manifest))),
-        ("evalkit", str(manifest.get("evalkit") or run.summary.get("evalkit"))),
+        (
+            "Datasets",
+            "; ".join(_dataset_line(name, entry) for name, entry in manifest.fingerprints().items()),
+        ),
+        ("evalkit", str(manifest.evalkit or run.summary.evalkit)),
         (
             "Packages",
-            ", ".join(f"{name} {v}" for name, v in (manifest.get("versions") or {}).items()) or "\u2013",
+            ", ".join(f"{name} {v}" for name, v in manifest.versions.items()) or "\u2013",
         ),
     ]
-    if manifest.get("rescored_from"):
-        facts.insert(1, ("Re-scored from", str(manifest["rescored_from"])))
-    if manifest.get("stopped"):
-        facts.insert(2, ("Stopped", "; ".join(map(str, manifest["stopped"]))))
+    if manifest.rescored_from:
+        facts.insert(1, ("Re-scored from", manifest.rescored_from))
+    if manifest.stopped:
+        facts.insert(2, ("Stopped", "; ".join(manifest.stopped)))
     return {
         "name": run.name,
         "facts": [(name, value) for name, value in facts if value],
         "config": json.dumps(config, indent=2, ensure_ascii=False),
     }
-
-
-def _fingerprints(manifest: Any) -> list[tuple[str, Any]]:
-    datasets = manifest.get("datasets") or {}
-    return list(datasets.items()) if isinstance(datasets, dict) else []
 
 
 def _dataset_line(name: str, entry: Any) -> str:

@@ -145,7 +145,7 @@ def export_csv(run: RunFolder, folder: Path) -> list[Path]:
         rows[column] = [" ".join(names) if names is not None else "" for names in rows[column]]
     scores, summary = folder / "scores.csv", folder / "summary.csv"
     rows.to_csv(scores, index=False)
-    pd.json_normalize(run.summary()["results"]).to_csv(summary, index=False)
+    pd.json_normalize(run.summary().results).to_csv(summary, index=False)
     return [scores, summary]
 
 

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.metrics.names import metric_of
 from evalkit.metrics.table import METRICS, Metric, quality_metric
 from evalkit.text_table import text_table
 
+if TYPE_CHECKING:
+    from evalkit.storage.summary import Summary
+
 OTHER_COLUMNS = ("not run", "p50 s", "tokens", "USD")
 
 
-def headline_table(summary: Mapping[str, Any]) -> str:
+def headline_table(summary: Summary) -> str:
     """Return the `all` rows of a summary as an aligned text table; simulated runs say so above it.
 
     Where a model's answers on a dataset are boxes alone (``task: box``), its models are ranked by boxes, and the columns of
     boxes are shown; those of masks are where any dataset is ranked by masks.
     """
-    results = [result for result in summary["results"] if result["slice"] == "all"]
+    results = [result for result in summary.results if result["slice"] == "all"]
     shown = _shown(results)
     columns = ("model", "dataset", "n", *(metric.head for metric in shown), *OTHER_COLUMNS)
     rows = [_cells(result, shown) for result in results]
     lines = text_table(columns, rows, "<<" + ">" * (len(columns) - 2), rule=True)
     lines += _data_errors(results)
-    if summary["simulated"]:
+    if summary.simulated:
         lines.insert(0, "SIMULATED ANSWERS: these numbers say nothing about any real model.\n")
-    if summary["status"] != "complete":
+    if not summary.complete:
         lines.append("\nThe run is PARTIAL: some samples were not run. The same command resumes it.")
     return "\n".join(lines)
 

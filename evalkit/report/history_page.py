@@ -75,7 +75,7 @@ def history_page(series: Sequence[Series], level: float) -> str:
             ]
             for k, one in enumerate(series)
         ],
-        simulated=any(p.side.manifest.get("simulated") for one in series for p in one.points),
+        simulated=any(p.side.manifest.simulated for one in series for p in one.points),
         n_runs=len({point.side.path for one in series for point in one.points}),
         level=level,
         spelled=spelled,

@@ -117,7 +117,7 @@ def _environment(data: ReportData) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    finished = [str(run.manifest.get("finished_at") or "")[:16].replace("T", " ") for run in data.runs]
+    finished = [str(run.manifest.finished_at or "")[:16].replace("T", " ") for run in data.runs]
     environment.globals |= {
         "version": __version__,
         "title": data.title,

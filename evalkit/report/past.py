@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from evalkit.errors import DataError
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import NOTHING, TableCell, cell
 from evalkit.report.tables import ReportTable, TableColumn, TableRow, stem_of
-from evalkit.storage.run_folder import MANIFEST, SUMMARY, RunFolder
+from evalkit.storage.manifest import MANIFEST
+from evalkit.storage.run_folder import RunFolder
+from evalkit.storage.summary import SUMMARY
+
+if TYPE_CHECKING:
+    from evalkit.storage.manifest import Manifest
+    from evalkit.storage.summary import Summary
 
 RUNS_SHOWN = 30
 
@@ -37,7 +42,7 @@ def past_runs(data: ReportData, dataset: str) -> PastRuns | None:
         other = _read(path.parent)
         if other is not None and path.parent != own.folder.path.resolve() and _same(other[0], own.manifest):
             found.append(other)
-    found.sort(key=lambda pair: str(pair[0].get("started_at")))
+    found.sort(key=lambda pair: str(pair[0].started_at))
     labels = [model.label for model in data.models]
     rows = [
         row for manifest, summary in found[-RUNS_SHOWN:] if (row := _row(manifest, summary, data, dataset))
@@ -50,7 +55,7 @@ def past_runs(data: ReportData, dataset: str) -> PastRuns | None:
     return PastRuns(ReportTable(stem_of(data, dataset, "history"), caption, "Started", columns, tuple(rows)))
 
 
-def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+def _read(path: Path) -> tuple[Manifest, Summary] | None:
     """Return manifest and summary of a neighbouring folder, None where they cannot be read."""
     if not (path / SUMMARY).is_file():
         return None
@@ -61,21 +66,19 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
         return None  # a neighbour's damage is not this report's; `evalkit history` names it
 
 
-def _same(other: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
-    if other.get("ledger") or own.get("ledger"):
+def _same(other: Manifest, own: Manifest) -> bool:
+    if other.ledger or own.ledger:
         return False
-    return (other.get("name"), bool(other.get("simulated"))) == (own.get("name"), bool(own.get("simulated")))
+    return (other.name, other.simulated) == (own.name, own.simulated)
 
 
-def _row(
-    manifest: Mapping[str, Any], summary: Mapping[str, Any], data: ReportData, dataset: str
-) -> TableRow | None:
+def _row(manifest: Manifest, summary: Summary, data: ReportData, dataset: str) -> TableRow | None:
     measure = data.measure(dataset)
     cells = {model.label: TableCell(NOTHING) for model in data.models}
-    for result in summary["results"]:
+    for result in summary.results:
         if (result["dataset"], result["slice"]) == (dataset, "all") and result["model"] in cells:
             cells[result["model"]] = cell(measure.of(result), "ratio")
     if all(found.value is None for found in cells.values()):
         return None
-    when = str(manifest.get("started_at") or NOTHING)[:16].replace("T", " ")
-    return TableRow(when, cells, note="" if summary.get("status") == "complete" else "partial")
+    when = str(manifest.started_at or NOTHING)[:16].replace("T", " ")
+    return TableRow(when, cells, note="" if summary.complete else "partial")

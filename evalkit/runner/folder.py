@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
-from evalkit.storage.files import read_json, write_json
+from evalkit.storage.files import write_json
 from evalkit.storage.ledger import Ledger
-from evalkit.storage.run_folder import LEDGER, MANIFEST, SAMPLES, RunFolder
+from evalkit.storage.manifest import MANIFEST, read_manifest
+from evalkit.storage.run_folder import LEDGER, SAMPLES, RunFolder
 from evalkit.storage.samples_table import write_samples
 
 if TYPE_CHECKING:
@@ -21,15 +22,15 @@ def begin(plan: RunPlan) -> None:
     """Create the run folder whole, or bring the samples of a resumed one up to date."""
     if plan.resumes:
         fingerprints = write_samples(plan.out / SAMPLES, plan.samples)
-        manifest = resumed_manifest(read_json(plan.out / MANIFEST), plan, fingerprints)
-        write_json(plan.out / MANIFEST, manifest)
+        manifest = resumed_manifest(read_manifest(plan.out), plan, fingerprints)
+        write_json(plan.out / MANIFEST, manifest.to_json())
         return
     stage = plan.out.with_name(f".{plan.out.name}.part")
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     try:
         fingerprints = write_samples(stage / SAMPLES, plan.samples)
-        write_json(stage / MANIFEST, new_manifest(plan, fingerprints))
+        write_json(stage / MANIFEST, new_manifest(plan, fingerprints).to_json())
         if plan.out.exists():
             plan.out.rmdir()
         stage.rename(plan.out)
@@ -41,7 +42,7 @@ def begin(plan: RunPlan) -> None:
 def finish(plan: RunPlan, stopped: Sequence[str]) -> RunFolder:
     """Write how far the run came, and return its folder; ``stopped`` says why models stopped early."""
     folder = RunFolder(plan.out)
-    write_json(plan.out / MANIFEST, finished_manifest(folder, plan, stopped))
+    write_json(plan.out / MANIFEST, finished_manifest(folder, plan, stopped).to_json())
     return folder
 
 

@@ -1,15 +1,17 @@
-"""manifest.json: what a run was made of, by what, when, and how far it came. Pure but for versions."""
+"""The manifest of a run at its start, when it goes on and at its end. Pure but for versions."""
 
 from __future__ import annotations
 
 import datetime as dt
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.models import find_provider
+from evalkit.storage.manifest import Manifest
 from evalkit.version import __version__
 
 if TYPE_CHECKING:
@@ -20,51 +22,43 @@ PACKAGES = ("google-genai", "httpx2", "pycocotools", "pillow", "numpy", "scipy",
 """Packages whose version can change an answer or a number."""
 
 
-def new_manifest(plan: RunPlan, datasets: Mapping[str, Any]) -> dict[str, Any]:
+def new_manifest(plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
     """Return the manifest of a run that is about to start."""
-    return _with_scope(
-        {
-            "name": plan.config.name,
-            "evalkit": __version__,
-            "status": "partial",
-            "simulated": is_simulated(plan),
-            "answers_fingerprint": plan.config.answers_fingerprint(),
-            "seed": plan.config.seed,
-            "started_at": now(),
-            "finished_at": None,
-            "sessions": [],
-        },
-        plan,
-        datasets,
+    begun = Manifest(
+        name=plan.config.name,
+        config={},
+        evalkit=__version__,
+        simulated=is_simulated(plan),
+        answers_fingerprint=plan.config.answers_fingerprint(),
+        seed=plan.config.seed,
+        started_at=now(),
+    )
+    return _with_scope(begun, plan, datasets)
+
+
+def resumed_manifest(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
+    """Return the manifest of a run that goes on: new settings, models added to those asked before."""
+    simulated = manifest.simulated or is_simulated(plan)
+    return _with_scope(replace(manifest, status="partial", simulated=simulated), plan, datasets)
+
+
+def _with_scope(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
+    asked = {entry.name for entry in plan.model_configs} | set(manifest.models)
+    # Stored answers are read and scored by the same modules of the user's, wherever the run folder is taken.
+    beside = str(Path(plan.config.directory).absolute()) if plan.config.own_modules() else None
+    return replace(
+        manifest,
+        config=plan.config.model_dump(mode="json"),
+        config_directory=beside or manifest.config_directory,
+        models=tuple(entry.name for entry in plan.config.models if entry.name in asked),
+        limit=plan.limit,
+        datasets=dict(datasets),
+        versions=versions(),
+        sessions=(*manifest.sessions, {"started_at": now(), "evalkit": __version__}),
     )
 
 
-def resumed_manifest(
-    manifest: Mapping[str, Any], plan: RunPlan, datasets: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the manifest of a run that goes on: new settings, models added to those asked before."""
-    resumed = _with_scope(dict(manifest), plan, datasets)
-    resumed["status"] = "partial"
-    resumed["simulated"] = bool(manifest["simulated"]) or is_simulated(plan)
-    return resumed
-
-
-def _with_scope(manifest: dict[str, Any], plan: RunPlan, datasets: Mapping[str, Any]) -> dict[str, Any]:
-    asked = {entry.name for entry in plan.model_configs} | set(manifest.get("models", ()))
-    # Stored answers are read and scored by the same modules of the user's, wherever the run folder is taken.
-    beside = {"config_directory": str(Path(plan.config.directory).absolute())}
-    return manifest | {
-        "config": plan.config.model_dump(mode="json"),
-        **(beside if plan.config.own_modules() else {}),
-        "models": [entry.name for entry in plan.config.models if entry.name in asked],
-        "limit": plan.limit,
-        "datasets": dict(datasets),
-        "versions": versions(),
-        "sessions": [*manifest["sessions"], {"started_at": now(), "evalkit": __version__}],
-    }
-
-
-def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) -> dict[str, Any]:
+def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) -> Manifest:
     """Return the manifest of a run whose questions were asked: counts and whether it is complete.
 
     ``complete``: no model stopped early, has more than ``limits.max_not_run`` of its samples without an
@@ -84,16 +78,18 @@ def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) 
         }
         short = [
             sentence
-            for name in manifest["models"]
+            for name in manifest.models
             for sentence in _short(name, total - answered.get(name, 0), data_errors.get(name, 0), total, plan)
         ]
         incomplete = [f"{sentence}; most often: {ledger.commonest_error(name)}" for name, sentence in short]
-    manifest["status"] = "partial" if stopped or incomplete else "complete"
-    manifest["incomplete"] = incomplete
-    manifest["stopped"] = list(stopped)
-    manifest["finished_at"] = now()
-    manifest["counts"] = counts
-    return manifest
+    return replace(
+        manifest,
+        status="partial" if stopped or incomplete else "complete",
+        incomplete=tuple(incomplete),
+        stopped=tuple(stopped),
+        finished_at=now(),
+        counts=counts,
+    )
 
 
 def _short(name: str, unanswered: int, data_errors: int, total: int, plan: RunPlan) -> list[tuple[str, str]]:

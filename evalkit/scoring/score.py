@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.datasets.cards import protocols_of
 from evalkit.decoding.token_codebook import check_codebook
@@ -19,8 +20,10 @@ from evalkit.progress import SCORING
 from evalkit.scoring.engine import Engine, map_chunks
 from evalkit.scoring.rows import ScoreJob, score_chunk
 from evalkit.storage.files import write_json
-from evalkit.storage.run_folder import MANIFEST, SCORES, SUMMARY, RunFolder
+from evalkit.storage.manifest import MANIFEST
+from evalkit.storage.run_folder import SCORES, RunFolder
 from evalkit.storage.scores_table import scores_schema
+from evalkit.storage.summary import SUMMARY, Summary
 
 if TYPE_CHECKING:
     from evalkit.config.schema import DecodeConfig, RunConfig
@@ -44,7 +47,7 @@ def score_run(
     config = _rescored(run.config(), decode, protocol)
     check_codebook(config.decode.token_codebook)
     config.check_own_parts()
-    names = run.manifest.get("models") or [model.name for model in config.models]
+    names = list(run.manifest.models) or [model.name for model in config.models]
     target = run.path if out is None else _refer_to(run, out)
     jobs = _jobs(run, config, names)
     if progress is not None:
@@ -52,7 +55,7 @@ def score_run(
     _write_scores(target / SCORES, jobs, engine, config.dask.get("scheduler"), progress)
     _update_manifest(target, config, run)
     scored = RunFolder(target)
-    write_json(target / SUMMARY, summary_of(scored, config))
+    write_json(target / SUMMARY, summary_of(scored, config).to_json())
     return scored
 
 
@@ -95,7 +98,7 @@ def _write_scores(
     beside.replace(path)
 
 
-def summary_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
+def summary_of(run: RunFolder, config: RunConfig) -> Summary:
     """Return summary.json's content for a scored run."""
     from evalkit.metrics.summary import summarise
     from evalkit.scoring.routing import routed_answers, unasked_thinking
@@ -110,15 +113,15 @@ def summary_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
         slices=config.score.slices,
         own_metrics=config.score.metrics,
     )
-    return {
-        "evalkit": __version__,
-        "run": manifest["name"],
-        "status": manifest["status"],
-        "simulated": manifest["simulated"],
-        "routed": routed_answers(scores),
-        "unasked_thinking": unasked_thinking(scores, config),
-        "results": results,
-    }
+    return Summary(
+        evalkit=__version__,
+        run=manifest.name,
+        status=manifest.status,
+        simulated=manifest.simulated,
+        routed=tuple(routed_answers(scores)),
+        unasked_thinking=tuple(unasked_thinking(scores, config)),
+        results=tuple(results),
+    )
 
 
 def _refer_to(run: RunFolder, out: Path) -> Path:
@@ -131,18 +134,20 @@ def _refer_to(run: RunFolder, out: Path) -> Path:
             )
     out.mkdir(parents=True, exist_ok=True)
     refers = os.path.relpath(run.ledger_path.resolve(), out.resolve())
-    write_json(out / MANIFEST, run.manifest | {"ledger": refers})
+    write_json(out / MANIFEST, replace(run.manifest, ledger=refers).to_json())
     return out
 
 
 def _update_manifest(target: Path, config: RunConfig, run: RunFolder) -> None:
     manifest = RunFolder(target).manifest
-    manifest["config"] = config.model_dump(mode="json")
-    manifest["simulated"] = bool(manifest["simulated"]) or _has_simulated_answers(target)
-    manifest["scored_at"] = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    if target != run.path:
-        manifest["rescored_from"] = str(manifest["name"])
-    write_json(target / MANIFEST, manifest)
+    scored = replace(
+        manifest,
+        config=config.model_dump(mode="json"),
+        simulated=manifest.simulated or _has_simulated_answers(target),
+        scored_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        rescored_from=manifest.rescored_from if target == run.path else manifest.name,
+    )
+    write_json(target / MANIFEST, scored.to_json())
 
 
 def _has_simulated_answers(target: Path) -> bool:

@@ -67,7 +67,7 @@ def _scores(run: Any, settings: DecodeSettings, engine: Engine) -> pd.DataFrame:
     from evalkit.scoring.rows import ScoreJob, score_chunk
 
     config = run.config()
-    views, protocols = model_views(config, run.manifest.get("models")), protocols_of(config)
+    views, protocols = model_views(config, list(run.manifest.models) or None), protocols_of(config)
     jobs = [
         ScoreJob(str(run.path), chunk, views, config.trials, settings, protocols, boundary=False)
         for chunk in range(run.n_chunks())

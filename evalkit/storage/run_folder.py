@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.errors import ConfigError, DataError
 from evalkit.extensions import search_in
 from evalkit.storage.files import read_json
+from evalkit.storage.manifest import MANIFEST, Manifest, read_manifest
+from evalkit.storage.records import shown
 from evalkit.storage.samples_table import sample_from_row
+from evalkit.storage.summary import SUMMARY, Summary
 from evalkit.types import Sample
 
 if TYPE_CHECKING:
@@ -20,11 +23,9 @@ if TYPE_CHECKING:
 
     from evalkit.config.schema import RunConfig
 
-MANIFEST = "manifest.json"
 LEDGER = "responses.sqlite"
 SAMPLES = "samples.parquet"
 SCORES = "scores.parquet"
-SUMMARY = "summary.json"
 
 
 class RunFolder:
@@ -39,14 +40,14 @@ class RunFolder:
             )
 
     @property
-    def manifest(self) -> dict[str, Any]:
-        """The manifest as plain data."""
-        return read_json(self.path / MANIFEST)
+    def manifest(self) -> Manifest:
+        """The manifest as it is now. Raises ``DataError`` where the file or a field of it is damaged."""
+        return read_manifest(self.path)
 
     @property
     def ledger_path(self) -> Path:
         """The ledger's file; a re-scored copy (`evalkit score --out`) refers to its source's."""
-        elsewhere = self.manifest.get("ledger")
+        elsewhere = self.manifest.ledger
         return (self.path / elsewhere).resolve() if elsewhere else self.path / LEDGER
 
     @property
@@ -56,12 +57,23 @@ class RunFolder:
 
     def config(self) -> RunConfig:
         """Return the resolved configuration that the run was made with."""
+        from pydantic import ValidationError
+
         from evalkit.config.schema import RunConfig
 
         manifest = self.manifest
-        if "config_directory" in manifest:
-            search_in(manifest["config_directory"])
-        return RunConfig.model_validate(manifest["config"])
+        if manifest.config_directory is not None:
+            search_in(manifest.config_directory)
+        try:
+            return RunConfig.model_validate(manifest.config)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in ("config", *first["loc"]))
+            raise DataError(
+                f"{self.path / MANIFEST}: the field `{key}` is not what this evalkit reads: {first['msg']}, found "
+                f"{shown(first['input'])}. The run was made by evalkit {manifest.evalkit}: use that version, or mend "
+                "the file"
+            ) from error
 
     def scores(self) -> pd.DataFrame:
         """Return scores.parquet as a data frame, one row per (model, dataset, sample, trial).
@@ -79,10 +91,10 @@ class RunFolder:
             raise DataError(f"{self.path / SCORES} cannot be read as Parquet: {error}") from error
         return documented_columns(scores, str(self.path / SCORES))
 
-    def summary(self) -> dict[str, Any]:
-        """Return summary.json as plain data."""
+    def summary(self) -> Summary:
+        """Return summary.json. Raises ``DataError`` where it is absent or damaged."""
         self._require(self.path / SUMMARY)
-        return read_json(self.path / SUMMARY)
+        return Summary.from_json(read_json(self.path / SUMMARY), self.path / SUMMARY)
 
     def sample_chunks(self) -> Iterator[list[Sample]]:
         """Yield the samples in chunks of at most ``SAMPLES_PER_CHUNK``."""
@@ -145,14 +157,14 @@ def open_for_run(path: Path, config: RunConfig) -> bool:
 
 
 def _refuse_other_config(path: Path, config: RunConfig) -> None:
-    manifest = read_json(path / MANIFEST)
-    if manifest.get("ledger"):
+    manifest = read_manifest(path)
+    if manifest.ledger:
         raise ConfigError(
             f"{path} is a re-scored copy of another run: resume the run itself, or give another --out"
         )
-    if manifest.get("answers_fingerprint") == config.answers_fingerprint():
+    if manifest.answers_fingerprint == config.answers_fingerprint():
         return
-    theirs, ours = manifest.get("config", {}), config.model_dump(mode="json")
+    theirs, ours = manifest.config, config.model_dump(mode="json")
     changed = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     raise ConfigError(
         f"{path} belongs to another config: {', '.join(changed) or 'its questions'} differ from the ones its answers "

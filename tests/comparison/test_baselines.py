@@ -15,7 +15,7 @@ def test_a_blessed_run_is_found_by_name(make_run, make_answers, good_iou, tmp_pa
     (run.path / "scores.parquet").unlink()
     found = find_baseline("good", reports=tmp_path / "reports")
     assert len(found.scores()) == 120
-    assert found.manifest["name"] == "nightly"
+    assert found.manifest.name == "nightly"
 
 
 def test_blessing_again_adds_a_version_and_keeps_the_first(

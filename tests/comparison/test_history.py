@@ -114,7 +114,7 @@ def test_a_summary_without_the_model_does_not_hide_its_run(
     """What summary.json leaves out is computed from the scores."""
     for night in (1, 2):
         folder = make_run(f"n/{night}", [make_answers("m", good_iou)], started_at=f"2026-11-0{night}")
-    write_json(folder.path / "summary.json", folder.summary() | {"results": []})
+    write_json(folder.path / "summary.json", folder.summary().to_json() | {"results": []})
     (series,) = read_history(tmp_path / "n")
     first, second = (point.result["giou"]["value"] for point in series.points)
     assert first == pytest.approx(second)

@@ -103,7 +103,7 @@ def test_scores_keep_the_file_and_expand_the_tags(run):
 def test_summary_is_summary_json(run):
     """The frame holds the numbers of summary.json with their intervals."""
     (stored,) = [
-        r for r in RunFolder(run.path).summary()["results"] if r["slice"] == "all" and r["model"] == "good"
+        r for r in RunFolder(run.path).summary().results if r["slice"] == "all" and r["model"] == "good"
     ]
     row = run.summary().set_index("model").loc["good"]
     assert (row["giou"], row["giou_low"], row["giou_high"]) == tuple(stored["giou"].values())

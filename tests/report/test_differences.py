@@ -146,7 +146,7 @@ def test_one_tag_value_with_masks_leaves_the_box_task_its_numbers(tmp_path):
     found = verdict(data, "everyday", every_pair(data))
     assert found.headline != "No model has a score yet."
     assert "box accuracy at 0.5" in found.details[0]
-    best = max(r["box_accuracy_0.5"]["value"] for r in run.summary()["results"] if r["slice"] == "all")
+    best = max(r["box_accuracy_0.5"]["value"] for r in run.summary().results if r["slice"] == "all")
     assert f"{best:.3f}" in found.details[0]
     assert f"{best:.3f}" in headline_table(run.summary())
 

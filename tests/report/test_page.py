@@ -128,7 +128,7 @@ def test_first_page_says_what_a_reader_needs(page):
 def test_numbers_are_those_of_the_summary(page, run_folder):
     """The table repeats summary.json, to the digits shown."""
     result = next(
-        r for r in RunFolder(run_folder).summary()["results"] if r["model"] == "good" and r["slice"] == "all"
+        r for r in RunFolder(run_folder).summary().results if r["model"] == "good" and r["slice"] == "all"
     )
     text = "".join(read(page).text)
     giou = result["giou"]
@@ -144,7 +144,7 @@ def test_who_answered_stands_with_the_verdict(page, run_folder, tmp_path, withou
     assert "asked not to think" not in verdict
     target = tmp_path / "thinking"
     shutil.copytree(run_folder, target, ignore=shutil.ignore_patterns("report"))
-    summary = RunFolder(target).summary()
+    summary = RunFolder(target).summary().to_json()
     summary |= {"routed": [], "unasked_thinking": [{"model": "good", "n": 3, "thought_tokens": 1234}]}
     write_json(target / "summary.json", summary)
     text = build_report([target]).read_text()
@@ -155,9 +155,7 @@ def test_who_answered_stands_with_the_verdict(page, run_folder, tmp_path, withou
 def test_repeats_are_those_of_the_summary(both_page, later_folder):
     """Spread and agreement of the trials repeat summary.json, and the gallery says which trial it shows."""
     result = next(
-        r
-        for r in RunFolder(later_folder).summary()["results"]
-        if r["model"] == "poor" and r["slice"] == "all"
+        r for r in RunFolder(later_folder).summary().results if r["model"] == "poor" and r["slice"] == "all"
     )
     text = both_page.read_text()
     row = text[text.index("Masks agree") :].split("poor @ later")[1]

@@ -8,7 +8,6 @@ from xml.etree import ElementTree as ET
 
 from evalkit.comparison.gate.checks import GateCheck
 from evalkit.comparison.gate.verdict import GateVerdict
-from evalkit.comparison.sides import run_name
 from evalkit.version import __version__
 
 HEADLINES = {
@@ -189,7 +188,7 @@ def verdict_junit(verdict: GateVerdict) -> str:
         errors=str(sum(worst == "incomplete" for worst in cases.values())),
         skipped=str(sum(worst == "warn" for worst in cases.values())),
     )
-    classname = f"evalkit.comparison.gate.verdict.{run_name(verdict.run.manifest)}"
+    classname = f"evalkit.gate.{verdict.run.manifest.name}"
     for name, checks in groups.items():
         case = ET.SubElement(suite, "testcase", name=name, classname=classname, time="0")
         _add_outcome(case, cases[name], checks)

@@ -34,7 +34,8 @@ from evalkit.config.gate_rules import GateRule
 from evalkit.errors import ConfigError, nearest
 from evalkit.metrics.names import BUILT_IN, answered_rows, codes_of, metric_of_rule
 from evalkit.stats.significance import holm
-from evalkit.storage.run_folder import MANIFEST, RunFolder
+from evalkit.storage.manifest import MANIFEST
+from evalkit.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,13 +107,13 @@ def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> GateVerdict:
     pairings, notes = ({}, []) if baseline is None else _pairings(run, sides, baseline)
     if baseline is None:
         _require_no_baseline(own)
-    seed = int(run.manifest.get("seed", 0))
+    seed = run.manifest.seed
     checks = [
         *_completeness(run, sides, built_in),
         *(check for rule in own for check in _rule_checks(rule, sides, pairings, baseline, seed=seed)),
         *(check for pairing in pairings.values() for check in _drift_checks(pairing, built_in, seed=seed)),
     ]
-    simulated = bool(run.manifest.get("simulated"))
+    simulated = run.manifest.simulated
     return GateVerdict(run, baseline, tuple(_decided(checks)), tuple(notes), simulated)
 
 
@@ -121,7 +122,7 @@ def rules_of(run: RunFolder) -> list[GateRule]:
     from pydantic import ValidationError
 
     rules = []
-    for number, rule in enumerate(run.manifest["config"].get("gate") or (), 1):
+    for number, rule in enumerate(run.manifest.config.get("gate") or (), 1):
         try:
             rules.append(GateRule.model_validate(rule))
         except ValidationError as error:
@@ -181,15 +182,13 @@ def _pairings(
 
 def _refuse_baseline(run: RunFolder, baseline: RunFolder) -> None:
     ours, theirs = run.manifest, baseline.manifest
-    if theirs.get("status") != "complete":
+    if not theirs.complete:
         raise ConfigError(
-            f"the baseline {baseline.path} is {theirs.get('status')}: a run that stopped early is no baseline. "
+            f"the baseline {baseline.path} is {theirs.status}: a run that stopped early is no baseline. "
             "Resume it, or give a complete one"
         )
-    if bool(theirs.get("simulated")) != bool(ours.get("simulated")):
-        which = (
-            "simulated and this run is live" if theirs.get("simulated") else "live and this run is simulated"
-        )
+    if theirs.simulated != ours.simulated:
+        which = "simulated and this run is live" if theirs.simulated else "live and this run is simulated"
         raise ConfigError(
             f"the baseline {baseline.path} is {which}: simulated answers say nothing about a real model. "
             "Give a baseline of the same kind"
@@ -217,15 +216,15 @@ def _completeness(
     run: RunFolder, sides: Sequence[Side], built_in: Mapping[str, GateRule]
 ) -> Iterator[GateCheck]:
     """Yield the checks of not-run samples and of routing, per model and dataset."""
-    limits = run.manifest["config"].get("limits") or {}
+    limits = run.manifest.section("limits")
     not_run = built_in_rule("not_run", built_in, float(limits.get("max_not_run", 0.02)))
     routing = built_in_rule("routing", built_in, 0.0)
-    partial = run.manifest.get("status") != "complete"
+    partial = not run.manifest.complete
     for side, rows in _by_dataset(sides):
         check = not_run_check(rows, not_run)
         yield _as_incomplete(check, run) if partial and check.status == "pass" else check
         yield routing_check(rows, routing, allowed=bool(side.config.get("allow_routing")))
-    for name in run.manifest.get("models", ()):
+    for name in run.manifest.models:
         if name not in {side.model for side in sides}:
             check = unmeasured(not_run, "max", 0.0, model=name, dataset="-", detail="has no scores at all")
             yield _as_incomplete(check, run)
@@ -234,7 +233,7 @@ def _completeness(
 def _as_incomplete(check: GateCheck, run: RunFolder) -> GateCheck:
     from dataclasses import replace
 
-    words = f"the run is {run.manifest.get('status')}: resume it with the command that started it"
+    words = f"the run is {run.manifest.status}: resume it with the command that started it"
     return replace(check, status="incomplete", detail=f"{check.detail}; {words}")
 
 

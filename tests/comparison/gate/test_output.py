@@ -106,7 +106,7 @@ def test_documented_columns_alone_are_judged(make_run, make_answers, good_iou) -
         frame["wire_formats"] = frame["wire_formats"].map(json.dumps)
         run = make_run(name, [make_answers("flash", iou)], gate=[RULE])
         frame.drop(columns="thought_tokens").to_parquet(run.path / "scores.parquet")
-        manifest = {key: run.manifest[key] for key in ("config", "status", "simulated")}
+        manifest = {key: run.manifest.to_json()[key] for key in ("config", "status", "simulated")}
         (run.path / "manifest.json").write_text(json.dumps(manifest | {"datasets": []}))
         folders.append(RunFolder(run.path))
     verdict = gate_run(folders[1], folders[0])

@@ -175,7 +175,7 @@ def test_routing_fails_unless_allowed(make_run, make_answers, good_iou) -> None:
     assert check_of(verdict, "routing").status == "fail"
     assert "gemini-2.5-flash was answered by gemini-3.5-flash-lite (120 answers)" in verdict_text(verdict)
     allowed = make_run("allowed", [routed])
-    manifest = allowed.manifest
+    manifest = allowed.manifest.to_json()
     manifest["config"]["models"][0]["allow_routing"] = True
     (allowed.path / "manifest.json").write_text(json.dumps(manifest))
     assert check_of(gate_run(allowed), "routing").status == "pass"

@@ -1,0 +1,144 @@
+"""manifest.json as a record: what a run was made of, by what, when, and how far it came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evalkit.storage.files import read_json
+from evalkit.storage.records import FieldReader, json_of
+
+MANIFEST = "manifest.json"
+
+BEGUN = (
+    *("name", "evalkit", "status", "simulated", "answers_fingerprint", "seed", "started_at", "finished_at"),
+    *("sessions", "config", "models", "limit", "datasets", "versions"),
+)
+"""The keys of a run that has begun, in their order."""
+
+WAY_OUT = "The file was changed or damaged: restore it from a copy. The answers are kept apart from it, in the ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One run. ``dataclasses.replace`` makes the next state of it.
+
+    ``config``: the resolved configuration as written then, which may be another version's. ``models``: the
+    names that were asked so far. ``datasets``: name -> fingerprint and counts (other tools write a list).
+    ``incomplete``: a sentence for each model that is short of answers; ``stopped``: why models stopped early;
+    None before the first session ended. ``ledger``: where a re-scored copy finds the answers, relative.
+    ``config_directory``: where modules of the user's that the config names are searched, None where it names none.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    status: str = "partial"
+    evalkit: str | None = None
+    simulated: bool = False
+    answers_fingerprint: str | None = None
+    seed: int = 0
+    started_at: str | None = None
+    finished_at: str | None = None
+    sessions: tuple[Mapping[str, Any], ...] = ()
+    models: tuple[str, ...] = ()
+    limit: int | None = None
+    datasets: Mapping[str, Any] | tuple[Mapping[str, Any], ...] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    incomplete: tuple[str, ...] | None = None
+    stopped: tuple[str, ...] | None = None
+    counts: Mapping[str, Any] | None = None
+    scored_at: str | None = None
+    ledger: str | None = None
+    rescored_from: str | None = None
+    config_directory: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    written: tuple[str, ...] = BEGUN
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], path: Path) -> Manifest:
+        """Return the record of a file's object. Raises ``DataError`` naming the first field that cannot be."""
+        read = FieldReader(data, str(path), WAY_OUT)
+        config = _checked_config(read)
+        name = read.one("name", str, None) or config.one("name", str, None) or path.resolve().parent.name
+        return cls(
+            name=name,
+            config=config.data,
+            status=read.one("status", str, "partial"),
+            evalkit=read.one("evalkit", str, None),
+            simulated=read.one("simulated", bool, default=False),
+            answers_fingerprint=read.one("answers_fingerprint", str, None),
+            seed=read.one("seed", int, 0),
+            started_at=read.one("started_at", str, None),
+            finished_at=read.one("finished_at", str, None),
+            sessions=read.many("sessions", dict),
+            models=read.many("models", str),
+            limit=read.one("limit", int, None),
+            datasets=_datasets(read),
+            versions=read.one("versions", dict, {}),
+            incomplete=read.many("incomplete", str) if "incomplete" in data else None,
+            stopped=read.many("stopped", str) if "stopped" in data else None,
+            counts=read.one("counts", dict, None),
+            scored_at=read.one("scored_at", str, None),
+            ledger=read.one("ledger", str, None),
+            rescored_from=read.one("rescored_from", str, None),
+            config_directory=read.one("config_directory", str, None),
+            extra=read.unknown(cls),
+            written=tuple(data),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of the file."""
+        return json_of(self)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every model has its answers, within the limits of the run."""
+        return self.status == "complete"
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The ``models:`` entries of the config as written then."""
+        return list(self.config["models"])
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return a mapping of the config, such as ``limits``; empty where it is absent or null."""
+        section: Mapping[str, Any] = self.config.get(name) or {}
+        return section
+
+    def fingerprints(self) -> dict[str, Any]:
+        """Return dataset -> what the file tells of its samples and truths, None where it does not.
+
+        The datasets are those of the config, then any that only the file tells of.
+        """
+        told = self.datasets
+        entries = told if isinstance(told, Mapping) else {entry["name"]: entry for entry in told}
+        configured = [entry["name"] for entry in self.config.get("datasets") or ()]
+        return {name: entries.get(name) for name in dict.fromkeys([*configured, *entries])}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a run folder. Raises ``DataError`` where the file or a field of it is damaged."""
+    return Manifest.from_json(read_json(folder / MANIFEST), folder / MANIFEST)
+
+
+def _checked_config(read: FieldReader) -> FieldReader:
+    """Return the config's reader, with the kinds of the parts that are read without the whole schema checked."""
+    read.needed("config", dict)
+    config = read.inner("config")
+    config.needed("models", list)
+    for entry in (*config.inners("models"), *config.inners("datasets")):
+        entry.needed("name", str)
+    config.many("gate", dict)
+    for section in ("decode", "score", "image", "limits", "prompts"):
+        config.one(section, dict, None)
+    return config
+
+
+def _datasets(read: FieldReader) -> Mapping[str, Any] | tuple[Mapping[str, Any], ...]:
+    if isinstance(read.data.get("datasets"), list):
+        for entry in read.inners("datasets"):
+            entry.needed("name", str)
+        return read.many("datasets", dict)
+    return read.one("datasets", dict, {})

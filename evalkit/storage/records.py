@@ -1,0 +1,111 @@
+"""JSON objects of a run folder as records: every field read with its type checked, and written back as it was.
+
+A record keeps the keys that its file had, in their order, and those that this evalkit does not know: what another
+version or tool wrote survives a rewrite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from evalkit.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Value = TypeVar("Value")
+Default = TypeVar("Default")
+
+KINDS: dict[type, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    dict: "an object",
+    list: "a list",
+}
+"""Type of a JSON value -> its name in an error."""
+
+KEPT = ("written", "extra")
+"""Fields of a record that are no fields of the file: its keys in their order, and the unknown ones."""
+
+
+class FieldReader:
+    """Reads the fields of one JSON object; every error names the file, the field, the value seen and the way out."""
+
+    def __init__(self, data: Mapping[str, Any], where: str, way_out: str, *, inside: str = "") -> None:
+        self.data = data
+        self.where = where
+        self.way_out = way_out
+        self.inside = inside
+
+    def one(self, key: str, kind: type[Value], default: Default) -> Value | Default:
+        """Return a value of one kind, ``default`` where it is absent or null. Raises ``DataError`` on another kind."""
+        value = self.data.get(key)
+        return default if value is None else self._checked(key, value, kind)
+
+    def needed(self, key: str, kind: type[Value]) -> Value:
+        """Return a value of one kind. Raises ``DataError`` where it is absent, null or of another kind."""
+        if self.data.get(key) is None:
+            raise DataError(f"{self.where}: the field `{self.inside}{key}` is missing. {self.way_out}")
+        return self._checked(key, self.data[key], kind)
+
+    def many(self, key: str, kind: type[Value]) -> tuple[Value, ...]:
+        """Return a list of values of one kind, empty where it is absent or null."""
+        values = self.one(key, list, [])
+        return tuple(self._checked(f"{key}[{at}]", value, kind) for at, value in enumerate(values))
+
+    def inner(self, key: str) -> FieldReader:
+        """Return the reader of an object inside, an empty one where it is absent or null."""
+        data: Mapping[str, Any] = self.one(key, dict, {})
+        return FieldReader(data, self.where, self.way_out, inside=f"{self.inside}{key}.")
+
+    def inners(self, key: str) -> tuple[FieldReader, ...]:
+        """Return the readers of a list of objects."""
+        return tuple(
+            FieldReader(value, self.where, self.way_out, inside=f"{self.inside}{key}[{at}].")
+            for at, value in enumerate(self.many(key, dict))
+        )
+
+    def unknown(self, record: type[DataclassInstance]) -> dict[str, Any]:
+        """Return the fields of the object that the record has no place for."""
+        known = {field.name for field in fields(record)} - set(KEPT)
+        return {key: value for key, value in self.data.items() if key not in known}
+
+    def refuse(self, key: str, value: object, rule: str) -> NoReturn:
+        """Raise ``DataError`` for a value that breaks a rule."""
+        raise DataError(
+            f"{self.where}: the field `{self.inside}{key}` must be {rule}, found {shown(value)}. {self.way_out}"
+        )
+
+    def _checked(self, key: str, value: Any, kind: type[Value]) -> Value:
+        # To Python a bool is an int; to JSON it is not.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            self.refuse(key, value, KINDS[kind])
+        return value
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def json_of(record: DataclassInstance) -> dict[str, Any]:
+    """Return a record as the JSON object of its file: known keys in their order, then those that are new.
+
+    A field that the file did not have is added only where it is no longer at its default.
+    """
+    written: tuple[str, ...] = getattr(record, "written")  # noqa: B009  every record has it, no base class says so
+    told: dict[str, Any] = dict(getattr(record, "extra"))  # noqa: B009
+    added = []
+    for field in fields(record):
+        if field.name in KEPT:
+            continue
+        value = getattr(record, field.name)
+        told[field.name] = list(value) if isinstance(value, tuple) else value
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if field.name not in written and default is not MISSING and value != default:
+            added.append(field.name)
+    return {key: told[key] for key in (*written, *added)}
