@@ -8,6 +8,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, nearest
+from evalkit.metrics.table import METRICS
 from evalkit.notebook.views import flat_numbers
 from evalkit.storage.ledger import Key
 from evalkit.storage.run_folder import RunFolder
@@ -86,11 +87,10 @@ def summary_row(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def headline_columns(summary: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of the headline table, the interval of gIoU beside it."""
-    columns = [
-        *("model", "dataset", "n", "giou", "giou_low", "giou_high", "ciou", "precision_at_0.5"),
-        *("box_accuracy_0.5", "format_failure_rate", "strict_failure_rate", "n_not_run"),
-        *("latency_s_p50", "cost_usd"),
-    ]
+    shown = ["_".join(metric.path) for metric in METRICS if "terminal" in metric.shown]
+    columns = ["model", "dataset", "n", *shown, "n_not_run", "latency_s_p50", "cost_usd"]
+    place = columns.index("giou") + 1
+    columns[place:place] = ["giou_low", "giou_high"]
     return summary[[column for column in columns if column in summary]]
 
 

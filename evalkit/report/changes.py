@@ -35,7 +35,7 @@ def find_changes(data: ReportData) -> list[RunChange]:
     pairs = [
         (first[side.model], side) for side in data.sides if of_run[side.label] > 0 and side.model in first
     ]
-    compared = compare_pairs(pairs, data.judged_by, seed=data.seed)
+    compared = compare_pairs(pairs, data.judged_by, seed=data.seed, all_measures=False)
     names = {side.label: data.runs[of_run[side.label]].name for side in data.sides}
     return [_change(pair, names[pair.b.label], tests=compared.tests) for pair in compared.pairs]
 

@@ -37,11 +37,11 @@ class Lead:
 def every_pair(data: ReportData) -> RunComparison:
     """Return all pairs of the page's models on all its datasets, as one family.
 
-    Of several runs only the measures are taken that a verdict rests on. Raises ``DataError`` where runs
-    were scored against different ground truths.
+    Only the measures are taken that a verdict rests on. Raises ``DataError`` where runs were scored against
+    different ground truths.
     """
     pairs = list(combinations(data.sides, 2))
-    return compare_pairs(pairs, data.judged_by, seed=data.seed, all_measures=len(data.runs) == 1)
+    return compare_pairs(pairs, data.judged_by, seed=data.seed, all_measures=False)
 
 
 def lead(pair: Pair | None, table: MeasureTable | None, better: str, tests: int) -> Lead | None:

@@ -213,27 +213,6 @@ def _wilson(value: float, sums: Floats, n_clusters: int, n_rows: int) -> Estimat
     return Wilson(value, n_clusters, np.inf)
 
 
-def paired_difference(
-    first: tuple[ArrayLike, ArrayLike],
-    second: tuple[ArrayLike, ArrayLike],
-    clusters: ArrayLike,
-    *,
-    seed: int,
-    draws: int = DRAWS,
-    share: bool = True,
-) -> Estimate | None:
-    """Return the ratio of ``second`` minus the ratio of ``first``, paired by cluster.
-
-    ``first`` and ``second`` are (numerators, denominators) of the same rows under two models or
-    runs. Percentile bootstrap over clusters with the tails of Student's t. Where fewer than
-    ``FEW_CLUSTERS`` clusters changed: Student's t on the linearised error with one answer more on
-    either side (Agresti & Min 2005, Statistics in Medicine 24(5)), so that no change at all in n
-    answers still leaves about 2/n either way. None where either ratio is undefined, or where one
-    image cannot tell anything. ``share``: the metric lies in 0..1 by definition.
-    """
-    return paired_differences([first], [second], clusters, seed=seed, draws=draws, shares=[share])[0]
-
-
 def paired_differences(
     first: list[tuple[ArrayLike, ArrayLike]],
     second: list[tuple[ArrayLike, ArrayLike]],
@@ -243,7 +222,15 @@ def paired_differences(
     draws: int = DRAWS,
     shares: Sequence[bool] | None = None,
 ) -> list[Estimate | None]:
-    """Return ``paired_difference`` of many metrics over the same rows, with shared draws."""
+    """Return per metric the ratio of ``second`` minus the ratio of ``first``, paired by cluster, with shared draws.
+
+    ``first`` and ``second`` are (numerators, denominators) of the same rows under two models or
+    runs. Percentile bootstrap over clusters with the tails of Student's t. Where fewer than
+    ``FEW_CLUSTERS`` clusters changed: Student's t on the linearised error with one answer more on
+    either side (Agresti & Min 2005, Statistics in Medicine 24(5)), so that no change at all in n
+    answers still leaves about 2/n either way. None where either ratio is undefined, or where one
+    image cannot tell anything. ``shares``: per metric, whether it lies in 0..1 by definition.
+    """
     codes, n_clusters = cluster_codes(clusters)
     rows = [np.asarray([a, b, c, d], dtype=np.float64) for (a, b), (c, d) in zip(first, second, strict=True)]
     sums = [np.stack([cluster_sums(values, codes, n_clusters) for values in four]) for four in rows]

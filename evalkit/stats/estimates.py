@@ -103,7 +103,7 @@ class Student:
     """``centre`` plus Student's t times ``standard_error``, within ``least``..``most``.
 
     ``value`` is what is reported; ``centre`` differs from it where pseudo-observations pull the
-    middle of the interval towards zero (see ``stats.paired_difference``).
+    middle of the interval towards zero (see ``stats.bootstrap.paired_differences``).
     """
 
     value: float

@@ -13,13 +13,25 @@ from support.random_search import draws
 from evalkit.stats.bootstrap import (
     cluster_codes,
     difference_error,
-    paired_difference,
     paired_differences,
     ratio_estimates,
     ratio_interval,
     ratio_intervals,
 )
-from evalkit.stats.estimates import Percentile, SingleImage, Student, Studentised, Wilson, interval_of
+from evalkit.stats.estimates import (
+    Estimate,
+    Percentile,
+    SingleImage,
+    Student,
+    Studentised,
+    Wilson,
+    interval_of,
+)
+
+
+def paired_difference(first, second, clusters, *, seed: int) -> Estimate | None:
+    """Return one paired difference."""
+    return paired_differences([first], [second], clusters, seed=seed)[0]
 
 
 def clustered(n_images: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
