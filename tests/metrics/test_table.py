@@ -47,7 +47,7 @@ from evalkit.report.tables import headline_table as page_table
 folder = Path(sys.argv[1])
 models = [answers(name, [0.5] * 12, latency_s=seconds) for name, seconds in (("a", 0.5), ("b", 2.0))]
 run = fabricate(folder / "run", models, gate=[{"metric": "quick", "max": 0.5}])
-results = {r["model"]: r["quick_share"]["value"] for r in run.summary()["results"]}
+results = {r["model"]: r["quick_share"]["value"] for r in run.summary().results}
 assert results == {"a": 1.0, "b": 0.0}, results
 compared = compare_runs([run])
 assert comparison_json(compared, 0.02)["pairs"][0]["metrics"]["quick_share"]["difference"]["value"] == -1
