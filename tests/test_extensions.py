@@ -204,6 +204,11 @@ def test_an_installed_package_gives_every_kind_of_part(install: Install, tmp_pat
     assert "thrown-metric" in gate.output
     page = (run / "report" / "index.html").read_text()
     assert "half" in page
+    assert "area of the image" in page
+    assert "As the evaluator of thrown-protocol counts" in page
+    compared = invoke("compare", run, "--json")
+    assert compared.exit_code == 0, compared.output
+    assert "thrown-metric" in compared.output
 
 
 def test_modules_beside_the_config_are_found_from_any_folder(
@@ -228,6 +233,7 @@ def test_modules_beside_the_config_are_found_from_any_folder(
     call("run", config, "--out", run)
     check_run(run, names)
     call("score", run, "--out", elsewhere / "again")
+    call("gate", run)
     assert (elsewhere / "again" / "summary.json").read_bytes() == (run / "summary.json").read_bytes()
 
 

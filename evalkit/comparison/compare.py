@@ -229,12 +229,12 @@ def _compare_sides(
     """Yield one ``Pair`` per dataset that both sides answered; p-values are not adjusted yet."""
     left, right = common_rows(a, b)
     settings = tuple(setting_differences(a, b))
-    wanted = a.manifest.section("score").get("slices")
+    wanted, own = a.manifest.section("score").get("slices"), _own_metrics(a, b)
     for dataset in (str(name) for name in dict.fromkeys(left["dataset"])):
         inside = (left["dataset"] == dataset).to_numpy()
         ours, theirs = left[inside], right[inside]
         judge = judged_by[dataset]
-        in_slices, shown = (SHOWN_IN_SLICES, SHOWN) if all_measures else ((judge,), (judge,))
+        in_slices, shown = (SHOWN_IN_SLICES, (*SHOWN, *own)) if all_measures else ((judge,), (judge,))
         tables = tuple(
             table_of(ours[chosen], theirs[chosen], in_slices, name, judge, seed=seed)
             for name, chosen in slice_rows(ours, wanted).items()
@@ -242,6 +242,12 @@ def _compare_sides(
         )
         whole = table_of(ours, theirs, shown, "all", judge, seed=seed)
         yield Pair(a, b, dataset, whole, tables, flips_of(ours, theirs, judge), settings)
+
+
+def _own_metrics(a: Side, b: Side) -> tuple[str, ...]:
+    """Return the metrics of the users' own that either run's config names."""
+    names = [name for side in (a, b) for name in side.manifest.section("score").get("metrics") or ()]
+    return tuple(dict.fromkeys(name for name in names if name not in SHOWN))
 
 
 def table_of(

@@ -15,12 +15,13 @@ from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
 from evalkit.report.changes import RunChange
 from evalkit.report.data import ReportData, RunSource
 from evalkit.report.differences import pair_table, tag_table
-from evalkit.report.evaluators import Evaluator, evaluator, published
+from evalkit.report.evaluators import published
 from evalkit.report.figures import SavedFigure, draw_figures, precision_curve
 from evalkit.report.numbers import NOTHING, TableCell
 from evalkit.report.past import PastRuns, past_runs
 from evalkit.report.repeats import Repeat, repeats
-from evalkit.report.tables import ReportTable, TableColumn, TableRow, headline_table, stem_of
+from evalkit.report.sections import sections
+from evalkit.report.tables import ReportTable, Section, TableColumn, TableRow, headline_table, stem_of
 from evalkit.report.words import DatasetVerdict, verdict
 
 ERRORS_SHOWN = 12
@@ -49,7 +50,7 @@ class DatasetView:
     pairs: ReportTable | None
     figures: dict[str, SavedFigure]
     trials: list[Repeat]
-    evaluator: Evaluator | None
+    sections: tuple[Section, ...]
     published: tuple[Reference, ...]
     past: PastRuns | None
     tables: list[ReportTable]
@@ -69,9 +70,9 @@ def dataset_view(
     rows = data.rows(dataset)
     headline, tags = headline_table(data, dataset), tag_table(data, dataset, compared)
     outcomes, formats = outcome_bars(data, dataset), format_bars(data, dataset)
-    curve, own = precision_table(data, dataset), evaluator(data, dataset)
+    curve, below = precision_table(data, dataset), sections(data, dataset)
     past, pairs = past_runs(data, dataset), pair_table(data, dataset, compared)
-    extra = [part.table for part in (own, past) if part is not None]
+    extra = [part.table for part in (*below, past) if part is not None]
     return DatasetView(
         name=dataset,
         n=rows["sample_id"].nunique(),
@@ -89,7 +90,7 @@ def dataset_view(
         pairs=pairs,
         figures=draw_figures(data, dataset, figures, past),
         trials=repeats(data, dataset),
-        evaluator=own,
+        sections=below,
         published=published(data, dataset),
         past=past,
         tables=[table for table in (headline, pairs, tags, curve, *extra) if table is not None],

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.datasets.published import Reference, references_for_dataset
 from evalkit.errors import EvalkitError
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import cell
-from evalkit.report.tables import ReportTable, TableColumn, TableRow, stem_of
+from evalkit.report.tables import ReportTable, Section, TableColumn, TableRow, stem_of
 
 HELD_AGAINST = ("giou", "ciou", "cgf1", "n_acc", "box_accuracy_0.5")
 """Metrics that published numbers are looked up for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluator:
-    """The named protocol of one dataset and its numbers per model."""
-
-    protocol: str
-    table: ReportTable
-
-
-def evaluator(data: ReportData, dataset: str) -> Evaluator | None:
+def evaluator(data: ReportData, dataset: str) -> Section | None:
     """Return the numbers of a dataset's protocol, None under ``default``."""
     found = {
         model.label: result["protocol"]
@@ -40,7 +31,7 @@ def evaluator(data: ReportData, dataset: str) -> Evaluator | None:
         for label, numbers in found.items()
     )
     table = ReportTable(stem_of(data, dataset, "evaluator"), f"{name} on {dataset}", "Model", columns, rows)
-    return Evaluator(name, table)
+    return Section(f"As the evaluator of {name} counts", table)
 
 
 def published(data: ReportData, dataset: str) -> tuple[Reference, ...]:

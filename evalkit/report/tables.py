@@ -49,6 +49,14 @@ class ReportTable:
     rows: tuple[TableRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table under a heading of its own."""
+
+    heading: str
+    table: ReportTable
+
+
 UNITS: Mapping[str, Kind] = {"seconds": "seconds", "tokens": "count", "usd": "usd"}
 """How a metric's unit is spelled; shares are ratios, and failure rates percentages."""
 

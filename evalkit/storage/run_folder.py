@@ -42,7 +42,11 @@ class RunFolder:
     @property
     def manifest(self) -> Manifest:
         """The manifest as it is now. Raises ``DataError`` where the file or a field of it is damaged."""
-        return read_manifest(self.path)
+        manifest = read_manifest(self.path)
+        if manifest.config_directory is not None:
+            # Written where the config names modules that lie beside it: they are found wherever the run is read.
+            search_in(manifest.config_directory)
+        return manifest
 
     @property
     def ledger_path(self) -> Path:
@@ -62,8 +66,6 @@ class RunFolder:
         from evalkit.config.schema import RunConfig
 
         manifest = self.manifest
-        if manifest.config_directory is not None:
-            search_in(manifest.config_directory)
         try:
             return RunConfig.model_validate(manifest.config)
         except ValidationError as error:

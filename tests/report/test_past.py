@@ -53,7 +53,7 @@ def test_the_evaluators_own_numbers_are_shown(nightly):
     """Under a named protocol its numbers stand in a table of their own, as summary.json has them."""
     data = load_report([RunFolder(nightly)])
     found = evaluator(data, "shapes")
-    assert found.protocol == "rela"
+    assert found.heading == "As the evaluator of rela counts"
     numbers = data.result("shapes", "good")["protocol"]
     row = next(row for row in found.table.rows if row.label == "good")
     assert {key: cell.value for key, cell in row.cells.items()} == {
