@@ -67,7 +67,11 @@ def _command(path: str, command: click.Command) -> str:
     context = click.Context(command, info_name=path)
     usage = " ".join(command.collect_usage_pieces(context))
     parts = [f"## {code(path)}", f"```\n{path} {usage}\n```", _paragraphs(command.help or "")]
-    options = [record for option in command.params if (record := option.get_help_record(context)) is not None]
+    options = [
+        record
+        for option in command.get_params(context)
+        if option.name != "help" and (record := option.get_help_record(context)) is not None
+    ]
     if options:
         parts.append(table(["option", "meaning"], [(code(name), _plain(text)) for name, text in options]))
     return "\n\n".join(parts)
@@ -85,10 +89,11 @@ def config_page() -> str:
     """Return every key of the YAML file, section by section, from the pydantic models."""
     from evalkit.config import gate_rules, models
     from evalkit.config import schema as config
+    from evalkit.decoding.settings import DecodeSettings
 
     sections = [config.RunConfig, config.DatasetConfig, config.SampleConfig, *entry_sections()]
     sections += [models.GenerationConfig, models.PaceConfig, models.PriceConfig, models.PromptConfig]
-    sections += [config.ImageConfig, config.DecodeConfig, config.ScoreConfig, config.RunLimits]
+    sections += [config.ImageConfig, DecodeSettings, config.ScoreConfig, config.RunLimits]
     sections += [gate_rules.GateRule]
     intro = (
         "Unknown keys, duplicate keys and wrong types are errors, told together with their lines. "
@@ -120,7 +125,7 @@ WHERE = {
     "PriceConfig": "`price:` of a model",
     "PromptConfig": "`prompts:` entries, and `prompt:` of a model as a mapping",
     "ImageConfig": "`image:`",
-    "DecodeConfig": "`decode:`",
+    "DecodeSettings": "`decode:`",
     "ScoreConfig": "`score:`",
     "RunLimits": "`limits:`",
     "GateRule": "`gate:` entries",

@@ -192,26 +192,6 @@ class AskedFormat:
     task: Literal["mask", "box"] = "mask"
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeSettings:
-    """The conventions of decoding (DESIGN 6); every one can be changed by re-scoring.
-
-    ``threshold``: foreground is a resized value > threshold, 0..255. ``box_rounding``: how
-    0..1000 becomes pixels: ``truncate`` (Google's cookbook), ``round`` or ``expand`` (floor the
-    near corner, ceil the far one). ``filter``: Pillow's resampling name. ``instances``: how several
-    items make one prediction: ``union``, ``largest`` or ``first``. ``token_codebook``: path of a
-    PaliGemma ``vae-oid.npz`` (used only where its self-check passes). ``formats``: wire formats of packages of
-    one's own, looked for before the built-in ones.
-    """
-
-    threshold: int = 127
-    box_rounding: Literal["truncate", "round", "expand"] = "truncate"
-    filter: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = "bilinear"
-    instances: Literal["union", "largest", "first"] = "union"
-    token_codebook: str | None = None
-    formats: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class CropMask:
     """A mask as the part of the image it touches: ``crop_hw`` (bool, H x W) at ``(x0_px, y0_px)``.

@@ -18,9 +18,9 @@ from PIL import Image
 from evalkit.cli.app import main
 from evalkit.config.schema import load_config
 from evalkit.decoding import decode_answer
+from evalkit.decoding.settings import DecodeSettings
 from evalkit.errors import ConfigError
 from evalkit.scoring import engine
-from evalkit.types import DecodeSettings
 
 PARTS = '''
 """One part of every kind: half of each picture is the target, in a layout and a wire format of its own."""

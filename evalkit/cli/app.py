@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from evalkit.cli.decode_options import DecodingCommand
 from evalkit.errors import EvalkitError
 from evalkit.version import __version__
 
@@ -94,15 +95,8 @@ def plan(config: str, as_json: bool) -> None:
     plan_command(config, as_json=as_json)
 
 
-@main.command()
+@main.command(cls=DecodingCommand)
 @click.argument("run_path", metavar="RUN")
-@click.option("--decode.threshold", "threshold", type=int, help="Foreground is a value above this, 0..254.")
-@click.option("--decode.box_rounding", "box_rounding", help="truncate, round or expand.")
-@click.option(
-    "--decode.filter", "filter", help="Resampling filter: bilinear, nearest, bicubic, lanczos, box, hamming."
-)
-@click.option("--decode.instances", "instances", help="How items combine: union, largest or first.")
-@click.option("--decode.token_codebook", "token_codebook", help="Path of a PaliGemma vae-oid.npz.")
 @click.option("--protocol", help="Score every dataset by this protocol.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write here instead, referring to the same answers."
@@ -129,7 +123,7 @@ def score(
     score_command(run_path, decode=decode, protocol=protocol, out=out, engine=engine)
 
 
-@main.command()
+@main.command(cls=DecodingCommand)
 @click.argument("file")
 @click.option("--size", help="WIDTHxHEIGHT of the image in pixels; taken from --image where not given.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -139,11 +133,6 @@ def score(
 )
 @click.option("--prompt", help="The prompt that was asked: what `strict` means and how polygons are read.")
 @click.option("--finish-reason", help="The API's finish reason, such as MAX_TOKENS.")
-@click.option("--decode.threshold", "threshold", type=int, help="Foreground is a value above this, 0..254.")
-@click.option("--decode.box_rounding", "box_rounding", help="truncate, round or expand.")
-@click.option("--decode.filter", "filter", help="bilinear, nearest, bicubic, lanczos, box or hamming.")
-@click.option("--decode.instances", "instances", help="How items combine: union, largest or first.")
-@click.option("--decode.token_codebook", "token_codebook", help="Path of a PaliGemma vae-oid.npz.")
 def decode(
     file: str,
     size: str | None,

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.decode_options import given_settings
 from evalkit.decoding.answer import decode_answer
-from evalkit.decoding.token_codebook import check_codebook
+from evalkit.decoding.settings import DecodeSettings
 from evalkit.decoding.verdict import verdict_json, verdict_text
 from evalkit.drawing.layers import items_layer
 from evalkit.errors import ConfigError
-from evalkit.types import AskedFormat, Decoded, DecodeSettings
+from evalkit.types import AskedFormat, Decoded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,7 +45,7 @@ def decode_command(
         height_px=height_px,
         width_px=width_px,
         asked=_asked(prompt),
-        settings=_settings(decode),
+        settings=given_settings(DecodeSettings(), decode),
         finish_reason=finish_reason,
     )
     if overlay is not None and image is not None:
@@ -93,22 +94,6 @@ def _asked(prompt: str | None) -> AskedFormat:
     from evalkit.config.prompts import find_prompt
 
     return AskedFormat() if prompt is None else find_prompt(prompt).asked
-
-
-def _settings(changes: Mapping[str, Any]) -> DecodeSettings:
-    """Return the settings with the options given; wrong values are told with those allowed."""
-    from pydantic import ValidationError
-
-    from evalkit.config.schema import DecodeConfig
-
-    given = {key: value for key, value in changes.items() if value is not None}
-    check_codebook(given.get("token_codebook"))
-    try:
-        return DecodeConfig(**given).settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        raise ConfigError(f"--decode.{key} {given.get(key)}: {first['msg'].lower()}") from error
 
 
 def _write_overlay(decoded: Decoded, image: Path, overlay: Path) -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.decode_options import given_settings
 from evalkit.errors import ConfigError, RunIncomplete
 
 if TYPE_CHECKING:
-    from evalkit.config.schema import DecodeConfig
     from evalkit.scoring.engine import Engine
 
 
@@ -109,22 +109,8 @@ def score_command(
     from evalkit.storage.run_folder import RunFolder
 
     run = RunFolder(run_path)
-    settings = _decode_settings(run.config().decode, decode)
+    settings = given_settings(run.config().decode, decode)
     with Progress() as progress:
         scored = score_run(run, decode=settings, protocol=protocol, out=out, engine=engine, progress=progress)
     click.echo(headline_table(scored.summary()))
     click.echo(f"\nscores: {scored.path / 'scores.parquet'}")
-
-
-def _decode_settings(current: DecodeConfig, changes: Mapping[str, Any]) -> DecodeConfig:
-    from pydantic import ValidationError
-
-    from evalkit.config.schema import DecodeConfig
-
-    given = {key: value for key, value in changes.items() if value is not None}
-    try:
-        return DecodeConfig.model_validate(current.model_dump() | given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = first["loc"][0]
-        raise ConfigError(f"--decode.{key} {given.get(str(key))}: {first['msg'].lower()}") from error

@@ -1,7 +1,6 @@
 """The run configuration: YAML -> ``RunConfig``, every error with its file, line and way out.
 
-Pydantic checks the edge; inside, the settings that travel further are the frozen dataclasses of
-``evalkit.types``. Nothing here reads a dataset or reaches a network.
+Pydantic checks every section, which is frozen after. Nothing here reads a dataset or reaches a network.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from evalkit.config.gate_rules import GateRule
 from evalkit.config.models import AnyEntry, ModelEntry, PromptConfig
 from evalkit.config.section import Section
 from evalkit.config.yaml import read_yaml, validate
+from evalkit.decoding.settings import DecodeSettings, names_given
 from evalkit.errors import nearest
 from evalkit.extensions import is_reference, search_in
-from evalkit.types import MASK_CHANNELS, DecodeSettings
+from evalkit.types import MASK_CHANNELS
 
 
 class SampleConfig(Section):
@@ -68,42 +68,6 @@ class ImageConfig(Section):
     )
 
 
-def _names(given: Any) -> Any:
-    """Return names as YAML lists them, or as a command's option gives them between commas."""
-    if isinstance(given, str):
-        return tuple(name.strip() for name in given.split(",") if name.strip())
-    return tuple(given) if isinstance(given, list) else given
-
-
-class DecodeConfig(Section):
-    """The conventions of decoding; see ``evalkit.types.DecodeSettings``."""
-
-    threshold: int = Field(
-        default=127, ge=0, le=254, description="foreground is a mask value above this, 0..254"
-    )
-    box_rounding: Literal["truncate", "round", "expand"] = Field(
-        default="truncate",
-        description="how 0..1000 becomes pixels: truncate (Google's sample), round, or expand outwards",
-    )
-    filter: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = Field(
-        default="bilinear", description="how a mask is resized into its box"
-    )
-    instances: Literal["union", "largest", "first"] = Field(
-        default="union", description="which items of an answer make the prediction"
-    )
-    token_codebook: str | None = Field(
-        default=None, description="path of a PaliGemma vae-oid.npz, used only where its self-check passes"
-    )
-    formats: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
-        default=(),
-        description="wire formats of your own that are looked for first: names of installed ones, or package.module:NAME",
-    )
-
-    def settings(self) -> DecodeSettings:
-        """Return the record that the decoder takes."""
-        return DecodeSettings(**self.model_dump())
-
-
 class ScoreConfig(Section):
     """How rows are scored; ``protocol`` holds for every dataset that names none of its own."""
 
@@ -115,7 +79,7 @@ class ScoreConfig(Section):
     slices: list[str] | None = Field(
         default=None, description="tags to slice by; null = every tag with 2 to 50 values"
     )
-    metrics: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+    metrics: Annotated[tuple[str, ...], BeforeValidator(names_given)] = Field(
         default=(),
         description="metrics of your own, besides evalkit's: names of installed ones, or package.module:NAME",
     )
@@ -153,7 +117,7 @@ class RunConfig(Section):
     models: list[AnyEntry] = Field(min_length=1, description="who is asked")
     prompts: dict[str, PromptConfig] = Field(default_factory=dict, description="own prompts by name")
     image: ImageConfig = Field(default=ImageConfig(), description="how photographs are sent")
-    decode: DecodeConfig = Field(default=DecodeConfig(), description="conventions of decoding")
+    decode: DecodeSettings = Field(default=DecodeSettings(), description="conventions of decoding")
     score: ScoreConfig = Field(default=ScoreConfig(), description="how rows are scored")
     trials: int = Field(default=1, ge=1, description="how often each question is asked")
     limits: RunLimits = Field(default=RunLimits(), description="what may be spent and lost")

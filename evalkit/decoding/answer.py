@@ -14,8 +14,9 @@ from evalkit.decoding.formats.seg_tokens import holds_tokens
 from evalkit.decoding.items import read_item
 from evalkit.decoding.keys import ItemKeys, item_keys
 from evalkit.decoding.repetition import runaway_length
+from evalkit.decoding.settings import DecodeSettings
 from evalkit.masks import area, crop_union
-from evalkit.types import AskedFormat, CropMask, Decoded, DecodeSettings, Item
+from evalkit.types import AskedFormat, CropMask, Decoded, Item
 
 BLOCKED_FINISH: Final = frozenset(
     {

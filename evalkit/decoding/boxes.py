@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.loose_json import LooseList
-from evalkit.types import BoxPx, DecodeSettings
+from evalkit.decoding.settings import DecodeSettings
+from evalkit.types import BoxPx
 
 NORM: Final = 1000.0
 _SLACK: Final = 20.0

@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 
 from evalkit.decoding.boxes import ItemBox
 from evalkit.decoding.codes import Unreadable
-from evalkit.types import AskedFormat, CropMask, DecodeSettings
+from evalkit.decoding.settings import DecodeSettings
+from evalkit.types import AskedFormat, CropMask
 
 MASK_COST_PX: Final = 20_000
 """What one mask costs beside its pixels, so that an answer of tens of thousands stays cheap."""

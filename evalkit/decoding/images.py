@@ -13,7 +13,8 @@ import numpy as np
 
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import PixelBudget
-from evalkit.types import BoxPx, CropMask, DecodeSettings
+from evalkit.decoding.settings import DecodeSettings
+from evalkit.types import BoxPx, CropMask
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalkit.decoding import decode_answer
+from evalkit.decoding.settings import DecodeSettings
 from evalkit.models import asked_format, requested_model
-from evalkit.types import AskedFormat, Decoded, DecodeSettings, Response, Sample
+from evalkit.types import AskedFormat, Decoded, Response, Sample
 
 if TYPE_CHECKING:
     from evalkit.config.models import ModelEntry

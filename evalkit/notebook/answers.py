@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import ConfigError, nearest
 from evalkit.metrics.table import METRICS
 from evalkit.notebook.views import flat_numbers
 from evalkit.storage.ledger import Key
@@ -17,7 +16,6 @@ from evalkit.types import Decoded, Response, Sample
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.config.schema import DecodeConfig
     from evalkit.drawing.sheet import Tile
 
 READ_AT_ONCE = 64
@@ -92,20 +90,3 @@ def headline_columns(summary: pd.DataFrame) -> pd.DataFrame:
     place = columns.index("giou") + 1
     columns[place:place] = ["giou_low", "giou_high"]
     return summary[[column for column in columns if column in summary]]
-
-
-def decode_section(current: Mapping[str, Any], changes: Mapping[str, Any]) -> DecodeConfig:
-    """Return the decode section with ``changes``. Raises ``ConfigError`` on unknown keys and wrong values."""
-    from pydantic import ValidationError
-
-    from evalkit.config.schema import DecodeConfig
-
-    for key in changes:
-        if key not in DecodeConfig.model_fields:
-            raise ConfigError(f"there is no decode setting '{key}'.{nearest(key, DecodeConfig.model_fields)}")
-    try:
-        return DecodeConfig.model_validate({**current, **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        raise ConfigError(f"decode setting {key}={changes.get(key)!r}: {first['msg'].lower()}") from error

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError
-from evalkit.notebook.answers import decode_section
 from evalkit.notebook.scored_run import Run
 from evalkit.notebook.views import History, Prediction
 
@@ -63,8 +62,10 @@ def decode(
     >>> ek.decode("[]", size=(640, 480)).outcome
     'no_target'
     """
+    from evalkit.config.overrides import with_changes
     from evalkit.config.prompts import find_prompt
     from evalkit.decoding import decode_answer
+    from evalkit.decoding.settings import DecodeSettings
     from evalkit.types import AskedFormat
 
     width_px, height_px = size
@@ -75,7 +76,7 @@ def decode(
         height_px=height_px,
         width_px=width_px,
         asked=AskedFormat() if prompt is None else find_prompt(prompt).asked,
-        settings=decode_section({}, settings).settings(),
+        settings=with_changes(DecodeSettings(), settings),
         finish_reason=finish_reason,
     )
     return Prediction(text, (width_px, height_px), decoded)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DataError, nearest
-from evalkit.notebook.answers import answers_of, decode_section, headline_columns, summary_row, tile_of
+from evalkit.notebook.answers import answers_of, headline_columns, summary_row, tile_of
 from evalkit.notebook.views import Comparison, Masks, Prediction, banner, table_html
 from evalkit.storage.run_folder import RunFolder
 
@@ -181,9 +181,10 @@ class Run:
         >>> run.rescore(threshold=100).folder.config().decode.threshold
         100
         """
+        from evalkit.config.overrides import with_changes
         from evalkit.scoring.score import score_run
 
-        settings = decode_section(self.folder.config().decode.model_dump(), decode)
+        settings = with_changes(self.folder.config().decode, decode)
         target = _temporary_folder() if out is None else Path(out)
         score_run(self.folder, decode=settings, protocol=protocol, out=target, engine=engine)
         return Run(target)

@@ -96,7 +96,7 @@ def decoded_answers(
 
     config = folder.config()
     views: dict[str, ModelView] = {view.name: view for view in model_views(config, list(names))}
-    settings = config.decode.settings()
+    settings = config.decode
     found = {}
     with Ledger(folder.ledger_path, read_only=True) as ledger:
         for dataset in dict.fromkeys(sample.dataset for sample in samples):

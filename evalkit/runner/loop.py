@@ -202,7 +202,7 @@ class ModelRunner:
 
     def _show(self, sample: Sample, response: Response) -> None:
         """Tell the progress what came: decoded for the eyes only, the number comes from scoring."""
-        decoded = decode_response(response, sample, self.view.asked, self.plan.config.decode.settings())
+        decoded = decode_response(response, sample, self.view.asked, self.plan.config.decode)
         kind = decoded.failure or (None if decoded.outcome in ("decoded", "no_target") else decoded.outcome)
         today = dt.datetime.now(dt.UTC).date()
         self.progress.add(self.model.name, kind, cost_usd(self.entry, response, today))

@@ -83,6 +83,6 @@ async def _ask_one(
         response = await ask_with_retries(model, question, Pace(limits_of(entry)), attempts.append)
     except SystemFault as fault:
         return SingleAnswer(entry.name, model.requested_model, tuple(attempts), error=str(fault))
-    decoded = decode_response(response, sample, asked_format(entry, config), config.decode.settings())
+    decoded = decode_response(response, sample, asked_format(entry, config), config.decode)
     usd = cost_usd(entry, response, dt.datetime.now(dt.UTC).date())
     return SingleAnswer(entry.name, model.requested_model, tuple(attempts), response, decoded, usd=usd)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evalkit.decoding.settings import DecodeSettings
 from evalkit.metrics.counts import Truth, count_row
 from evalkit.metrics.protocols import find_protocol
 from evalkit.metrics.trials import agreements
@@ -20,7 +21,7 @@ from evalkit.models.prices import cost_usd
 from evalkit.storage.ledger import Key, KeyState, Ledger
 from evalkit.storage.run_folder import RunFolder
 from evalkit.storage.scores_table import scores_schema
-from evalkit.types import Decoded, DecodeSettings, Response, Sample
+from evalkit.types import Decoded, Response, Sample
 
 if TYPE_CHECKING:
     import pyarrow as pa

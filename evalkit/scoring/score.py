@@ -26,14 +26,15 @@ from evalkit.storage.scores_table import scores_schema
 from evalkit.storage.summary import SUMMARY, Summary
 
 if TYPE_CHECKING:
-    from evalkit.config.schema import DecodeConfig, RunConfig
+    from evalkit.config.schema import RunConfig
+    from evalkit.decoding.settings import DecodeSettings
     from evalkit.progress import Progress
 
 
 def score_run(
     run: RunFolder,
     *,
-    decode: DecodeConfig | None = None,
+    decode: DecodeSettings | None = None,
     protocol: str | None = None,
     out: Path | None = None,
     engine: Engine = "local",
@@ -59,7 +60,7 @@ def score_run(
     return scored
 
 
-def _rescored(config: RunConfig, decode: DecodeConfig | None, protocol: str | None) -> RunConfig:
+def _rescored(config: RunConfig, decode: DecodeSettings | None, protocol: str | None) -> RunConfig:
     if protocol is not None:
         find_protocol(protocol)
         datasets = [entry.model_copy(update={"protocol": protocol}) for entry in config.datasets]
@@ -76,7 +77,7 @@ def _jobs(run: RunFolder, config: RunConfig, names: list[str]) -> list[ScoreJob]
             chunk,
             views,
             config.trials,
-            config.decode.settings(),
+            config.decode,
             protocols,
             config.score.boundary,
         )

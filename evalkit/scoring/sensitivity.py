@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from evalkit.decoding.settings import DecodeSettings
 from evalkit.stats.bootstrap import ratio_interval, ratio_intervals
 from evalkit.text_table import text_table
-from evalkit.types import DecodeSettings, Interval
+from evalkit.types import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,11 @@ def sensitivity(run_path: str | Path, *, engine: Engine = "local", seed: int = 0
     run = RunFolder(run_path)
     own = run.config().decode
     tables = {
-        name: _scores(run, replace(settings, token_codebook=own.token_codebook, formats=own.formats), engine)
+        name: _scores(
+            run,
+            settings.model_copy(update={"token_codebook": own.token_codebook, "formats": own.formats}),
+            engine,
+        )
         for name, settings in CONVENTIONS.items()
     }
     return [

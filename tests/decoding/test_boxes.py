@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evalkit.decoding.boxes import read_box, read_box_px
 from evalkit.decoding.codes import Unreadable
-from evalkit.types import DecodeSettings
+from evalkit.decoding.settings import DecodeSettings
 
 DEFAULT = DecodeSettings()
 

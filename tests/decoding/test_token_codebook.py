@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from evalkit.cli.app import main
 from evalkit.config.schema import load_config
 from evalkit.decoding import decode_answer
+from evalkit.decoding.settings import DecodeSettings
 from evalkit.decoding.token_codebook import proven_codebook, self_check, token_map
 from evalkit.errors import ConfigError
 from evalkit.runner.prepare import prepare
-from evalkit.types import DecodeSettings
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from evalkit.config import gate_rules, models, schema
+from evalkit.decoding import settings
 from evalkit.decoding.codes import FAILURES, OUTCOMES, REPAIRS
 from evalkit.decoding.formats import WIRE_FORMATS
 from evalkit.metrics.table import METRICS
@@ -57,7 +58,7 @@ def test_every_config_section_and_key_is_described():
     """No key of the config is without a description, and every section is on the page."""
     sections = [
         one
-        for module in (schema, models, gate_rules)
+        for module in (schema, models, gate_rules, settings)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseModel) and one.__module__ == module.__name__
     ]

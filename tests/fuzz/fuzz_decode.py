@@ -17,7 +17,8 @@ import atheris
 with atheris.instrument_imports(include=["evalkit.decoding"]):
     from evalkit.decoding import FAILURES, REPAIRS, WIRE_FORMATS, decode_answer
 
-from evalkit.types import AskedFormat, DecodeSettings
+from evalkit.decoding.settings import DecodeSettings
+from evalkit.types import AskedFormat
 
 HEIGHT, WIDTH = 48, 64
 ASKED = (

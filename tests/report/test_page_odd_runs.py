@@ -136,9 +136,9 @@ def test_a_run_of_a_name_twice(run_folder, tmp_path):
 @pytest.mark.usefixtures("without_figures")
 def test_rescored_copy(run_folder, tmp_path):
     """A re-scored copy reads the answers of the run it refers to; its settings differ and the page says so."""
-    from evalkit.config.schema import DecodeConfig
+    from evalkit.decoding.settings import DecodeSettings
 
-    copy = score_run(RunFolder(run_folder), decode=DecodeConfig(threshold=10), out=tmp_path / "copy")
+    copy = score_run(RunFolder(run_folder), decode=DecodeSettings(threshold=10), out=tmp_path / "copy")
     page = build_report([run_folder, copy.path], tmp_path / "both")
     assert "made with different settings" in text_of(page)
     assert "decode.threshold: 127 against 10" in text_of(page)

@@ -16,8 +16,8 @@ from PIL import Image
 from support.random_search import draws
 
 from evalkit.decoding import decode_answer
+from evalkit.decoding.settings import DecodeSettings
 from evalkit.masks import full_mask
-from evalkit.types import DecodeSettings
 
 HEIGHT, WIDTH = 97, 143
 BOX = [100, 200, 700, 900]
