@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evalkit.comparison.compare import Pair, compare_pairs
+from evalkit.comparison.compare import Pair, RunComparison
 from evalkit.comparison.sides import SettingDifference
 from evalkit.comparison.words import verdict
 from evalkit.report.data import ReportData
@@ -22,22 +22,17 @@ class RunChange:
     settings: tuple[SettingDifference, ...]
 
 
-def find_changes(data: ReportData) -> list[RunChange]:
+def find_changes(data: ReportData, compared: RunComparison) -> list[RunChange]:
     """Return one change per dataset and model that stands in the first run and in a later one.
 
-    With two runs they are the pairs of `evalkit compare RUN RUN`, adjusted as one family. Raises ``DataError`` where
-    the runs were scored against different ground truths.
+    ``compared``: ``page_comparison``; with two runs its pairs are those of `evalkit compare RUN RUN`.
     """
-    if len(data.runs) == 1:
-        return []
-    of_run = dict(zip((side.label for side in data.sides), (model.run for model in data.models), strict=True))
-    first = {side.model: side for side in data.sides if of_run[side.label] == 0}
-    pairs = [
-        (first[side.model], side) for side in data.sides if of_run[side.label] > 0 and side.model in first
+    names = {model.label: data.runs[model.run].name for model in data.models}
+    return [
+        _change(pair, names[pair.b.label], tests=compared.tests)
+        for pair in compared.pairs
+        if pair.a.model == pair.b.model
     ]
-    compared = compare_pairs(pairs, data.judged_by, seed=data.seed, all_measures=False)
-    names = {side.label: data.runs[of_run[side.label]].name for side in data.sides}
-    return [_change(pair, names[pair.b.label], tests=compared.tests) for pair in compared.pairs]
 
 
 def _change(pair: Pair, run: str, *, tests: int) -> RunChange:

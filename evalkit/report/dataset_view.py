@@ -65,7 +65,7 @@ def dataset_view(
 ) -> DatasetView:
     """Return everything the first page says of one dataset; draws its figures into ``figures``.
 
-    ``compared``: ``every_pair`` of the page.
+    ``compared``: ``page_comparison``.
     """
     rows = data.rows(dataset)
     headline, tags = headline_table(data, dataset), tag_table(data, dataset, compared)

@@ -34,13 +34,19 @@ class Lead:
     n_images: int
 
 
-def every_pair(data: ReportData) -> RunComparison:
-    """Return all pairs of the page's models on all its datasets, as one family.
+def page_comparison(data: ReportData) -> RunComparison:
+    """Return what the page compares, as one family: the pairs that `evalkit compare` takes of the same runs.
 
-    Only the measures are taken that a verdict rests on. Raises ``DataError`` where runs were scored against
-    different ground truths.
+    One run: all pairs of its models. Several: every model of the first run with its namesakes in the later ones,
+    or all pairs where there are none. Only the measures are taken that a verdict rests on. Raises ``DataError``
+    where runs were scored against different ground truths.
     """
-    pairs = list(combinations(data.sides, 2))
+    run_of = {model.label: model.run for model in data.models}
+    first = {side.model: side for side in data.sides if run_of[side.label] == 0}
+    namesakes = [
+        (first[side.model], side) for side in data.sides if run_of[side.label] > 0 and side.model in first
+    ]
+    pairs = namesakes or list(combinations(data.sides, 2))
     return compare_pairs(pairs, data.judged_by, seed=data.seed, all_measures=False)
 
 

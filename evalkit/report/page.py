@@ -17,7 +17,7 @@ from evalkit.report.choose import ChosenSamples, SampleKey, choose_samples
 from evalkit.report.conventions import ceiling_tables, sensitivity_tables
 from evalkit.report.data import ReportData, load_report
 from evalkit.report.dataset_view import DatasetView, dataset_view, run_view
-from evalkit.report.differences import every_pair
+from evalkit.report.differences import page_comparison
 from evalkit.report.gallery import as_script, excerpt, first_cards, gallery_data, safe_json
 from evalkit.report.overlays import Drawing, OverlayWriter
 from evalkit.report.sample_view import answer_views, sample_json, sample_view
@@ -82,8 +82,8 @@ def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
     chosen = choose_samples(data, first=[suspect.key for suspect in suspects])
     environment = _environment(data)
     gallery = _write_samples(data, chosen, environment, folder)
-    changes = find_changes(data)
-    compared = every_pair(data)
+    compared = page_comparison(data)
+    changes = find_changes(data, compared)
     views = [dataset_view(data, name, folder / "figures", compared, changes) for name in data.datasets]
     measured = [sensitivity_tables(data), ceiling_tables(data)] if conventions else []
     costs = {name: [tables[name] for tables in measured] for name in data.datasets}

@@ -29,7 +29,7 @@ def verdict(
 ) -> DatasetVerdict:
     """Return the verdict on one dataset: a winner only where its lead is more than chance.
 
-    ``compared``: ``every_pair`` of the page.
+    ``compared``: ``page_comparison``.
     ``changes``: with several runs, what changed against the first; the headline then speaks of that.
     """
     results = {model.label: data.result(dataset, model.label) for model in data.models}
@@ -57,6 +57,9 @@ def verdict(
             f"{order[0]} {'localises' if measure.about == 'boxes' else 'segments'} best.",
             (_lead(measure.label, values, gaps[0]), *details),
         )
+    if not any(gaps):
+        headline = f"{order[0]} has the highest {measure.label}; it is compared with no other model here."
+        return DatasetVerdict(dataset, headline, (_alone(measure.label, order, values), *details))
     headline = f"No clear winner: {order[0]} leads, but within chance."
     if values[order[0]] == values[order[1]]:
         headline = f"No clear winner: {_and([label for label in order if values[label] == values[order[0]]])} are level."
@@ -92,6 +95,13 @@ def _no_lead(name: str, leader: str, values: Mapping[str, float | None], level: 
         f"Its {name} is {values[leader]:.3f}. {_and([gap.other for gap in level])} cannot be told from it: the "
         f"difference from {first.other} is {signed(first.interval.value)} ({signed(low)} to {signed(high)}), {first.p}, "
         f"on {first.n:,} common answers of {first.n_images:,} images."
+    )
+
+
+def _alone(name: str, order: Sequence[str], values: Mapping[str, float | None]) -> str:
+    return (
+        f"Its {name} is {values[order[0]]:.3f}. Models are compared on answers in common, and of several runs each with "
+        "itself in the first run."
     )
 
 

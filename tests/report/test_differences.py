@@ -11,7 +11,7 @@ from evalkit.comparison.compare import compare_runs
 from evalkit.comparison.words import comparison_json
 from evalkit.report.changes import find_changes
 from evalkit.report.data import load_report
-from evalkit.report.differences import every_pair, leads, pair_table, ranked, tag_table
+from evalkit.report.differences import leads, page_comparison, pair_table, ranked, tag_table
 from evalkit.report.headline import headline_table
 from evalkit.report.words import verdict
 
@@ -75,7 +75,7 @@ def test_the_page_holds_the_figures_of_compare(case, tmp_path):
     run = fabricate(tmp_path / "run", RUNS[case]())
     document = comparison_json(compare_runs([run]), 0.02)
     data = load_report([run])
-    compared = every_pair(data)
+    compared = page_comparison(data)
     assert compared.tests == document["tests"]
     for pair in document["pairs"]:
         name = pair["verdict"]["metric"]
@@ -102,7 +102,7 @@ def test_the_verdict_of_the_page_is_that_of_compare(case, tmp_path):
     run = fabricate(tmp_path / "run", RUNS[case]())
     document = comparison_json(compare_runs([run]), 0.02)
     data = load_report([run])
-    compared = every_pair(data)
+    compared = page_comparison(data)
     for dataset in data.datasets:
         measure = data.measure(dataset)
         values = {
@@ -128,7 +128,7 @@ def test_a_tag_value_is_marked_where_compare_calls_its_slice_real(tmp_path):
     """The family of a tag's marks is the one in which `compare` adjusts the slices."""
     run = fabricate(tmp_path / "run", models()[::2])
     data = load_report([run])
-    compared = every_pair(data)
+    compared = page_comparison(data)
     marked = {f"{row.group}={row.label}": row.best for row in tag_table(data, "everyday", compared).rows}
     pair = comparison_json(compare_runs([run]), 0.02)["pairs"][0]
     for part in pair["slices"]:
@@ -143,7 +143,7 @@ def test_one_tag_value_with_masks_leaves_the_box_task_its_numbers(tmp_path):
     """Boxes are ranked by boxes though some answers were masks; the terminal shows the same measure."""
     run = fabricate(tmp_path / "run", [boxes_alone(rows, "colour") for rows in models()])
     data = load_report([run])
-    found = verdict(data, "everyday", every_pair(data))
+    found = verdict(data, "everyday", page_comparison(data))
     assert found.headline != "No model has a score yet."
     assert "box accuracy at 0.5" in found.details[0]
     best = max(r["box_accuracy_0.5"]["value"] for r in run.summary().results if r["slice"] == "all")
@@ -154,7 +154,7 @@ def test_one_tag_value_with_masks_leaves_the_box_task_its_numbers(tmp_path):
 def test_two_trials_count_answers_on_page_and_in_compare(tmp_path):
     """Both count every answer of both trials, on the images they are on."""
     run = fabricate(tmp_path / "run", [twice(rows) for rows in models()[:2]])
-    row = pair_table(data := load_report([run]), "everyday", every_pair(data)).rows[0]
+    row = pair_table(data := load_report([run]), "everyday", page_comparison(data)).rows[0]
     assert (row.cells["n"].value, row.cells["n"].range_text) == (2 * N, f"on {N // 4} images")
 
 
@@ -166,7 +166,37 @@ def test_two_runs_change_as_compare_says(tmp_path):
     )
     compared = compare_runs([before, after])
     sentences = [pair["verdict"]["sentence"] for pair in comparison_json(compared, 0.02)["pairs"]]
-    assert [change.sentence for change in find_changes(load_report([before, after]))] == sentences
+    data = load_report([before, after])
+    found = page_comparison(data)
+    assert [change.sentence for change in find_changes(data, found)] == sentences
+    p_holm = [pair.whole.primary.p_holm for pair in compared.pairs]
+    assert [row.cells["p_holm"].value for row in pair_table(data, "everyday", found).rows] == p_holm
+
+
+def test_two_runs_of_different_models_are_compared_as_compare_does(tmp_path):
+    """Without a namesake the models of two runs are compared with each other."""
+    one, two, three = models()
+    before, after = fabricate(tmp_path / "x", [one], name="x"), fabricate(tmp_path / "y", [two], name="y")
+    pair = comparison_json(compare_runs([before, after]), 0.02)["pairs"][0]
+    data = load_report([before, after])
+    found = page_comparison(data)
+    assert not find_changes(data, found)
+    row = pair_table(data, "everyday", found).rows[0]
+    assert row.cells["difference"].value == pair["metrics"]["giou"]["difference"]["value"]
+    assert row.cells["p_holm"].value == pair["metrics"]["giou"]["p_holm"]
+    other = fabricate(tmp_path / "z", [three.assign(dataset="other")], name="z")
+    data = load_report([before, other])
+    assert verdict(data, "everyday", page_comparison(data)).headline.startswith("b @ x reaches gIoU")
+
+
+def test_models_without_a_common_answer_are_not_called_level(tmp_path):
+    """What was not compared is said to be so."""
+    one, two, _ = models()
+    rows = [one[one.index < 30], two[two.index >= 30]]
+    run = fabricate(tmp_path / "run", rows)
+    data = load_report([run])
+    found = verdict(data, "everyday", page_comparison(data))
+    assert "it is compared with no other model here" in found.headline
 
 
 def test_a_pair_chosen_by_name_rests_on_the_measure_of_the_page(tmp_path):
