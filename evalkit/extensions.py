@@ -73,6 +73,14 @@ def load_reference(what: str, reference: str) -> Any:
     Raises ``ConfigError`` where the module cannot be imported or has no such name.
     """
     sys.path.extend(folder for folder in _folders if folder not in sys.path)
+    return own_object(what, reference)
+
+
+def own_object(what: str, reference: str) -> Any:
+    """Return the object that ``package.module:name`` names, its module installed: evalkit's own stand in tables so.
+
+    Raises what ``load_reference`` raises.
+    """
     module_name, _, path = reference.partition(":")
     try:
         found = importlib.import_module(module_name)
@@ -95,7 +103,7 @@ def _find(kind: Kind[Any], name: str, path: tuple[str, ...]) -> Any:
     if name in kind.built_in:
         _refuse_clash(kind, name, declared)
         own = kind.built_in[name]
-        return load_reference(kind.word, own) if isinstance(own, str) else own
+        return own_object(kind.word, own) if isinstance(own, str) else own
     if len(declared) > 1:
         by = " and ".join(sorted(_distribution(point) for point in declared))
         raise ConfigError(

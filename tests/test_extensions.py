@@ -20,6 +20,7 @@ from evalkit.config.schema import load_config
 from evalkit.decoding import decode_answer
 from evalkit.decoding.settings import DecodeSettings
 from evalkit.errors import ConfigError
+from evalkit.metrics.names import metric_of_rule
 from evalkit.scoring import engine
 
 PARTS = '''
@@ -295,6 +296,14 @@ def test_a_name_of_evalkits_own_is_refused_to_others(
     assert f"'{own}' is evalkit's own" in refused.output
     assert "greedy 1.5" in refused.output
     assert invoke("plan", write_config(tmp_path, INSTALLED)).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["not_run", "cost_usd", "latency_s.p95"])
+def test_a_metric_cannot_take_the_name_of_a_gate(install: Install, name: str) -> None:
+    """A rule of that name would judge by the one or by the other."""
+    install("thrown_parts", PARTS, {"evalkit.metrics": {name: "thrown_parts:METRIC"}})
+    with pytest.raises(ConfigError, match="a rule of evalkit's own"):
+        metric_of_rule(name)
 
 
 @pytest.mark.parametrize("group", sorted(NAMES))

@@ -6,14 +6,15 @@ The names are those of ``evalkit.metrics.table``; a path of summary.json (``prec
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, nearest
+from evalkit.extensions import own_object
 from evalkit.metrics.answers import AnswerRows
 from evalkit.metrics.table import FAMILIES, METRIC_KIND, METRICS, Metric, find_metric
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -84,16 +85,28 @@ PERCENTILE_PREFIX = "latency_s.p"
 
 def metric_of_rule(name: str) -> str:
     """Return the metric that a rule names, in its own spelling. Raises ``ConfigError`` where there is none."""
-    if name in BUILT_IN or name == TOTAL_COST or percentile_of(name) is not None:
+    special = name == TOTAL_COST or percentile_of(name) is not None
+    installed = name not in METRIC_KIND.built_in and name in METRIC_KIND.names()
+    if installed and (special or name in built_in_gates()):
+        raise ConfigError(
+            f"'{name}' is a rule of evalkit's own, and an installed package declares a metric of that name: which one is "
+            "meant cannot be told. Rename it there, or uninstall the package"
+        )
+    if special:
         return name
     try:
         return measure_name(name)
     except ConfigError as error:
-        raise ConfigError(f"{error} Gates of every run: {', '.join(BUILT_IN)}.") from None
+        gates = built_in_gates()
+        if name in gates:
+            return name
+        raise ConfigError(f"{error} Gates of every run: {', '.join(gates)}.") from None
 
 
-BUILT_IN = ("not_run", "routing", "format_drift", "new_failures")
-"""Gates that every run has; see ``evalkit.comparison.gate.built_in``."""
+def built_in_gates() -> Mapping[str, Any]:
+    """Return the gates that every run has, by name; the comparison, which judges by them, holds their table."""
+    gates: Mapping[str, Any] = own_object("gate", "evalkit.comparison.gate.built_in:GATES")
+    return gates
 
 
 def percentile_of(name: str) -> float | None:

@@ -7,8 +7,8 @@ next. None of that needs a rule in the config to be noticed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,27 +30,53 @@ if TYPE_CHECKING:
 DRIFT_ALLOWED = 0.05
 """A wire format's share of the answers may change by this much, unless the config says otherwise."""
 
-TITLES = {
-    "not_run": "samples that were not run",
-    "routing": "answers of another model version",
-    "format_drift": "wire formats as in the baseline",
-    "new_failures": "no failure code that the baseline did not have",
-}
-"""Built-in gate -> the name of its test case."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GateRows:
+    """What a gate that every run has may look at: one model on one dataset.
+
+    ``rows``: all of the run's. ``entry``: the model's entry in the config. ``before`` and ``after``: aligned rows of
+    the questions that baseline and run both answered; ``baseline``: all rows of the baseline. The last
+    three are empty for a gate that needs no baseline.
+    """
+
+    rows: pd.DataFrame
+    entry: Mapping[str, Any]
+    before: pd.DataFrame
+    after: pd.DataFrame
+    baseline: pd.DataFrame
+    seed: int
 
 
-def built_in_rule(metric: str, rules: Mapping[str, GateRule], allowed: float) -> GateRule:
-    """Return the config's own rule for a built-in gate, or the one with the ``allowed`` share."""
-    given = rules.get(metric)
-    return given if given is not None and given.max is not None else GateRule(metric=metric, max=allowed)
+@dataclass(frozen=True, slots=True)
+class BuiltInGate:
+    """One gate that every run has.
+
+    ``title``: the name of its test case. ``check`` judges the rows by a rule. ``allowed``: the rule's ``max`` where
+    the config names none, from the ``limits`` of the run.
+    """
+
+    title: str
+    check: Callable[[GateRows, GateRule], GateCheck]
+    allowed: Callable[[Mapping[str, Any]], float] = lambda limits: 0.0  # noqa: ARG005
+    needs_baseline: bool = False
 
 
-def not_run_check(rows: pd.DataFrame, rule: GateRule) -> GateCheck:
+def built_in_rule(name: str, rules: Mapping[str, GateRule], limits: Mapping[str, Any]) -> GateRule:
+    """Return the config's own rule for a built-in gate, or the one with the share that it allows by itself."""
+    given = rules.get(name)
+    if given is not None and given.max is not None:
+        return given
+    return GateRule(metric=name, max=GATES[name].allowed(limits))
+
+
+def not_run_check(given: GateRows, rule: GateRule) -> GateCheck:
     """Return the check of the share of samples without an answer for the network's or the quota's reasons.
 
     Data errors are no questions and count on neither side. Above the allowed share the run is
     ``incomplete``: it can be neither passed nor failed.
     """
+    rows = given.rows
     asked = rows[rows["outcome"] != "data_error"]
     missing = int((asked["outcome"] == "not_run").sum())
     share = missing / len(asked) if len(asked) else 0.0
@@ -59,8 +85,9 @@ def not_run_check(rows: pd.DataFrame, rule: GateRule) -> GateCheck:
     return replace(check, status="incomplete") if check.status == "fail" else check
 
 
-def routing_check(rows: pd.DataFrame, rule: GateRule, *, allowed: bool) -> GateCheck:
+def routing_check(given: GateRows, rule: GateRule) -> GateCheck:
     """Return the check that the requested model answered, from the version that each answer names."""
+    rows, allowed = given.rows, bool(given.entry.get("allow_routing"))
     answered = rows[answered_rows(rows)]
     routed: Counter[str] = Counter()
     for requested, version in zip(answered["requested_model"], answered["model_version"], strict=True):
@@ -77,15 +104,16 @@ def routing_check(rows: pd.DataFrame, rule: GateRule, *, allowed: bool) -> GateC
     return replace(check, detail=words)
 
 
-def format_drift_check(before: pd.DataFrame, after: pd.DataFrame, rule: GateRule, *, seed: int) -> GateCheck:
+def format_drift_check(given: GateRows, rule: GateRule) -> GateCheck:
     """Return the check that the mix of wire formats is the baseline's, but for ``rule.max`` of the answers.
 
-    ``before`` and ``after`` are aligned rows; those count in which both runs saw a format, so that failures and
+    Of the aligned rows those count in which both runs saw a format, so that failures and
     refusals, which have metrics of their own, are no drift. The size is the total variation distance of
     the two mixes (a mix within one answer is a kind of its own). Broken: the distance is above
     ``rule.max`` and the mixes differ beyond chance (``significance.mix_test``). Kept: nothing changed, or every
     kind's change is within ``rule.max`` with confidence.
     """
+    before, after = given.before, given.after
     seen = np.array([kind != "" for kind in _mixes(before)]) & np.array(
         [kind != "" for kind in _mixes(after)]
     )
@@ -98,7 +126,7 @@ def format_drift_check(before: pd.DataFrame, after: pd.DataFrame, rule: GateRule
     if distance > allowed:
         p_broken = mix_test(*(np.stack([pair[side] for pair in shares], axis=1) == 1 for side in (0, 1)))
     if distance > 0 and allowed < 1:
-        p_kept = _changes_not_within(shares, images, allowed, seed=seed)
+        p_kept = _changes_not_within(shares, images, allowed, seed=given.seed)
     check = _tested(rule, after[seen] if seen.any() else after, distance, p_broken=p_broken, p_kept=p_kept)
     changes = [f"{kind} {a.mean():.1%} -> {b.mean():.1%}" for kind, (a, b) in zip(kinds, shares, strict=True)]
     return replace(check, detail=", ".join(changes) or "no sample was answered with a format in both runs")
@@ -126,19 +154,20 @@ def _not_within(estimate: Estimate | None, allowed: float) -> float:
     return max(1 - estimate.confidence_below(allowed), estimate.confidence_below(-allowed))
 
 
-def new_failures_check(known: set[str], after: pd.DataFrame, rule: GateRule, *, seed: int) -> GateCheck:
+def new_failures_check(given: GateRows, rule: GateRule) -> GateCheck:
     """Return the check that no failure code appeared which the baseline never had.
 
-    ``known``: the codes of all answers of the baseline. With ``rule.max`` 0 the evidence is the
+    With ``rule.max`` 0 the evidence is the
     exact McNemar test of the code's appearance (a code seen once is inconclusive, not a
     failure); a higher ``max`` asks that its share is above that.
     """
+    after, known = given.after, {code for codes in codes_of(given.baseline, "failures") for code in codes}
     found = Counter(code for codes in codes_of(after, "failures") for code in codes if code not in known)
     share = sum(found.values()) / len(after) if len(after) else 0.0
     if not found:
         check = _tested(rule, after, share, p_broken=1.0, p_kept=0.0)
         return replace(check, detail="no new code")
-    p_values = [_appearance(code, after, _allowed(rule), seed) for code in found]
+    p_values = [_appearance(code, after, _allowed(rule), given.seed) for code in found]
     p_broken = min(1.0, min(p_values) * len(p_values))
     within = 0.0 if share <= _allowed(rule) else 1.0
     check = _tested(rule, after, share, p_broken=p_broken, p_kept=within)
@@ -177,7 +206,7 @@ def _allowed(rule: GateRule) -> float:
 
 def _place(rule: GateRule, rows: pd.DataFrame) -> dict[str, Any]:
     return {
-        "group": TITLES[rule.metric],
+        "group": GATES[rule.metric].title,
         "metric": rule.metric,
         "model": str(rows["model"].iloc[0]),
         "dataset": str(rows["dataset"].iloc[0]),
@@ -213,3 +242,21 @@ def _tested(rule: GateRule, rows: pd.DataFrame, value: float, *, p_broken: float
         n=len(rows),
         n_images=int(rows["image_id"].nunique()),
     )
+
+
+GATES: dict[str, BuiltInGate] = {
+    "not_run": BuiltInGate(
+        "samples that were not run", not_run_check, lambda limits: float(limits.get("max_not_run", 0.02))
+    ),
+    "routing": BuiltInGate("answers of another model version", routing_check),
+    "format_drift": BuiltInGate(
+        "wire formats as in the baseline",
+        format_drift_check,
+        lambda limits: DRIFT_ALLOWED,  # noqa: ARG005
+        needs_baseline=True,
+    ),
+    "new_failures": BuiltInGate(
+        "no failure code that the baseline did not have", new_failures_check, needs_baseline=True
+    ),
+}
+"""Every gate that a run is judged by unasked; a rule of its name in the config changes its ``max``."""

@@ -11,15 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.comparison.gate.built_in import (
-    DRIFT_ALLOWED,
-    built_in_rule,
-    format_drift_check,
-    new_failures_check,
-    not_run_check,
-    routing_check,
-    served_versions,
-)
+from evalkit.comparison.gate.built_in import GATES, GateRows, built_in_rule, served_versions
 from evalkit.comparison.gate.checks import (
     GateCheck,
     absolute_check,
@@ -32,7 +24,7 @@ from evalkit.comparison.gate.checks import (
 from evalkit.comparison.sides import Side, common_rows, run_sides, setting_differences
 from evalkit.config.gate_rules import GateRule
 from evalkit.errors import ConfigError, nearest
-from evalkit.metrics.names import BUILT_IN, answered_rows, codes_of, metric_of_rule
+from evalkit.metrics.names import answered_rows, metric_of_rule
 from evalkit.stats.significance import holm
 from evalkit.storage.manifest import MANIFEST
 from evalkit.storage.run_folder import RunFolder
@@ -101,17 +93,21 @@ def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> GateVerdict:
     """
     rules = rules_of(run)
     sides = run_sides(run)
-    own = [rule for rule in rules if metric_of_rule(rule.metric) not in BUILT_IN]
-    built_in = {rule.metric: rule for rule in rules if rule.metric in BUILT_IN}
+    own = [rule for rule in rules if metric_of_rule(rule.metric) not in GATES]
+    built_in = {rule.metric: rule for rule in rules if rule.metric in GATES}
     _check_names(own, sides)
     pairings, notes = ({}, []) if baseline is None else _pairings(run, sides, baseline)
     if baseline is None:
         _require_no_baseline(own)
     seed = run.manifest.seed
     checks = [
-        *_completeness(run, sides, built_in),
+        *_completeness(run, sides, built_in, seed=seed),
         *(check for rule in own for check in _rule_checks(rule, sides, pairings, baseline, seed=seed)),
-        *(check for pairing in pairings.values() for check in _drift_checks(pairing, built_in, seed=seed)),
+        *(
+            check
+            for pairing in pairings.values()
+            for check in _baseline_checks(run, pairing, built_in, seed=seed)
+        ),
     ]
     simulated = run.manifest.simulated
     return GateVerdict(run, baseline, tuple(_decided(checks)), tuple(notes), simulated)
@@ -213,17 +209,21 @@ def _version_notes(side: Side, base: Side) -> list[str]:
 
 
 def _completeness(
-    run: RunFolder, sides: Sequence[Side], built_in: Mapping[str, GateRule]
+    run: RunFolder, sides: Sequence[Side], built_in: Mapping[str, GateRule], *, seed: int
 ) -> Iterator[GateCheck]:
-    """Yield the checks of not-run samples and of routing, per model and dataset."""
+    """Yield the checks of every gate that needs no baseline, per model and dataset."""
     limits = run.manifest.section("limits")
-    not_run = built_in_rule("not_run", built_in, float(limits.get("max_not_run", 0.02)))
-    routing = built_in_rule("routing", built_in, 0.0)
+    rules = {
+        name: built_in_rule(name, built_in, limits) for name, gate in GATES.items() if not gate.needs_baseline
+    }
     partial = not run.manifest.complete
     for side, rows in _by_dataset(sides):
-        check = not_run_check(rows, not_run)
-        yield _as_incomplete(check, run) if partial and check.status == "pass" else check
-        yield routing_check(rows, routing, allowed=bool(side.config.get("allow_routing")))
+        given = GateRows(rows, side.config, rows[:0], rows[:0], rows[:0], seed)
+        for name, rule in rules.items():
+            check = GATES[name].check(given, rule)
+            cut = partial and name == "not_run" and check.status == "pass"
+            yield _as_incomplete(check, run) if cut else check
+    not_run = rules["not_run"]
     for name in run.manifest.models:
         if name not in {side.model for side in sides}:
             check = unmeasured(not_run, "max", 0.0, model=name, dataset="-", detail="has no scores at all")
@@ -286,16 +286,22 @@ def _against_baseline(
     return relative_check(rule, bound, limit, before[chosen], after[chosen], seed=seed)
 
 
-def _drift_checks(pairing: Pairing, built_in: Mapping[str, GateRule], *, seed: int) -> Iterator[GateCheck]:
-    drift = built_in_rule("format_drift", built_in, DRIFT_ALLOWED)
-    failures = built_in_rule("new_failures", built_in, 0.0)
+def _baseline_checks(
+    run: RunFolder, pairing: Pairing, built_in: Mapping[str, GateRule], *, seed: int
+) -> Iterator[GateCheck]:
+    """Yield the checks of every gate that needs a baseline, per dataset that both runs have."""
+    limits = run.manifest.section("limits")
+    rules = {
+        name: built_in_rule(name, built_in, limits) for name, gate in GATES.items() if gate.needs_baseline
+    }
     for dataset in dict.fromkeys(pairing.after["dataset"]):
-        inside = (pairing.after["dataset"] == dataset).to_numpy()
-        before, after = pairing.before[inside], pairing.after[inside]
-        yield format_drift_check(before, after, drift, seed=seed)
-        base_rows = pairing.base.rows[pairing.base.rows["dataset"] == dataset]
-        known = {code for codes in codes_of(base_rows, "failures") for code in codes}
-        yield new_failures_check(known, after, failures, seed=seed)
+        rows, before, after, baseline = (
+            frame[frame["dataset"] == dataset]
+            for frame in (pairing.side.rows, pairing.before, pairing.after, pairing.base.rows)
+        )
+        given = GateRows(rows, pairing.side.config, before, after, baseline, seed)
+        for name, rule in rules.items():
+            yield GATES[name].check(given, rule)
 
 
 def _decided(checks: Sequence[GateCheck]) -> Iterator[GateCheck]:
@@ -305,12 +311,12 @@ def _decided(checks: Sequence[GateCheck]) -> Iterator[GateCheck]:
     the rest, each by Holm among themselves (a weighted Bonferroni split); one kind alone gets all.
     """
     tested = [check for check in checks if check.tested]
-    built_in = [check.p_broken for check in tested if check.metric in BUILT_IN]
-    own = [check.p_broken for check in tested if check.metric not in BUILT_IN]
+    built_in = [check.p_broken for check in tested if check.metric in GATES]
+    own = [check.p_broken for check in tested if check.metric not in GATES]
     share = BUILT_IN_SHARE if built_in and own else 1.0
     adjusted = {
         True: iter([min(1.0, p / share) for p in holm(built_in)]),
         False: iter([min(1.0, p / (1 - share)) for p in holm(own)] if share < 1 else holm(own)),
     }
     for check in checks:
-        yield check.decided(next(adjusted[check.metric in BUILT_IN])) if check.tested else check
+        yield check.decided(next(adjusted[check.metric in GATES])) if check.tested else check
