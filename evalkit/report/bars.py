@@ -112,6 +112,13 @@ def _paint(name: str, known: Sequence[str], palette: Sequence[str]) -> tuple[str
     return palette[place % len(palette)], place // len(palette) % 2 == 1
 
 
+def kind_colour(name: str) -> tuple[str, bool]:
+    """Return the colour of a wire format or failure code in every figure, and whether it is striped."""
+    if name in FAILURES:
+        return _paint(name, list(FAILURES), FAILURE_COLOURS)
+    return _paint(name, list(WIRE_FORMATS), FORMAT_COLOURS)
+
+
 def _outcome_counts(rows: pd.DataFrame) -> Counter[str]:
     counts: Counter[str] = Counter()
     for outcome, strict, failure in zip(rows["outcome"], rows["strict"], rows["failure"], strict=True):

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 INK = "#1d1c1a"
 MUTED = "#767168"
 GRID = "#dcd8cf"
-THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--rule)"}
+ACCENT = "#1f5fa8"
+WARN = "#9a3412"
+THEMED = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    GRID: "var(--rule)",
+    ACCENT: "var(--accent)",
+    WARN: "var(--warn)",
+}
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 """A second sign beside colour, for print and for colour blindness."""
@@ -112,12 +120,17 @@ def draw_figures(
 def save_figure(figure: Figure, folder: Path, stem: str) -> str:
     """Write ``stem.svg`` and ``stem.png`` (200 dots per inch) and return the SVG for the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
     figure.savefig(folder / f"{stem}.png", dpi=200, bbox_inches="tight", facecolor="white")
-    text = stream.getvalue()
+    text = svg_text(figure)
     (folder / f"{stem}.svg").write_text(text, encoding="utf-8")
     return inline_svg(text, stem)
+
+
+def svg_text(figure: Figure) -> str:
+    """Return a figure as the text of an SVG file, the same for the same figure."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
+    return stream.getvalue()
 
 
 def inline_svg(text: str, stem: str) -> str:
@@ -127,6 +140,7 @@ def inline_svg(text: str, stem: str) -> str:
     """
     body = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r' xmlns(?::\w+)?="[^"]*"', "", body)
     width_pt = re.search(r'<svg[^>]*? width="([0-9.]+)pt"', body)
     natural = "" if width_pt is None else f' style="max-width:{float(width_pt[1]) * 1.3:.0f}px"'
     body = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", body, count=1)
@@ -145,7 +159,7 @@ def bars_figure(bars: Sequence[Bar]) -> Figure | None:
     shown = [bar for bar in bars if bar.total]
     if not shown:
         return None
-    figure, axes = _blank(7.2, 0.5 * len(shown) + 0.9)
+    figure, axes = plain_figure(7.2, 0.5 * len(shown) + 0.9)
     labelled: set[str] = set()
     for place, bar in enumerate(shown):
         left = 0.0
@@ -168,7 +182,7 @@ def bars_figure(bars: Sequence[Bar]) -> Figure | None:
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(_percent)
+    axes.xaxis.set_major_formatter(percent)
     axes.spines["left"].set_visible(False)
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.9 / (0.5 * len(shown) + 0.4)), ncols=2, frameon=False)
     return figure
@@ -196,7 +210,7 @@ def iou_figure(data: ReportData, dataset: str) -> Figure | None:
         )
         axes.bar(-0.13, failed.mean(), width=0.06, color=MUTED)
         axes.set_title(short(model.label), loc="left", fontsize=10, color=INK)
-        axes.yaxis.set_major_formatter(_percent)
+        axes.yaxis.set_major_formatter(percent)
         axes.set_xticks([-0.13, 0, 0.5, 1], ["✕", "0", "0.5", "1"])
         axes.grid(axis="y")
         axes.set_axisbelow(True)
@@ -216,13 +230,13 @@ def precision_figure(data: ReportData, dataset: str) -> Figure | None:
     }
     if not curves:
         return None
-    figure, axes = _blank(4.8, 3.4)
+    figure, axes = plain_figure(4.8, 3.4)
     for model in data.models:
         if model.label not in curves:
             continue
         axes.plot(*curves[model.label], color=model.colour, linewidth=1.8, label=short(model.label))
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="IoU threshold", ylabel="share reaching it")
-    axes.yaxis.set_major_formatter(_percent)
+    axes.yaxis.set_major_formatter(percent)
     axes.grid(axis="y")
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(-0.02, -0.17), ncols=2)
     return figure
@@ -256,7 +270,7 @@ def scatter_figure(data: ReportData, dataset: str, price: Any, x_label: str) -> 
             points.append((x, value, low, high, model, MARKERS[number % len(MARKERS)]))
     if len(points) < 2:
         return None
-    figure, axes = _blank(4.8, 3.4)
+    figure, axes = plain_figure(4.8, 3.4)
     for x, value, low, high, model, marker in points:
         if low is not None and high is not None:
             axes.plot([x, x], [low, high], color=model.colour, linewidth=1.4, alpha=0.75)
@@ -295,7 +309,7 @@ def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[float, floa
 
 def history_figure(data: ReportData, past: PastRuns) -> Figure:
     """Return gIoU of each model over the runs, oldest first, with whiskers."""
-    figure, axes = _blank(8.4, 2.8)
+    figure, axes = plain_figure(8.4, 2.8)
     for number, model in enumerate(data.models):
         places = [
             place for place, row in enumerate(past.table.rows) if row.cells[model.label].value is not None
@@ -359,7 +373,8 @@ def short(label: str) -> str:
     return f" {shown}" if shown.startswith("_") else shown
 
 
-def _blank(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+def plain_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+    """Return an empty figure of that size (inches) with one pair of axes."""
     figure = _figure(width_in, height_in)
     return figure, figure.add_subplot()
 
@@ -370,5 +385,6 @@ def _figure(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in))
 
 
-def _percent(value: float, _: object) -> str:
+def percent(value: float, _: object) -> str:
+    """Return a share as a tick's label."""
     return f"{100 * value:.0f} %"

@@ -18,6 +18,7 @@ from evalkit.report.conventions import ceiling_tables, sensitivity_tables
 from evalkit.report.data import ReportData, load_report
 from evalkit.report.dataset_view import DatasetView, dataset_view, run_view
 from evalkit.report.differences import page_comparison
+from evalkit.report.environment import TEMPLATES, template_environment
 from evalkit.report.gallery import as_script, excerpt, first_cards, gallery_data, safe_json
 from evalkit.report.overlays import Drawing, OverlayWriter
 from evalkit.report.sample_view import answer_views, sample_json, sample_view
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from evalkit.storage.run_folder import RunFolder
 
-TEMPLATES = Path(__file__).parent / "templates"
 STATIC = ("report.css", "theme.js", "gallery.js", "sample.js")
 
 MARKER = "report.json"
@@ -105,29 +105,16 @@ def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
 
 
 def _environment(data: ReportData) -> Environment:
-    """Return the templates' environment: everything is escaped, an unknown name is an error."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    from evalkit.version import __version__
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Return the templates' environment with what every page of the report shows."""
     finished = [str(run.manifest.finished_at or "")[:16].replace("T", " ") for run in data.runs]
-    environment.globals |= {
-        "version": __version__,
-        "title": data.title,
-        "simulated": data.simulated,
-        "partial": data.partial,
-        "made_at": ", ".join(filter(None, finished)),
-        "colours": {model.label: model.colour for model in data.models},
-        "root": "",
-    }
-    return environment
+    return template_environment(
+        title=data.title,
+        simulated=data.simulated,
+        partial=data.partial,
+        made_at=", ".join(filter(None, finished)),
+        colours={model.label: model.colour for model in data.models},
+        root="",
+    )
 
 
 def _write_samples(

@@ -93,8 +93,9 @@ def test_the_page_stands_alone_and_draws_the_shift(month) -> None:
     series = read_history(month)
     page = history_page(series, 0.01)
     assert "http" not in page.replace("http-equiv", "")
-    assert page.count('stroke-dasharray="5 4"') == 3
-    assert page.count("<circle") == 12
+    assert page.count('id="s0-0-shift-') == 1
+    assert page.count("shift-") == 3
+    assert page.count("<svg") == 4
 
 
 def test_the_command_prints_a_table_or_json_and_writes_the_page(month) -> None:
