@@ -21,7 +21,7 @@ from evalkit.report.numbers import NOTHING, TableCell
 from evalkit.report.past import PastRuns, past_runs
 from evalkit.report.repeats import Repeat, repeats
 from evalkit.report.sections import sections
-from evalkit.report.tables import ReportTable, Section, TableColumn, TableRow, headline_table, stem_of
+from evalkit.report.tables import ReportTable, TableColumn, TableRow, TableSection, headline_table, stem_of
 from evalkit.report.words import DatasetVerdict, verdict
 
 ERRORS_SHOWN = 12
@@ -50,7 +50,7 @@ class DatasetView:
     pairs: ReportTable | None
     figures: dict[str, SavedFigure]
     trials: list[Repeat]
-    sections: tuple[Section, ...]
+    sections: tuple[TableSection, ...]
     published: tuple[Reference, ...]
     past: PastRuns | None
     tables: list[ReportTable]

@@ -8,13 +8,13 @@ from evalkit.datasets.published import Reference, references_for_dataset
 from evalkit.errors import EvalkitError
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import cell
-from evalkit.report.tables import ReportTable, Section, TableColumn, TableRow, stem_of
+from evalkit.report.tables import ReportTable, TableColumn, TableRow, TableSection, stem_of
 
 HELD_AGAINST = ("giou", "ciou", "cgf1", "n_acc", "box_accuracy_0.5")
 """Metrics that published numbers are looked up for."""
 
 
-def evaluator(data: ReportData, dataset: str) -> Section | None:
+def evaluator(data: ReportData, dataset: str) -> TableSection | None:
     """Return the numbers of a dataset's protocol, None under ``default``."""
     found = {
         model.label: result["protocol"]
@@ -31,7 +31,7 @@ def evaluator(data: ReportData, dataset: str) -> Section | None:
         for label, numbers in found.items()
     )
     table = ReportTable(stem_of(data, dataset, "evaluator"), f"{name} on {dataset}", "Model", columns, rows)
-    return Section(f"As the evaluator of {name} counts", table)
+    return TableSection(f"As the evaluator of {name} counts", table)
 
 
 def published(data: ReportData, dataset: str) -> tuple[Reference, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from evalkit.metrics.names import metric_of
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import cell
-from evalkit.report.tables import UNITS, ReportTable, Section, TableColumn, TableRow, stem_of
+from evalkit.report.tables import UNITS, ReportTable, TableColumn, TableRow, TableSection, stem_of
 
 
-def own_metrics(data: ReportData, dataset: str) -> Section | None:
+def own_metrics(data: ReportData, dataset: str) -> TableSection | None:
     """Return the models' values with their intervals, None where no run names such a metric."""
     found = {
         model.label: result["metrics"]
@@ -32,4 +32,4 @@ def own_metrics(data: ReportData, dataset: str) -> Section | None:
     )
     stem = stem_of(data, dataset, "own-metrics")
     table = ReportTable(stem, f"Metrics of this config on {dataset}", "Model", columns, rows)
-    return Section("Metrics of this config", table)
+    return TableSection("Metrics of this config", table)

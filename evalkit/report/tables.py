@@ -50,7 +50,7 @@ class ReportTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class TableSection:
     """A table under a heading of its own."""
 
     heading: str
