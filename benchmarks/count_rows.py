@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from evalkit.masks import crop_of, rle_encode
-from evalkit.metrics.counts import COUNT_COLUMNS, Truth, count_row
+from evalkit.metrics.counts import COUNT_COLUMNS, count_row
 from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.metrics.summary import summarise
+from evalkit.metrics.truth import Truth
 from evalkit.types import CropMask, Decoded, GroundTruth, ImageRef, Item, Sample
 
 HEIGHT_PX, WIDTH_PX = 480, 640

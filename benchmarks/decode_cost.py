@@ -23,7 +23,8 @@ from PIL import Image
 
 from evalkit.decoding import decode_answer
 from evalkit.masks import rle_encode
-from evalkit.metrics.counts import Truth, count_row
+from evalkit.metrics.counts import count_row
+from evalkit.metrics.truth import Truth
 from evalkit.scoring.ceiling import encode_contours, encode_png, encode_rle, norm_box
 from evalkit.types import AskedFormat, GroundTruth
 

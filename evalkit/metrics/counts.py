@@ -7,36 +7,23 @@ of published evaluators) and ``evalkit.metrics.summary`` (the rules of evalkit).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evalkit.masks import (
     area,
-    box_of,
     crop_intersection,
-    crop_union,
-    crop_without,
-    full_mask,
     intersection_with,
-    region_crop,
-    region_mask,
-    ring_overlap,
 )
-from evalkit.types import CropMask, Decoded, GroundTruth
+from evalkit.metrics.boundary import boundary_radius_px, erode
+from evalkit.metrics.truth import FloatBox, Truth, box_of_crop
+from evalkit.types import CropMask, Decoded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from evalkit.types import BoolMask
-
-    FloatBox = tuple[float, float, float, float]
-
-BOUNDARY_DIAGONAL_RATIO = 0.02
-"""Boundary width over image diagonal; bowenc0221/boundary-iou-api boundary_utils.py, 37d25586a677."""
 
 INSTANCE_MATCH_IOU = 0.5
 """An item and an object are a pair from this IoU on, as in COCO's lowest threshold."""
@@ -56,87 +43,6 @@ COUNT_COLUMNS = (
 """What ``count_row`` returns, in the order of scores.parquet."""
 
 Counts = dict[str, int | float | None]
-
-
-class Truth:
-    """The arrays of one ground truth, each made when first asked for and then kept.
-
-    Masks are ``bool``, H x W of the full image; boxes are ``(x0, y0, x1, y1)`` pixels, half open.
-    Raises ``DataError`` where a region cannot be read or has another size than its image.
-    """
-
-    def __init__(self, truth: GroundTruth) -> None:
-        self.source = truth
-        self.height_px = truth.height_px
-        self.width_px = truth.width_px
-        self.no_target = truth.no_target
-
-    @cached_property
-    def ignore_hw(self) -> BoolMask | None:
-        """Pixels that count neither for nor against, None where there are none."""
-        ignore = self.source.ignore
-        return None if ignore is None else region_mask(ignore, self.height_px, self.width_px)
-
-    @cached_property
-    def instances(self) -> tuple[CropMask, ...]:
-        """The target objects one by one."""
-        return tuple(region_crop(region, self.height_px, self.width_px) for region in self.source.instances)
-
-    @cached_property
-    def mask(self) -> CropMask:
-        """The target: the union of the instances without the ignored pixels."""
-        nothing = CropMask(self.height_px, self.width_px, 0, 0, np.zeros((0, 0), dtype=bool))
-        union = crop_union(self.instances or [nothing])
-        return union if self.ignore_hw is None else crop_without(union, self.ignore_hw)
-
-    @cached_property
-    def mask_hw(self) -> BoolMask:
-        """The target as a full image, for protocols that need one."""
-        return full_mask(self.mask)
-
-    @cached_property
-    def area_px(self) -> int:
-        """Pixels of the target."""
-        return area(self.mask)
-
-    @cached_property
-    def box_px_xyxy(self) -> FloatBox | None:
-        """The dataset's own box where it has one, else the target's tight box; None without a target."""
-        if self.source.box_px_xyxy is not None:
-            return self.source.box_px_xyxy
-        return _box_of_crop(self.mask)
-
-    @cached_property
-    def boundary(self) -> CropMask:
-        """The target's boundary (see ``boundary_iou``) without the ignored pixels."""
-        whole = self.mask
-        rim_hw = whole.crop_hw.copy()
-        radius = boundary_radius_px(self.height_px, self.width_px)
-        height, width = rim_hw.shape
-        if height > 2 * radius and width > 2 * radius:
-            rim_hw[radius : height - radius, radius : width - radius] &= ~erode(whole.crop_hw, radius)
-        return CropMask(whole.height_px, whole.width_px, whole.x0_px, whole.y0_px, rim_hw)
-
-    @cached_property
-    def boundary_area_px(self) -> int:
-        """Pixels of the boundary."""
-        return area(self.boundary)
-
-    @cached_property
-    def overlap_hw(self) -> BoolMask:
-        """Pixels that more than one polygon or instance covers: where refer's summed masks are 2 or more."""
-        height_px, width_px = self.height_px, self.width_px
-        kept = self.source.overlap
-        rings_hw = ring_overlap(self.source) if kept is None else region_mask(kept, height_px, width_px)
-        times_covered = np.zeros((height_px, width_px), dtype=np.int16)
-        for region in self.source.instances:
-            times_covered += region_mask(region, height_px, width_px)
-        return times_covered > 1 if rings_hw is None else (times_covered > 1) | rings_hw
-
-    @cached_property
-    def alternatives(self) -> tuple[Truth, ...]:
-        """The further annotators of the same sample."""
-        return tuple(Truth(other) for other in self.source.alternatives)
 
 
 def count_row(decoded: Decoded, truth: Truth, *, boundary: bool = True) -> Counts:
@@ -184,33 +90,6 @@ def overlap_counts(mask: CropMask, truth: Truth) -> tuple[int, int, int]:
     return intersection, counted + truth.area_px - intersection, pred_area
 
 
-def boundary_radius_px(height_px: int, width_px: int) -> int:
-    """Return how many pixels deep a boundary is: 2 % of the image diagonal, at least 1."""
-    return max(1, round(BOUNDARY_DIAGONAL_RATIO * math.hypot(height_px, width_px)))
-
-
-def erode(mask_hw: BoolMask, radius_px: int) -> BoolMask:
-    """Return the inner part of a mask whose (2 r + 1) x (2 r + 1) neighbourhood is all foreground.
-
-    Shape (H - 2 r, W - 2 r): nothing nearer than r to the edge can survive, as all outside counts
-    as background. It is r erosions with a 3x3 kernel, done by rows and then by columns.
-    """
-    size = 2 * radius_px + 1
-    return _all_in_window(_all_in_window(mask_hw, size).T, size).T
-
-
-def _all_in_window(mask: BoolMask, size: int) -> BoolMask:
-    """Return row i = all of rows i .. i + size - 1, shape (H - size + 1, W), by doubling the window."""
-    if mask.shape[0] < size:
-        return np.zeros((0, mask.shape[1]), dtype=bool)
-    have = 1
-    while have < size:
-        step = min(have, size - have)  # windows of `have` rows that start `step` apart cover have + step
-        mask = mask[:-step] & mask[step:]
-        have += step
-    return mask
-
-
 def boundary_iou(mask: CropMask, truth: Truth) -> float:
     """Return the IoU of the boundaries of prediction and target (Cheng et al., CVPR 2021).
 
@@ -241,10 +120,10 @@ def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 def returned_box(decoded: Decoded) -> FloatBox | None:
     """Return the smallest box that holds every item's box (its mask's where it gave none), in pixels."""
-    boxes = [item.box_px_xyxy or _box_of_crop(item.mask) for item in decoded.items]
+    boxes = [item.box_px_xyxy or box_of_crop(item.mask) for item in decoded.items]
     known = [box for box in boxes if box is not None]
     if not known:
-        return _box_of_crop(decoded.mask)
+        return box_of_crop(decoded.mask)
     columns = list(zip(*known, strict=True))
     return min(columns[0]), min(columns[1]), max(columns[2]), max(columns[3])
 
@@ -252,14 +131,6 @@ def returned_box(decoded: Decoded) -> FloatBox | None:
 def _returned_box_iou(decoded: Decoded, truth: Truth) -> float:
     returned, wanted = returned_box(decoded), truth.box_px_xyxy
     return 0.0 if returned is None or wanted is None else box_iou(returned, wanted)
-
-
-def _box_of_crop(crop: CropMask | None) -> FloatBox | None:
-    inside = None if crop is None or not crop.crop_hw.size else box_of(crop.crop_hw)
-    if crop is None or inside is None:
-        return None
-    x0, y0, x1, y1 = inside
-    return x0 + crop.x0_px, y0 + crop.y0_px, x1 + crop.x0_px, y1 + crop.y0_px
 
 
 def mask_iou_matrix(predicted: Sequence[CropMask], wanted: Sequence[CropMask]) -> NDArray[np.float64]:
@@ -303,7 +174,7 @@ def _box_iou_matrix(boxes: Sequence[FloatBox], truth: Truth) -> NDArray[np.float
     if not boxes:
         return matrix
     for column, crop in enumerate(truth.instances):
-        wanted = _box_of_crop(crop)
+        wanted = box_of_crop(crop)
         for row, box in enumerate(boxes):
             matrix[row, column] = 0.0 if wanted is None else box_iou(box, wanted)
     return matrix

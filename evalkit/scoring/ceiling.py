@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError
 from evalkit.masks import box_of, rle_encode
-from evalkit.metrics.counts import Truth, count_row
+from evalkit.metrics.counts import count_row
+from evalkit.metrics.truth import Truth
 from evalkit.stats.bootstrap import ratio_interval
 from evalkit.text_table import text_table
 from evalkit.types import AskedFormat, BoxPx, Sample

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.decoding.settings import DecodeSettings
-from evalkit.metrics.counts import Truth, count_row
+from evalkit.metrics.counts import count_row
 from evalkit.metrics.protocols import find_protocol
 from evalkit.metrics.trials import agreements
+from evalkit.metrics.truth import Truth
 from evalkit.models import read_body
 from evalkit.models.answers import ModelView, decode_response
 from evalkit.models.prices import cost_usd

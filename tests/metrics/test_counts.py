@@ -11,16 +11,9 @@ from pycocotools import mask as coco_mask
 from scipy.ndimage import binary_erosion
 
 from evalkit.masks import crop_of, rle_encode
-from evalkit.metrics.counts import (
-    COUNT_COLUMNS,
-    Truth,
-    boundary_radius_px,
-    box_iou,
-    count_row,
-    erode,
-    mask_iou_matrix,
-    matched_ious,
-)
+from evalkit.metrics.boundary import boundary_radius_px, erode
+from evalkit.metrics.counts import COUNT_COLUMNS, box_iou, count_row, mask_iou_matrix, matched_ious
+from evalkit.metrics.truth import Truth
 from evalkit.types import CropMask, Decoded, GroundTruth, Item, Polygons
 
 MASKS = hnp.arrays(bool, st.tuples(st.integers(1, 24), st.integers(1, 24)))

@@ -14,7 +14,8 @@ from evalkit.config.schema import RunConfig
 from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.masks import rle_decode, rle_encode
-from evalkit.metrics.counts import Truth, count_row
+from evalkit.metrics.counts import count_row
+from evalkit.metrics.truth import Truth
 from evalkit.models.base import Question
 from evalkit.models.predictions import PROVIDER, PredictionsConfig, PredictionsModel
 from evalkit.types import AskedFormat, GroundTruth, ImageRef, Rle, Sample

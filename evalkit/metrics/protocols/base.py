@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from evalkit.metrics.counts import Truth
+    from evalkit.metrics.truth import Truth
     from evalkit.types import Decoded, Sample
 
     BoolArray = NDArray[np.bool_]

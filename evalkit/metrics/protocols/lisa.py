@@ -21,7 +21,7 @@ from evalkit.metrics.protocols.base import MaskRows, Numbers, Protocol, mask_row
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.metrics.counts import Truth
+    from evalkit.metrics.truth import Truth
     from evalkit.types import Decoded, Sample
 
 SOURCE = "dvlab-research/LISA: train_ds.py, utils/utils.py, commit 3cb2d4301f1a"

@@ -27,7 +27,7 @@ from evalkit.metrics.protocols.base import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.metrics.counts import Truth
+    from evalkit.metrics.truth import Truth
     from evalkit.types import BoolMask, Decoded, Sample
 
 SOURCE = "toggle1995/RIS-DMMI: test.py, commit 753cd600b14d"

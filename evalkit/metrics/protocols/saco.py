@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from evalkit.metrics.counts import Truth
+    from evalkit.metrics.truth import Truth
     from evalkit.types import CropMask, Decoded, Sample
 
     Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ import pytest
 
 from evalkit.errors import ConfigError, DataError
 from evalkit.masks import rle_encode, truth_mask
-from evalkit.metrics.counts import Truth
+from evalkit.metrics.truth import Truth
 from evalkit.storage.samples_table import truth_from_json, truth_to_json
 from evalkit.types import MaskFile, Polygons, Rle
 

@@ -9,8 +9,9 @@ import pytest
 from support.shared_data import need_shared
 
 from evalkit.masks import crop_of, rle_decode, rle_encode
-from evalkit.metrics.counts import Truth, count_row
+from evalkit.metrics.counts import count_row
 from evalkit.metrics.protocols import PROTOCOLS
+from evalkit.metrics.truth import Truth
 from evalkit.types import Decoded, GroundTruth, ImageRef, Item, Rle, Sample
 
 

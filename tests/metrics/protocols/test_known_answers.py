@@ -9,8 +9,9 @@ import pytest
 from evalkit.config.schema import RunConfig
 from evalkit.decoding import decode_answer
 from evalkit.masks import rle_decode
-from evalkit.metrics.counts import Truth, count_row
+from evalkit.metrics.counts import count_row
 from evalkit.metrics.protocols import PROTOCOLS
+from evalkit.metrics.truth import Truth
 from evalkit.models.base import Question
 from evalkit.models.predictions import PredictionsModel
 from evalkit.types import AskedFormat, GroundTruth, ImageRef, Sample
