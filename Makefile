@@ -1,6 +1,6 @@
 # make demo   the main job on real photographs against a local simulated Gemini; no key, no network
 # make test   the tests
-# make check  format, lint, types, layers and tests: the one word of the dev loop
+# make check  format, lint, types, layers and tests
 # make fuzz   the random search that `make test` leaves out; what it finds becomes an example of a test
 
 PYTHON ?= python3

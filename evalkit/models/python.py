@@ -1,4 +1,4 @@
-"""A Python function as a model: two honest floors, and ``package.module:function`` of one's own.
+"""A Python function as a model: two lower bounds, and ``package.module:function`` of one's own.
 
 The function takes ``(image, expression)``: a PIL image (RGB) and the text. It returns one of
 
