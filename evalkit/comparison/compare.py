@@ -264,9 +264,9 @@ def table_of(
     first, second = row_measures(left, measures), row_measures(right, measures)
     estimates = paired_estimates(first, second, images, seed=seed)
     kept = list(estimates)
-    intervals = [_intervals(side, kept, images, seed) for side in (first, second)]
+    intervals = _intervals(first, second, kept, images, seed)
     measured = [
-        _measured(m, (intervals[0][m], intervals[1][m]), estimate, (first[m], second[m]), images, seed=seed)
+        _measured(m, intervals[m], estimate, (first[m], second[m]), images, seed=seed)
         for m, estimate in estimates.items()
     ]
     return MeasureTable(name, len(left), int(np.unique(images).size), tuple(measured), judged_by)
@@ -291,13 +291,20 @@ def paired_estimates(
 
 
 def _intervals(
-    columns: dict[str, Columns], kept: list[str], images: NDArray[np.str_], seed: int
-) -> dict[str, Interval]:
+    first: Mapping[str, Columns],
+    second: Mapping[str, Columns],
+    kept: list[str],
+    images: NDArray[np.str_],
+    seed: int,
+) -> dict[str, tuple[Interval, Interval]]:
+    """Return measure -> the intervals of both sides; one call for both, whose draws are the same."""
     if not kept:
         return {}
-    above, below = (np.stack([columns[measure][side] for measure in kept]) for side in (0, 1))
-    found = ratio_intervals(above, below, images, seed=seed, shares=[is_share(m) for m in kept])
-    return {measure: interval for measure, interval in zip(kept, found, strict=True) if interval is not None}
+    columns = [side[measure] for side in (first, second) for measure in kept]
+    above, below = (np.stack([pair[part] for pair in columns]) for part in (0, 1))
+    found = ratio_intervals(above, below, images, seed=seed, shares=[is_share(m) for m in (*kept, *kept)])
+    sides = zip(kept, found, found[len(kept) :], strict=False)
+    return {m: (one, other) for m, one, other in sides if one is not None and other is not None}
 
 
 def _measured(
