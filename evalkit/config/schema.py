@@ -103,6 +103,9 @@ class RunLimits(Section):
     confirm_above_usd: float = Field(default=5.0, ge=0, description="ask before a run that costs more")
 
 
+NOT_ASKED = ("decode", "score", "limits", "gate", "dask")
+"""Sections that change no question: a run may be resumed with others."""
+
 BOX_PROMPT = "box-only"
 """What ``task: box`` asks with where a model names no prompt."""
 
@@ -173,7 +176,7 @@ class RunConfig(Section):
 
     def answers_fingerprint(self) -> str:
         """Return a digest of everything that changes what is asked: two runs may share a folder only if it is equal."""
-        asked = self.model_dump(mode="json", exclude={"decode", "score", "limits", "gate", "dask"})
+        asked = self.model_dump(mode="json", exclude=set(NOT_ASKED))
         for model in asked["models"]:
             for key in (
                 "limits",

@@ -159,6 +159,8 @@ def open_for_run(path: Path, config: RunConfig) -> bool:
 
 
 def _refuse_other_config(path: Path, config: RunConfig) -> None:
+    from evalkit.config.schema import NOT_ASKED
+
     manifest = read_manifest(path)
     if manifest.ledger:
         raise ConfigError(
@@ -166,8 +168,12 @@ def _refuse_other_config(path: Path, config: RunConfig) -> None:
         )
     if manifest.answers_fingerprint == config.answers_fingerprint():
         return
-    theirs, ours = manifest.config, config.model_dump(mode="json")
-    changed = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    # An older evalkit knew fewer keys, so its digest differs; its config, read today, has them at their defaults.
+    stored = RunFolder(path).config()
+    if stored.answers_fingerprint() == config.answers_fingerprint():
+        return
+    before, now = (one.model_dump(mode="json", exclude=set(NOT_ASKED)) for one in (stored, config))
+    changed = sorted(key for key in now if before[key] != now[key])
     raise ConfigError(
         f"{path} belongs to another config: {', '.join(changed) or 'its questions'} differ from the ones its answers "
         "were asked with. Give another folder with --out, another `name:`, or the config it was made with"

@@ -143,6 +143,16 @@ def test_a_folder_of_something_else_is_not_written_into(tmp_path):
         open_for_run(tmp_path, config())
 
 
+def test_a_run_of_an_older_evalkit_is_resumed_though_keys_were_added_since(tmp_path):
+    """Its config lacks the new keys and its digest is another one: what was asked is the same all the same."""
+    older = config().model_dump(mode="json")
+    del older["datasets"][0]["options"]
+    path = folder(tmp_path, config=older, answers_fingerprint="of fewer keys")
+    assert open_for_run(path, config())
+    with pytest.raises(ConfigError, match="belongs to another config: seed differ"):
+        open_for_run(path, config(seed=4, limits={"budget_usd": 1.0}))
+
+
 def test_a_damaged_manifest_is_a_data_error(tmp_path):
     """Half a JSON file is named."""
     path = folder(tmp_path)
