@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FUZZ_SECONDS ?= 600
+FUZZ_EXAMPLES ?= 5000
 DEV_STAMP := $(VENV)/.installed-dev
 
 .PHONY: demo test check format lint types fuzz clean
@@ -32,7 +33,7 @@ types: $(DEV_STAMP)
 	$(BIN)/mypy
 
 fuzz: $(DEV_STAMP)
-	EVALKIT_HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n 2 --dist=loadfile -m "not browser" tests/config tests/decoding tests/metrics tests/stats
+	EVALKIT_HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n 2 --dist=loadfile -m hypothesis
 	$(BIN)/python tests/fuzz/fuzz_decode.py -max_total_time=$(FUZZ_SECONDS)
 
 $(BIN)/python:

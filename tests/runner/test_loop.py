@@ -190,10 +190,9 @@ def test_throttling_and_overload_change_no_score(tmp_path):
     pd.testing.assert_frame_equal(stormy_scores[columns], calm_scores[columns])
 
 
-def test_killed_three_times_and_resumed_gives_the_same_scores(tmp_path):
+def test_killed_three_times_and_resumed_gives_the_same_scores(finished, tmp_path):
     """Kill -9 at arbitrary moments loses nothing that was stored and doubles nothing."""
-    straight = tmp_path / "straight"
-    evalkit("run", write_config(straight), "--out", straight / "out", "--yes")
+    straight, _ = finished
     killed = tmp_path / "killed"
     config = write_config(killed, latency=0.4)
     command = [sys.executable, "-m", "evalkit", "run", str(config), "--out", str(killed / "out"), "--yes"]
@@ -207,8 +206,8 @@ def test_killed_three_times_and_resumed_gives_the_same_scores(tmp_path):
     assert sorted(stored) == stored
     result = evalkit("run", config, "--out", killed / "out", "--yes")
     assert result.exit_code == 0, result.output
-    columns = [c for c in content(straight / "out").columns if c != "image_path"]
-    pd.testing.assert_frame_equal(content(killed / "out")[columns], content(straight / "out")[columns])
+    columns = [c for c in content(straight).columns if c != "image_path"]
+    pd.testing.assert_frame_equal(content(killed / "out")[columns], content(straight)[columns])
 
 
 def _answers(path):
