@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -175,20 +175,69 @@ class RunConfig(Section):
             metric_of(name)
 
     def answers_fingerprint(self) -> str:
-        """Return a digest of everything that changes what is asked: two runs may share a folder only if it is equal."""
-        asked = self.model_dump(mode="json", exclude=set(NOT_ASKED))
-        for model in asked["models"]:
-            for key in (
-                "limits",
-                "price",
-                "allow_routing",
-                "base_url",
-                "batch",
-                "files_api_above_mb",
-                "workers",
-            ):
-                model.pop(key, None)
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        """Return a digest of everything in the config that changes what is asked."""
+        return hashlib.sha256(
+            json.dumps(_asked(self.model_dump(mode="json")), sort_keys=True).encode()
+        ).hexdigest()
+
+    def questions_changed_since(self, before: Mapping[str, Any], answered: Collection[str]) -> list[str]:
+        """Return what differs from the config that stored answers were asked with, in words; empty where nothing does.
+
+        ``before``: that config as the manifest holds it. ``answered``: the models that have answers; those without may
+        change, come and go, and where none has any, so may all the rest.
+        """
+        if not answered:
+            return []
+        theirs, ours = _asked(before), _asked(self.model_dump(mode="json"))
+        shown = _differences(
+            {key: value for key, value in theirs.items() if key != "models"},
+            {key: value for key, value in ours.items() if key != "models"},
+        )
+        new = {model["name"]: model for model in ours["models"]}
+        for model in theirs.get("models", []):
+            if model["name"] in answered and model["name"] in new:
+                changes = _differences(model, new[model["name"]])
+                shown += [f"model '{model['name']}' {change}" for change in changes]
+        return shown
+
+
+NOT_ASKED_OF_A_MODEL = (
+    *(
+        "limits",
+        "price",
+        "allow_routing",
+        "base_url",
+        "batch",
+        "files_api_above_mb",
+        "workers",
+        "api_key_env",
+    ),
+)
+"""Keys of a model entry that change no answer by themselves; the endpoint is compared answer by answer."""
+
+
+def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a config, as plain data, that changes answers."""
+    asked = {key: value for key, value in config.items() if key not in NOT_ASKED}
+    asked["models"] = [
+        {key: value for key, value in model.items() if key not in NOT_ASKED_OF_A_MODEL}
+        for model in asked.get("models", [])
+    ]
+    return asked
+
+
+def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """Return ``key: theirs, now ours`` for each key that differs."""
+    keys = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
+    return [f"{key}: {_shown(theirs.get(key))}, now {_shown(ours.get(key))}" for key in keys]
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."
+
+
+SHOWN_CHARACTERS = 160
 
 
 def load_config(path: str | Path) -> RunConfig:

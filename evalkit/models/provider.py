@@ -8,7 +8,7 @@ A built-in provider is one file of this package that ends in such a record, and 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -83,6 +83,12 @@ def seconds_of_a_service(entry: ModelEntry) -> float:
     return ANSWER_S
 
 
+def no_background(entry: ModelEntry, model: Model, run: RunConfig) -> dict[str, str]:
+    """Know of nothing outside the config that the answers depend on."""
+    del entry, model, run
+    return {}
+
+
 def no_warnings(entry: ModelEntry, day: dt.date) -> list[str]:
     """Know of nothing that is wrong with a model or its settings."""
     del entry, day
@@ -127,6 +133,9 @@ class Provider(Generic[EntryT]):
     ``describe`` asks the endpoint what it knows of the model and returns that with the seconds by which our
     clock is ahead, for `evalkit doctor`. ``batch``: how it is asked in jobs, None for live requests alone.
 
+    ``background``: what the answers depend on besides the config and the sample (an endpoint's address, the source of
+    a function, the content of a file), by name; an answer is asked for again where one of them has changed.
+
     ``sends_requests``: False where answers are read from a file. ``needs_image``: whether questions carry the
     photograph. ``priced``: whether an answer has a price; ``billed``: whether anybody pays it.
     ``simulated``: whether the answers say nothing about a real model.
@@ -141,6 +150,7 @@ class Provider(Generic[EntryT]):
     limits: Callable[[EntryT], PaceConfig] = configured_limits
     answer_s: Callable[[EntryT], float] = seconds_of_a_service
     warnings: Callable[[EntryT, dt.date], list[str]] = no_warnings
+    background: Callable[[EntryT, Any, RunConfig], Mapping[str, str]] = no_background
     estimate_tokens: Callable[[EntryT, Prompt, str, int, int], TokenEstimate] | None = None
     describe: Callable[[EntryT], Awaitable[tuple[str, float | None]]] | None = None
     batch: Batch[EntryT, Any] | None = None

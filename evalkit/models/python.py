@@ -24,7 +24,7 @@ from pydantic import Field
 
 from evalkit.config.models import ModelEntry
 from evalkit.errors import ConfigError, GiveUp, RetryLater, nearest
-from evalkit.extensions import is_reference, load_reference, search_in
+from evalkit.extensions import is_reference, load_reference, search_in, source_digest
 from evalkit.images import load_image
 from evalkit.masks import box_of, rle_encode
 from evalkit.models.base import Question
@@ -283,6 +283,12 @@ def open_entry(entry: PythonConfig, context: ProviderContext) -> PythonModel:
     return PythonModel(entry, context.directory)
 
 
+def background_of(entry: PythonConfig, model: PythonModel, run: RunConfig) -> dict[str, str]:
+    """Return a digest of the file that the function is written in; what that file imports is not looked at."""
+    del model
+    return {"function's source": source_digest(find_function(entry.function, Path(run.directory)))}
+
+
 PROVIDER = Provider(
     entry=PythonConfig,
     open=open_entry,
@@ -290,6 +296,7 @@ PROVIDER = Provider(
     check=check_entry,
     requested_model=lambda entry: entry.function,
     limits=limits_of,
+    background=background_of,
     answer_s=lambda entry: 0.0,  # noqa: ARG005
     priced=False,
     billed=False,

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
+from evalkit.runner.resume import Background, changed_truths, set_aside_changed
 from evalkit.storage.files import write_json
 from evalkit.storage.ledger import Ledger
 from evalkit.storage.manifest import MANIFEST, read_manifest
 from evalkit.storage.run_folder import LEDGER, SAMPLES, RunFolder
-from evalkit.storage.samples_table import write_samples
+from evalkit.storage.samples_table import stored_questions, write_samples
 
 if TYPE_CHECKING:
+    from evalkit.models.base import Model
     from evalkit.runner.prepare import RunPlan
+
+
+def bring_up_to_date(
+    plan: RunPlan, models: Sequence[Model], backgrounds: Mapping[str, Background]
+) -> list[str]:
+    """Begin or resume the run's folder; return what has changed since it was last asked, a sentence each."""
+    if not plan.resumes or not (plan.out / LEDGER).is_file():
+        begin(plan)
+        return []
+    before = stored_questions(plan.out / SAMPLES)
+    told = set_aside_changed(plan, models, backgrounds, before)
+    begin(plan)
+    return told + changed_truths(before, stored_questions(plan.out / SAMPLES))
 
 
 def begin(plan: RunPlan) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError, StopModel, SystemFault
+from evalkit.images import read_bytes
 from evalkit.models import find_provider, open_models
 from evalkit.models.answers import ModelView, decode_response, model_views
 from evalkit.models.attempts import Attempt
@@ -21,10 +23,11 @@ from evalkit.models.base import Model, Question
 from evalkit.models.known_models import thinking_asked_off, was_routed
 from evalkit.models.prices import cost_usd
 from evalkit.runner.budget import ModelBudget, open_model_budgets
-from evalkit.runner.folder import begin
+from evalkit.runner.folder import bring_up_to_date
 from evalkit.runner.images import ImageCache
 from evalkit.runner.pace import Pace, ask_with_retries
 from evalkit.runner.prepare import RunPlan
+from evalkit.runner.resume import Background, backgrounds_of
 from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.storage.ledger_writer import LedgerWriter
 from evalkit.storage.run_folder import LEDGER
@@ -51,8 +54,11 @@ async def ask_all(plan: RunPlan, progress: Progress) -> list[StoppedModel]:
     """
     views = {view.name: view for view in model_views(plan.config)}
     async with open_models(plan.model_configs, plan.config, plan.samples, plan.out) as models:
-        begin(plan)
+        backgrounds = backgrounds_of(plan, models)
+        for sentence in bring_up_to_date(plan, models, backgrounds):
+            progress.note(sentence)
         with Ledger(plan.out / LEDGER) as ledger:
+            ledger.remember_backgrounds({name: one.facts for name, one in backgrounds.items()})
             answered = ledger.answered_keys()
             model_budgets = open_model_budgets(plan.model_configs, plan.config, ledger)
         with LedgerWriter(plan.out / LEDGER) as writer:
@@ -64,6 +70,7 @@ async def ask_all(plan: RunPlan, progress: Progress) -> list[StoppedModel]:
                     writer=writer,
                     progress=progress,
                     view=views[model.name],
+                    background=backgrounds[model.name],
                     model_budget=model_budgets.get(model.name),
                 )
                 for model, entry in zip(models, plan.model_configs, strict=True)
@@ -86,6 +93,7 @@ class ModelRunner:
         writer: LedgerWriter,
         progress: Progress,
         view: ModelView,
+        background: Background,
         model_budget: ModelBudget | None = None,
     ) -> None:
         self.model = model
@@ -94,6 +102,7 @@ class ModelRunner:
         self.writer = writer
         self.progress = progress
         self.view = view
+        self.background = background
         self.model_budget = model_budget
         self.provider = find_provider(entry.provider)
         self.limits = self.provider.limits(entry)
@@ -141,7 +150,12 @@ class ModelRunner:
 
         def record(sample: Sample, trial: int, image_sha256: str | None, attempt: Attempt) -> None:
             key = self._key(sample, trial)
-            self.writer.add(_row(key, attempt, image_sha256))
+            if self._is_of_another_question(sample, image_sha256):
+                self.progress.note(
+                    f"{self.model.name}: a job answered about an older {sample.sample_id}: asked anew"
+                )
+                return
+            self.writer.add(self._row(sample, trial, attempt, image_sha256))
             self.writer.settle()  # the job's own state must not run ahead of the ledger
             if attempt.response is not None:
                 settled.add(key)
@@ -174,7 +188,7 @@ class ModelRunner:
         image_sha256 = None if question.image is None else question.image.sha256
 
         def record(attempt: Attempt) -> None:
-            self.writer.add(_row(key, attempt, image_sha256))
+            self.writer.add(self._row(sample, trial, attempt, image_sha256))
 
         try:
             response = await ask_with_retries(
@@ -189,6 +203,26 @@ class ModelRunner:
         else:
             await self.writer.settled()
             self._show(sample, response)
+
+    def _row(self, sample: Sample, trial: int, attempt: Attempt, image_sha256: str | None) -> AttemptRow:
+        return AttemptRow(
+            self._key(sample, trial),
+            attempt.number,
+            "answered" if attempt.response is not None else "system_error",
+            attempt.started_at,
+            attempt.latency_s,
+            attempt.http_status,
+            attempt.error,
+            image_sha256,
+            attempt.body,
+            self.background.question(self.model.prompt_for(sample), image_sha256),
+        )
+
+    def _is_of_another_question(self, sample: Sample, image_sha256: str | None) -> bool:
+        """Tell whether the photograph has changed since a job was sent that asked about it."""
+        return (
+            image_sha256 is not None and image_sha256 != hashlib.sha256(read_bytes(sample.image)).hexdigest()
+        )
 
     def _note_data_error(self, key: Key, error: DataError) -> None:
         now = dt.datetime.now(dt.UTC).timestamp()
@@ -229,17 +263,3 @@ class ModelRunner:
                 f"{self.model.name}: asked {self.model.requested_model}, but {version} answers. The rows are marked, "
                 "and the gate refuses them unless the model has `allow_routing: true`"
             )
-
-
-def _row(key: Key, attempt: Attempt, image_sha256: str | None) -> AttemptRow:
-    return AttemptRow(
-        key,
-        attempt.number,
-        "answered" if attempt.response is not None else "system_error",
-        attempt.started_at,
-        attempt.latency_s,
-        attempt.http_status,
-        attempt.error,
-        image_sha256,
-        attempt.body,
-    )

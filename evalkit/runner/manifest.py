@@ -29,7 +29,6 @@ def new_manifest(plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
         config={},
         evalkit=__version__,
         simulated=is_simulated(plan),
-        answers_fingerprint=plan.config.answers_fingerprint(),
         seed=plan.config.seed,
         started_at=now(),
     )
@@ -49,6 +48,7 @@ def _with_scope(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) 
     return replace(
         manifest,
         config=plan.config.model_dump(mode="json"),
+        answers_fingerprint=plan.config.answers_fingerprint(),
         config_directory=beside or manifest.config_directory,
         models=tuple(entry.name for entry in plan.config.models if entry.name in asked),
         limit=plan.limit,

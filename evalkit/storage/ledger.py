@@ -7,15 +7,17 @@ what makes a resumed run never ask twice.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 from evalkit.errors import DataError, RunIncomplete
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 keeps with each answer the digest of its question, and sets aside what was given to another one."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -33,11 +35,31 @@ CREATE TABLE attempts (
     error TEXT,
     image_sha256 TEXT,
     body BLOB,
-    body_bytes INTEGER
+    body_bytes INTEGER,
+    question TEXT,
+    set_aside INTEGER NOT NULL DEFAULT 0
 );
-CREATE UNIQUE INDEX one_answer ON attempts (dataset, sample_id, model, trial) WHERE status = 'answered';
+CREATE UNIQUE INDEX one_answer ON attempts (dataset, sample_id, model, trial)
+    WHERE status = 'answered' AND set_aside = 0;
 CREATE INDEX attempts_by_sample ON attempts (dataset, sample_id, model, trial);
 """
+
+FROM_VERSION_1 = """
+ALTER TABLE attempts ADD COLUMN question TEXT;
+ALTER TABLE attempts ADD COLUMN set_aside INTEGER NOT NULL DEFAULT 0;
+DROP INDEX one_answer;
+CREATE UNIQUE INDEX one_answer ON attempts (dataset, sample_id, model, trial)
+    WHERE status = 'answered' AND set_aside = 0;
+UPDATE meta SET value = '2' WHERE key = 'schema_version';
+"""
+
+CURRENT = """
+CREATE TEMP VIEW standing AS SELECT * FROM attempts WHERE set_aside = 0
+"""
+CURRENT_OF_VERSION_1 = """
+CREATE TEMP VIEW standing AS SELECT *, NULL AS question, 0 AS set_aside FROM attempts
+"""
+"""What still belongs to a question of the run; every reader but the bill reads it."""
 
 Status = Literal["answered", "system_error", "data_error"]
 
@@ -56,7 +78,7 @@ class AttemptRow:
     """One request that was sent, or could not be: ``body`` is the raw answer (or error) text.
 
     ``attempt`` counts from 1. ``started_at`` is Unix time in seconds. ``latency_s``: seconds until
-    the whole answer was there.
+    the whole answer was there. ``question``: the digest of what was asked (``runner.resume``).
     """
 
     key: Key
@@ -68,6 +90,15 @@ class AttemptRow:
     error: str | None = None
     image_sha256: str | None = None
     body: str | None = None
+    question: str | None = None
+
+
+class AnsweredRow(NamedTuple):
+    """What an answer was given to: the digests of its question and of its photograph, None where not kept."""
+
+    key: Key
+    question: str | None
+    image_sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +136,23 @@ class Ledger:
         execute("PRAGMA synchronous = FULL")
         wanted = "SELECT value FROM meta WHERE key = 'schema_version'"
         version = execute(wanted).fetchone() if self._has_tables() else None
-        if version is None or int(version[0]) != SCHEMA_VERSION:
-            found = "none" if version is None else version[0]
+        found = "none" if version is None else str(version[0])
+        if found == "1" and not read_only:
+            self._in_one_transaction(FROM_VERSION_1)
+            found = str(SCHEMA_VERSION)
+        if found in ("1", str(SCHEMA_VERSION)):
+            execute(CURRENT_OF_VERSION_1 if found == "1" else CURRENT)
+        else:
             raise DataError(
                 f"{self.path} has schema version {found}, this evalkit reads {SCHEMA_VERSION}: "
                 "use the evalkit that wrote it (its version stands in manifest.json)"
             )
+
+    def _in_one_transaction(self, statements: str) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+        for statement in statements.strip().split(";")[:-1]:
+            self.connection.execute(statement)
+        self.connection.execute("COMMIT")
 
     def _has_tables(self) -> bool:
         query = "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"
@@ -153,20 +195,49 @@ class Ledger:
     def answered_keys(self) -> set[Key]:
         """Return the keys that need not be asked again."""
         rows = self.connection.execute(
-            "SELECT model, dataset, sample_id, trial FROM attempts WHERE status = 'answered'"
+            "SELECT model, dataset, sample_id, trial FROM standing WHERE status = 'answered'"
         )
         return {Key(*row) for row in rows}
 
+    def answered_rows(self, model: str) -> Iterator[AnsweredRow]:
+        """Yield what each standing answer of a model was given to."""
+        query = (
+            "SELECT model, dataset, sample_id, trial, question, image_sha256 FROM standing"
+            " WHERE status = 'answered' AND model = ? ORDER BY id"
+        )
+        for *key, question, image_sha256 in self.connection.execute(query, (model,)):
+            yield AnsweredRow(Key(*key), question, image_sha256)
+
+    def set_aside(self, keys: Sequence[Key]) -> None:
+        """Keep all that was stored for these keys out of every number; the bodies stay as they are."""
+        statement = "UPDATE attempts SET set_aside = 1 WHERE model = ? AND dataset = ? AND sample_id = ? AND trial = ?"
+        self.connection.execute("BEGIN IMMEDIATE")
+        self.connection.executemany(statement, keys)
+        self.connection.execute("COMMIT")
+
+    def backgrounds(self) -> dict[str, dict[str, str]]:
+        """Return model -> what stood behind it when it was last asked (``runner.resume.Background``)."""
+        row = self.connection.execute("SELECT value FROM meta WHERE key = 'backgrounds'").fetchone()
+        found: dict[str, dict[str, str]] = {} if row is None else json.loads(row[0])
+        return found
+
+    def remember_backgrounds(self, facts: Mapping[str, Mapping[str, str]]) -> None:
+        """Keep what stands behind these models; others keep theirs."""
+        known = self.backgrounds() | {model: dict(one) for model, one in facts.items()}
+        self.connection.execute(
+            "INSERT OR REPLACE INTO meta VALUES ('backgrounds', ?)", (json.dumps(known, sort_keys=True),)
+        )
+
     def answered_by_model(self) -> dict[str, int]:
         """Return the number of answers of each model."""
-        query = "SELECT model, count(*) FROM attempts WHERE status = 'answered' GROUP BY model"
+        query = "SELECT model, count(*) FROM standing WHERE status = 'answered' GROUP BY model"
         return dict(self.connection.execute(query).fetchall())
 
     def data_errors_by_model(self) -> dict[str, int]:
         """Return, per model, the questions that could not be put for a fault of the data, and have no answer."""
         query = """
             SELECT model, count(*) FROM (
-                SELECT model FROM attempts GROUP BY dataset, sample_id, model, trial
+                SELECT model FROM standing GROUP BY dataset, sample_id, model, trial
                 HAVING max(status = 'answered') = 0 AND max(status = 'data_error') = 1
             ) GROUP BY model
         """
@@ -175,7 +246,7 @@ class Ledger:
     def commonest_error(self, model: str) -> str:
         """Return the error that most attempts of a model ended in, ``not asked`` where there is none."""
         query = (
-            "SELECT error FROM attempts WHERE model = ? AND status != 'answered' AND error IS NOT NULL"
+            "SELECT error FROM standing WHERE model = ? AND status != 'answered' AND error IS NOT NULL"
             " GROUP BY error ORDER BY count(*) DESC, min(id) LIMIT 1"
         )
         row = self.connection.execute(query, (model,)).fetchone()
@@ -185,7 +256,7 @@ class Ledger:
         """Return the number of attempts, or of those of one status."""
         if status is None:
             return int(self.connection.execute("SELECT count(*) FROM attempts").fetchone()[0])
-        query = "SELECT count(*) FROM attempts WHERE status = ?"
+        query = "SELECT count(*) FROM standing WHERE status = ?"
         return int(self.connection.execute(query, (status,)).fetchone()[0])
 
     def states(self, dataset: str, sample_ids: Sequence[str]) -> dict[Key, KeyState]:
@@ -193,7 +264,7 @@ class Ledger:
         found: dict[Key, list[AttemptRow]] = {}
         for part in _batches(sample_ids, 500):
             marks = ",".join("?" * len(part))
-            query = f"{SELECT} WHERE dataset = ? AND sample_id IN ({marks}) ORDER BY id"
+            query = f"{SELECT} FROM standing WHERE dataset = ? AND sample_id IN ({marks}) ORDER BY id"
             for values in self.connection.execute(query, (dataset, *part)):
                 row = _unpacked(values)
                 found.setdefault(row.key, []).append(row)
@@ -201,7 +272,7 @@ class Ledger:
 
     def rows(self) -> Iterator[AttemptRow]:
         """Yield every attempt in the order it was stored."""
-        for values in self.connection.execute(f"{SELECT} ORDER BY id"):
+        for values in self.connection.execute(f"{SELECT} FROM attempts ORDER BY id"):
             yield _unpacked(values)
 
     def close(self) -> None:
@@ -217,12 +288,12 @@ class Ledger:
 
 INSERT = (
     "INSERT INTO attempts (model, dataset, sample_id, trial, attempt, status, started_at, latency_s,"
-    " http_status, error, image_sha256, body, body_bytes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " http_status, error, image_sha256, body, body_bytes, question) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 
 SELECT = (
     "SELECT model, dataset, sample_id, trial, attempt, status, started_at, latency_s, http_status, error,"
-    " image_sha256, body, body_bytes FROM attempts"
+    " image_sha256, body, body_bytes"
 )
 
 
@@ -237,7 +308,7 @@ def _values_of(row: AttemptRow) -> tuple[object, ...]:
     # SQLite refuses half a character's escape (a lone surrogate), which an error text may quote.
     error = None if row.error is None else row.error.encode("utf-8", "replace").decode()
     measured = (row.started_at, row.latency_s, row.http_status, error, row.image_sha256)
-    return (*row.key, row.attempt, row.status, *measured, body, size)
+    return (*row.key, row.attempt, row.status, *measured, body, size, row.question)
 
 
 def _packed(body: str | None) -> tuple[bytes | None, int | None]:

@@ -14,6 +14,7 @@ from evalkit.extensions import search_in
 from evalkit.storage.files import read_json
 from evalkit.storage.manifest import MANIFEST, Manifest, read_manifest
 from evalkit.storage.records import shown
+from evalkit.storage.ledger import Ledger
 from evalkit.storage.samples_table import sample_from_row
 from evalkit.storage.summary import SUMMARY, Summary
 from evalkit.types import Sample
@@ -159,9 +160,8 @@ def open_for_run(path: Path, config: RunConfig) -> bool:
 
 
 def _refuse_other_config(path: Path, config: RunConfig) -> None:
-    from evalkit.config.schema import NOT_ASKED
-
     manifest = read_manifest(path)
+    _require_ledger(path, manifest)
     if manifest.ledger:
         raise ConfigError(
             f"{path} is a re-scored copy of another run: resume the run itself, or give another --out"
@@ -169,12 +169,31 @@ def _refuse_other_config(path: Path, config: RunConfig) -> None:
     if manifest.answers_fingerprint == config.answers_fingerprint():
         return
     # An older evalkit knew fewer keys, so its digest differs; its config, read today, has them at their defaults.
-    stored = RunFolder(path).config()
-    if stored.answers_fingerprint() == config.answers_fingerprint():
+    before = RunFolder(path).config().model_dump(mode="json")
+    changed = config.questions_changed_since(before, _answered_models(path))
+    if not changed:
         return
-    before, now = (one.model_dump(mode="json", exclude=set(NOT_ASKED)) for one in (stored, config))
-    changed = sorted(key for key in now if before[key] != now[key])
     raise ConfigError(
-        f"{path} belongs to another config: {', '.join(changed) or 'its questions'} differ from the ones its answers "
-        "were asked with. Give another folder with --out, another `name:`, or the config it was made with"
+        f"{path} belongs to another config: its answers were asked with {'; '.join(changed)}. Give another folder with "
+        "--out, another `name:`, or the config it was made with. What has no answer yet may change: decode, score, "
+        "limits, gate, and models that were not asked"
     )
+
+
+def _require_ledger(path: Path, manifest: Manifest) -> None:
+    """Refuse a folder whose answers are gone: asking all of them again would be paid for twice."""
+    counted = (manifest.counts or {}).get("answered", 0)
+    if manifest.ledger or not counted or _answered_models(path):
+        return
+    what = "is missing" if not (path / LEDGER).is_file() else "holds no answer"
+    raise DataError(
+        f"{path / LEDGER} {what}, but {MANIFEST} counts {counted} answers in it. Restore the file, or give another "
+        "folder with --out to ask everything anew"
+    )
+
+
+def _answered_models(path: Path) -> set[str]:
+    if not (path / LEDGER).is_file():
+        return set()
+    with Ledger(path / LEDGER, read_only=True) as ledger:
+        return set(ledger.answered_by_model())

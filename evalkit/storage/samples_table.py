@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit.types import GroundTruth, ImageRef, Region, Rle, Sample
 
@@ -85,12 +85,62 @@ def row_of_sample(sample: Sample) -> dict[str, Any]:
         "image_path": sample.image.path,
         "image_inline": sample.image.inline,
         "image_sha256": sample.image.sha256,
+        "image_stamp": image_stamp(sample.image),
         "expression": sample.expression,
         "tags": json.dumps(dict(sample.tags), ensure_ascii=False, sort_keys=True),
         "height_px": sample.truth.height_px,
         "width_px": sample.truth.width_px,
         "no_target": sample.truth.no_target,
-        "truth": json.dumps(truth_to_json(sample.truth)),
+        "truth": truth_text(sample),
+    }
+
+
+def truth_text(sample: Sample) -> str:
+    """Return a sample's ground truth as it is stored. Raises ``DataError`` where it cannot be rasterised."""
+    return json.dumps(truth_to_json(sample.truth))
+
+
+def image_stamp(image: ImageRef) -> str | None:
+    """Return size, times and place of a local photograph's file: equal ones mean that it was not touched.
+
+    None where it is not known: another place than the local disk, or no such file.
+    """
+    if image.inline is not None or "://" in image.path:
+        return None
+    try:
+        found = Path(image.path).stat()
+    except OSError:
+        return None
+    return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
+
+
+class StoredQuestion(NamedTuple):
+    """What a run folder remembers of one sample, to compare it with the sample of today."""
+
+    expression: str
+    image_stamp: str | None
+    truth_sha256: str
+
+
+StoredQuestions = Mapping[tuple[str, str], StoredQuestion]
+"""(dataset, sample id) -> what is remembered of it."""
+
+
+def stored_questions(path: Path) -> StoredQuestions:
+    """Return (dataset, sample id) -> what samples.parquet holds of it; empty where there is no such file."""
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return {}
+    file = pq.ParquetFile(path)
+    wanted = ["dataset", "sample_id", "expression", "truth", "image_stamp"]
+    columns = [name for name in wanted if name in file.schema_arrow.names]
+    return {
+        (row["dataset"], row["sample_id"]): StoredQuestion(
+            row["expression"], row.get("image_stamp"), hashlib.sha256(row["truth"].encode()).hexdigest()
+        )
+        for batch in file.iter_batches(SAMPLES_PER_CHUNK, columns=columns)
+        for row in batch.to_pylist()
     }
 
 
@@ -168,6 +218,7 @@ def _samples_schema() -> pa.Schema:
             ("image_path", pa.string()),
             ("image_inline", pa.binary()),
             ("image_sha256", pa.string()),
+            ("image_stamp", pa.string()),
             ("expression", pa.string()),
             ("tags", pa.string()),
             ("height_px", pa.int32()),

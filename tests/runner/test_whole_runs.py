@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
@@ -110,7 +111,8 @@ def test_a_days_quota_stops_and_resumes(
     assert stopped.exit_code == 3
     assert "day's quota" in stopped.output
     assert rows(tmp_path / "run") == generated(today) == 3
-    tomorrow = simulate()
+    today.close()
+    tomorrow = simulate(port=urlsplit(today.base_url).port)
     resumed = run(project(flash(tomorrow)), tmp_path / "run")
     assert resumed.exit_code == 0, resumed.output
     assert generated(tomorrow) == 4

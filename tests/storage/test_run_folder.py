@@ -12,6 +12,7 @@ from evalkit.config.schema import RunConfig
 from evalkit.errors import ConfigError, DataError
 from evalkit.masks import region_mask, rle_encode
 from evalkit.storage.files import write_json
+from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.storage.run_folder import RunFolder, open_for_run
 from evalkit.storage.samples_table import SAMPLES_PER_CHUNK, row_of_sample, sample_from_row, write_samples
 from evalkit.types import GroundTruth, ImageRef, Polygons, Sample
@@ -132,8 +133,26 @@ def test_a_folder_of_the_same_config_is_resumed(tmp_path):
 
 def test_a_folder_of_another_config_is_refused_with_what_differs(tmp_path):
     """Answers to other questions are never mixed."""
-    with pytest.raises(ConfigError, match="belongs to another config: seed differ"):
-        open_for_run(folder(tmp_path), config(seed=3))
+    path = folder(tmp_path)
+    assert open_for_run(path, config(seed=3)), "nothing was answered yet, so nothing can be mixed"
+    with Ledger(path / "responses.sqlite") as ledger:
+        ledger.add(AttemptRow(Key(config().models[0].name, "d", "a", 0), 1, "answered", 0.0, body="{}"))
+    with pytest.raises(ConfigError, match="belongs to another config: .*seed: 0, now 3"):
+        open_for_run(path, config(seed=3))
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_ledger_that_is_gone_is_no_reason_to_ask_all_again(tmp_path, gone):
+    """The manifest counts answers that are not there: an error, not a second bill."""
+    path = folder(tmp_path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps(manifest | {"counts": {"answered": 7}}))
+    if gone:
+        (path / "responses.sqlite").unlink(missing_ok=True)
+    else:
+        Ledger(path / "responses.sqlite").close()
+    with pytest.raises(DataError, match="counts 7 answers"):
+        open_for_run(path, config())
 
 
 def test_a_folder_of_something_else_is_not_written_into(tmp_path):

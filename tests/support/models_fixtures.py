@@ -94,8 +94,10 @@ def simulate(samples: list[Sample]) -> Iterator[Callable[..., Any]]:
 
     running = []
 
-    def start(*faults: dict[str, Any], latency_s: float = 0.0, of: list[Sample] | None = None) -> Any:
-        simulator = start_simulator(of or samples, faults=faults, latency_s=latency_s)
+    def start(
+        *faults: dict[str, Any], latency_s: float = 0.0, of: list[Sample] | None = None, port: int = 0
+    ) -> Any:
+        simulator = start_simulator(of or samples, faults=faults, latency_s=latency_s, port=port)
         running.append(simulator)
         return simulator
 

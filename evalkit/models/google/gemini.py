@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -201,6 +203,16 @@ def warnings_of(entry: GeminiConfig, day: dt.date) -> list[str]:
     return [*retirement_warnings(entry.model, day), *generation_warnings(entry.model, entry.generation)]
 
 
+def background_of(entry: GeminiConfig, model: Any, run: RunConfig) -> dict[str, str]:
+    """Return the endpoint's address, and a digest of the example turns that precede every question."""
+    del entry, run
+    live: GeminiModel = getattr(model, "live", model)
+    facts = {"endpoint": live.endpoint.address}
+    if live.examples:
+        facts["examples"] = hashlib.sha256(json.dumps(live.examples, sort_keys=True).encode()).hexdigest()
+    return facts
+
+
 PROVIDER = Provider(
     entry=GeminiConfig,
     open=open_entry,
@@ -209,4 +221,5 @@ PROVIDER = Provider(
     warnings=warnings_of,
     estimate_tokens=estimate_tokens,
     describe=describe,
+    background=background_of,
 )
