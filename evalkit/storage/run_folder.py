@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from evalkit.errors import ConfigError, DataError
 from evalkit.extensions import search_in
 from evalkit.storage.files import read_json
+from evalkit.storage.ledger import Ledger
 from evalkit.storage.manifest import MANIFEST, Manifest, read_manifest
 from evalkit.storage.records import shown
-from evalkit.storage.ledger import Ledger
 from evalkit.storage.samples_table import sample_from_row
 from evalkit.storage.summary import SUMMARY, Summary
 from evalkit.types import Sample

@@ -49,7 +49,7 @@ class Project:
         (self.folder / "d.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.lines))
 
     def function(self, columns):
-        (self.folder / "mine.py").write_text(
+        (self.folder / "edited_function.py").write_text(
             textwrap.dedent(f"""
                 import numpy as np
 
@@ -88,7 +88,8 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
+    monkeypatch.setattr("evalkit.report.dataset_view.draw_figures", lambda *_: {})
     return Project(tmp_path)
 
 
@@ -116,7 +117,7 @@ def gemini(project):
         simulator.close()
 
 
-FUNCTION = {"name": "m", "provider": "python", "function": "mine:box"}
+FUNCTION = {"name": "m", "provider": "python", "function": "edited_function:box"}
 PREDICTIONS = {"name": "m", "provider": "predictions", "path": "p.jsonl"}
 
 
@@ -125,7 +126,7 @@ def test_nothing_changed_asks_nothing(project, gemini):
     entry = gemini()
     _, before = project.run(entry)
     result, after = project.run(entry)
-    assert "asked again" not in result.output
+    assert "other questions" not in result.output
     assert project.rows() == 4
     assert before.drop(columns="latency_s").equals(after.drop(columns="latency_s"))
 
