@@ -31,7 +31,10 @@ T = TypeVar("T")
 REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 _folders: dict[str, None] = {}
-"""Folders of config files, in which modules are looked for that are not installed."""
+"""Folders of config files, in which modules are looked for that are not installed; the latest first."""
+
+_appended: set[str] = set()
+"""Those of them that stand in ``sys.path`` because of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,8 @@ class Kind(Generic[T]):
 
     def find(self, name: str) -> T:
         """Return what ``name`` means. Raises ``ConfigError``: unknown, ambiguous, broken or of another type."""
+        if is_reference(name):
+            _look_in_folders(name.partition(":")[0].partition(".")[0])
         found: T = _find(self, name, tuple(sys.path))
         return found
 
@@ -60,8 +65,11 @@ class Kind(Generic[T]):
 
 
 def search_in(directory: str | Path) -> None:
-    """Let modules beside a config file be found, after everything that is installed."""
-    _folders.setdefault(str(Path(directory).absolute()))
+    """Let modules beside a config file be found, after everything that is installed; the latest config's go first."""
+    folder = str(Path(directory).absolute())
+    others = [known for known in _folders if known != folder]
+    _folders.clear()
+    _folders.update(dict.fromkeys([folder, *others]))
 
 
 def is_reference(name: str) -> bool:
@@ -74,7 +82,7 @@ def load_reference(what: str, reference: str) -> Any:
 
     Raises ``ConfigError`` where the module cannot be imported or has no such name.
     """
-    sys.path.extend(folder for folder in _folders if folder not in sys.path)
+    _look_in_folders(reference.partition(":")[0].partition(".")[0])
     return own_object(what, reference)
 
 
@@ -97,6 +105,27 @@ def own_object(what: str, reference: str) -> Any:
             raise ConfigError(f"{what} '{reference}': {module_name} has no '{name}'.{nearest(name, public)}")
         found = getattr(found, name)
     return found
+
+
+def _look_in_folders(package: str) -> None:
+    """Put the folders of configs at the end of the path, and forget a module of another config with the same name.
+
+    A process that runs two configs, each with its own ``mine.py`` beside it, must not ask the one's function for the
+    other.
+    """
+    wanted = [folder for folder in _folders if folder in _appended or folder not in sys.path]
+    sys.path[:] = [folder for folder in sys.path if folder not in _appended] + wanted
+    _appended.update(wanted)
+    loaded, nearest_folder = sys.modules.get(package), next(iter(_folders), None)
+    if loaded is None or nearest_folder is None:
+        return
+    file = Path(getattr(loaded, "__file__", None) or "")
+    home = str(file.parent.parent if file.name == "__init__.py" else file.parent)
+    own = (Path(nearest_folder) / f"{package}.py", Path(nearest_folder) / package / "__init__.py")
+    if home in _appended and home != nearest_folder and any(place.is_file() for place in own):
+        for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
 
 
 @lru_cache(maxsize=256)
