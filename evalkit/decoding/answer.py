@@ -136,8 +136,9 @@ def _verdict(found: FoundItems, items: tuple[Item, ...], keys: ItemKeys, context
         mask = _combine(masks, context.settings) if masks else None
         return Decoded("decoded", None, _is_strict(found, items, keys, asked), items, repairs, mask)
     # A network's all-background mask is its way to say that nothing fits.
-    empty_rle = asked.wire_format == "rle" and all(
-        item.wire_format == "rle" and item.failure == "mask_empty" for item in items
+    empty_rle = asked.wire_format in (None, "rle") and all(
+        item.wire_format == "rle" and item.failure == "mask_empty" and item.box_px_xyxy is None
+        for item in items
     )
     if (found.empty_list and not items and not found.cut) or (items and empty_rle):
         strict = not (set(found.repairs) - {"fence"} or found.leftover) and _wrapped_as_asked(

@@ -147,26 +147,58 @@ def mask_iou_matrix(predicted: Sequence[CropMask], wanted: Sequence[CropMask]) -
 
 def matched_ious(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the IoUs of the one-to-one pairs that maximise their sum (Hungarian method)."""
+    return matrix[matched_pairs(matrix)]
+
+
+def matched_pairs(matrix: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows and columns of the one-to-one pairs that maximise the sum of ``matrix``."""
     if matrix.size <= 1:
-        return matrix.ravel()
+        only = np.zeros(matrix.size, dtype=np.intp)
+        return only, only
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(matrix, maximize=True)
-    return matrix[rows, columns]
+    return np.asarray(rows, dtype=np.intp), np.asarray(columns, dtype=np.intp)
 
 
 def _instance_counts(decoded: Decoded, truth: Truth) -> Counts:
-    """Return matched, spare and missed objects; by masks, or by boxes where the answer has no mask."""
+    """Return matched, spare and missed objects; by masks, or by boxes where the answer has no mask.
+
+    An item that pairs with no object and lies on an ignored region (a crowd) with half of its area or
+    more is neither a hit nor spare: cocodataset/cocoapi PythonAPI/pycocotools/cocoeval.py
+    ``evaluateImg``, commit 8c9bcc3cf640, with the ignored regions of a sample taken as one.
+    """
     n_wanted = len(truth.source.instances)
     items = decoded.items if decoded.outcome == "decoded" else ()
     masks = [item.mask for item in items if item.mask is not None]
     if masks:
-        n_found, matrix = len(masks), mask_iou_matrix(masks, truth.instances)
+        matrix = mask_iou_matrix(masks, truth.instances)
+        ignored = np.array([_ignored_share(mask, truth) for mask in masks])
     else:
         boxes = [item.box_px_xyxy for item in items if item.box_px_xyxy is not None]
-        n_found, matrix = len(boxes), _box_iou_matrix(boxes, truth)
-    hits = int((matched_ious(matrix) >= INSTANCE_MATCH_IOU).sum())
-    return {"instance_tp": hits, "instance_fp": n_found - hits, "instance_fn": n_wanted - hits}
+        matrix = _box_iou_matrix(boxes, truth)
+        ignored = np.array([_ignored_share_of_box(box, truth) for box in boxes])
+    rows, columns = matched_pairs(matrix)
+    spare = ignored < INSTANCE_MATCH_IOU
+    hits = rows[matrix[rows, columns] >= INSTANCE_MATCH_IOU]
+    spare[hits] = False
+    return {"instance_tp": hits.size, "instance_fp": int(spare.sum()), "instance_fn": n_wanted - hits.size}
+
+
+def _ignored_share(mask: CropMask, truth: Truth) -> float:
+    """Return the share of a mask's pixels that are ignored, 0..1."""
+    if truth.ignore_hw is None:
+        return 0.0
+    return intersection_with(mask, truth.ignore_hw) / max(1, area(mask))
+
+
+def _ignored_share_of_box(box: FloatBox, truth: Truth) -> float:
+    """Return the share of the pixels in a box, rounded outwards to whole ones, that are ignored, 0..1."""
+    if truth.ignore_hw is None:
+        return 0.0
+    left, top = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
+    inside = truth.ignore_hw[top : math.ceil(box[3]), left : math.ceil(box[2])]
+    return float(inside.mean()) if inside.size else 0.0
 
 
 def _box_iou_matrix(boxes: Sequence[FloatBox], truth: Truth) -> NDArray[np.float64]:

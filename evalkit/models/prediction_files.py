@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from evalkit.datasets.regions import drawable_ring
 from evalkit.errors import DataError, GiveUp
 from evalkit.masks import polygons_to_mask, rle_encode, rle_from_counts
@@ -19,7 +21,8 @@ def answer_text(lines: Sequence[Mapping[str, Any]], sample: Sample) -> str:
     """Return the predictions of one sample as text that the decoder reads.
 
     A raw answer stays what it is; masks and boxes become a JSON list of items in the wire format
-    ``rle`` (``box_px``: pixels xyxy), ``[]`` where all of them say that nothing fits.
+    ``rle`` (``box_px``: pixels xyxy), ``[]`` where all of them say that nothing fits. A mask without a
+    pixel is no object beside others; alone it stays in the text, as GSEval counts it as a prediction.
     """
     texts = [line["text"] for line in lines if line.get("text") is not None]
     if texts:
@@ -28,8 +31,9 @@ def answer_text(lines: Sequence[Mapping[str, Any]], sample: Sample) -> str:
                 f"sample '{sample.sample_id}' has a raw `text` and other predictions: give one of them"
             )
         return str(texts[0])
-    items = [_item(line, sample) for line in lines]
-    return json.dumps([item for item in items if item is not None])
+    items = [item for line in lines if (item := _item(line, sample)) is not None]
+    marked = [item for item in items if not item.pop("without_pixel", False)]
+    return json.dumps(marked or items[:1])
 
 
 def _item(line: Mapping[str, Any], sample: Sample) -> dict[str, Any] | None:
@@ -39,7 +43,8 @@ def _item(line: Mapping[str, Any], sample: Sample) -> dict[str, Any] | None:
         return None
     coded = None if mask is None else _full_rle(mask, sample.truth.height_px, sample.truth.width_px)
     if mask is not None and coded is None:
-        return None
+        nothing = np.zeros((sample.truth.height_px, sample.truth.width_px), dtype=bool)
+        return {"mask": rle_encode(nothing).to_json(), "without_pixel": True}
     return {"label": line.get("label"), "score": line.get("score"), "box_px": box, "mask": coded}
 
 

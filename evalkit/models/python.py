@@ -213,11 +213,13 @@ def answer_text(answer: Any, size_hw: tuple[int, int]) -> str:
 
 
 def _items(instances: Any, size_hw: tuple[int, int]) -> list[dict[str, Any]]:
+    """Return the instances that mark something; where none does, one mask without a pixel."""
     items = [_item(instance, size_hw) for instance in instances]
-    return [item for item in items if item is not None]
+    marked = [item for item in items if not item.pop("without_pixel", False)]
+    return marked or items[:1]
 
 
-def _item(instance: Any, size_hw: tuple[int, int]) -> dict[str, Any] | None:
+def _item(instance: Any, size_hw: tuple[int, int]) -> dict[str, Any]:
     fields = instance if isinstance(instance, dict) else {"mask": instance}
     if "mask" not in fields:
         raise TypeError(
@@ -230,7 +232,7 @@ def _item(instance: Any, size_hw: tuple[int, int]) -> dict[str, Any] | None:
     else:
         mask_hw = _sized(np.asarray(coded), size_hw)
         if not mask_hw.any():
-            return None
+            return {"mask": rle_encode(mask_hw).to_json(), "without_pixel": True}
         coded = rle_encode(mask_hw).to_json()
         box = box_of(mask_hw) if box is None else box
     return {

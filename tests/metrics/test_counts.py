@@ -228,3 +228,47 @@ def test_overlap_is_where_polygons_or_instances_cover_twice():
     truth = Truth(GroundTruth(20, 30, (rings, rle_encode(rectangle((20, 30), 0, 8, 3, 12)))))
     wanted = rectangle((20, 30), 5, 0, 10, 10) | rectangle((20, 30), 0, 8, 3, 10)
     assert np.array_equal(truth.overlap_hw, wanted)
+
+
+def crowd_truth(crowd_columns):
+    """Return a truth of columns 0..9 with a crowd on ``crowd_columns``, both over 10 rows of 40 pixels."""
+    target, crowd = np.zeros((10, 40), bool), np.zeros((10, 40), bool)
+    target[:, :10] = True
+    crowd[:, crowd_columns] = True
+    return Truth(GroundTruth(10, 40, (rle_encode(target),), ignore=rle_encode(crowd)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "spare"),
+    [
+        (slice(20, 30), 0),  # on the crowd
+        (slice(15, 25), 0),  # half on the crowd
+        (slice(14, 25), 1),  # less than half
+        (slice(30, 40), 1),  # beside it
+    ],
+)
+@pytest.mark.parametrize("by_box", [False, True])
+def test_an_item_on_a_crowd_is_not_spare(columns, spare, by_box):
+    """COCO's rule: half of the item on a crowd takes it out, by masks and by boxes alike."""
+    hit, other = np.zeros((10, 40), bool), np.zeros((10, 40), bool)
+    hit[:, :10], other[:, columns] = True, True
+    crops = [crop_of(hit), crop_of(other)]
+    boxes = [(0, 0, 10, 10), (columns.start, 0, columns.stop, 10)]
+    items = tuple(
+        Item(None, box, "box_only" if by_box else "rle", mask=None if by_box else crop)
+        for crop, box in zip(crops, boxes, strict=True)
+    )
+    mask = None if by_box else crop_of(hit | other)
+    row = count_row(Decoded("decoded", None, strict=True, items=items, mask=mask), crowd_truth(slice(20, 30)))
+    assert (row["instance_tp"], row["instance_fp"], row["instance_fn"]) == (1, spare, 0)
+
+
+def test_an_item_that_finds_its_object_counts_on_a_crowd_too():
+    """A hit stays a hit where the crowd's region covers it."""
+    target = np.zeros((10, 40), bool)
+    target[:, :10] = True
+    items = (Item(None, None, "rle", mask=crop_of(target)),)
+    row = count_row(
+        Decoded("decoded", None, strict=True, items=items, mask=crop_of(target)), crowd_truth(slice(0, 40))
+    )
+    assert (row["instance_tp"], row["instance_fp"], row["instance_fn"]) == (1, 0, 0)

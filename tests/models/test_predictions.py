@@ -73,11 +73,29 @@ def test_several_lines_are_several_instances(tmp_path):
     assert len(json.loads(answer(model, two))) == 1
 
 
-@pytest.mark.parametrize("line", [{"mask": None, "box": None}, {}, {"mask": mask(3, 3)}])
+@pytest.mark.parametrize("line", [{"mask": None, "box": None}, {}])
 def test_nothing_marked_is_a_refusal(tmp_path, line):
-    """Null mask and box, no keys at all, and a mask without a pixel all say that nothing fits."""
+    """Null mask and box, and no keys at all, say that nothing fits."""
     model = model_of(tmp_path, [{"sample_id": "1"} | line], [sample("1")])
     assert answer(model, sample("1")) == "[]"
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+def test_a_mask_without_a_pixel_is_a_refusal_that_shows(tmp_path, lines):
+    """It says that nothing fits, and stays in the text once: GSEval scores it as a prediction."""
+    model = model_of(tmp_path, [{"sample_id": "1", "mask": mask(3, 3)}] * lines, [sample("1")])
+    text = answer(model, sample("1"))
+    assert json.loads(text) == [{"mask": mask(3, 3)}]
+    decoded = decode_answer(text, height_px=4, width_px=6, asked=model.asked)
+    assert decoded.outcome == "no_target"
+    assert [item.failure for item in decoded.items] == ["mask_empty"]
+
+
+def test_a_mask_without_a_pixel_is_no_object_beside_others(tmp_path):
+    """Only the mask that marks something is an instance."""
+    lines = [{"sample_id": "1", "mask": mask(3, 3)}, {"sample_id": "1", "mask": mask(0, 2)}]
+    (item,) = json.loads(answer(model_of(tmp_path, lines, [sample("1")]), sample("1")))
+    assert item["mask"] == mask(0, 2)
 
 
 def test_a_box_alone_stays_a_box(tmp_path):

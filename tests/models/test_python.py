@@ -150,10 +150,18 @@ def test_importing_the_module_is_not_the_functions_time(question: Question, tmp_
     assert asyncio.run(run()) == "[]"
 
 
-@pytest.mark.parametrize("nothing", [None, [], np.zeros((4, 6))])
+@pytest.mark.parametrize("nothing", [None, []])
 def test_nothing_is_an_empty_list(nothing: Any) -> None:
-    """None, no instance and a mask without foreground all say that nothing fits."""
+    """None and no instance say that nothing fits."""
     assert answer_text(nothing, (4, 6)) == "[]"
+
+
+def test_a_mask_without_foreground_stays_where_nothing_else_is_marked() -> None:
+    """Evaluators that score it as a prediction can see it; beside an object it is none."""
+    empty, full = np.zeros((4, 6)), np.ones((4, 6))
+    alone = json.loads(answer_text(np.stack([empty, empty]), (4, 6)))
+    assert [list(item) for item in alone] == [["mask"]]
+    assert len(json.loads(answer_text(np.stack([empty, full]), (4, 6)))) == 1
 
 
 def test_masks_of_a_reduced_image_are_brought_to_size() -> None:

@@ -67,7 +67,8 @@ class MaskRows:
 def mask_rows(rows: pd.DataFrame, counts: pd.DataFrame | None = None) -> MaskRows | None:
     """Return the mask counts of ``rows``, or None where there are none (no rows, or answers of boxes alone).
 
-    ``counts``: a frame with ``intersection`` and ``union`` that replaces the columns of ``rows``.
+    ``counts``: a frame with ``intersection`` and ``union`` that replaces the columns of ``rows``, and
+    ``pred_area`` where emptiness is counted elsewhere than on the image's own pixels.
     """
     source = rows if counts is None else counts
     if len(rows) == 0 or "intersection" not in source:
@@ -77,7 +78,8 @@ def mask_rows(rows: pd.DataFrame, counts: pd.DataFrame | None = None) -> MaskRow
     if np.isnan(intersection).any():
         return None
     outcome = rows["outcome"].to_numpy(dtype=object)
-    drawn_nothing = (outcome == "decoded") & (rows["pred_area"].to_numpy(dtype=np.float64) == 0)
+    areas = source if "pred_area" in source else rows
+    drawn_nothing = (outcome == "decoded") & (areas["pred_area"].to_numpy(dtype=np.float64) == 0)
     return MaskRows(
         intersection,
         union,

@@ -46,15 +46,22 @@ def aggregate_grid(rows: pd.DataFrame) -> Numbers:
 
 
 def count_grid(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float] | None:
-    """Return intersection and union in pixels of the 480 x 480 grid; None for an answer of boxes alone."""
+    """Return intersection, union and predicted area in pixels of the 480 x 480 grid.
+
+    None for an answer of boxes alone. A mask whose few pixels fall between the grid's is empty there.
+    """
     del sample
     if decoded.outcome == "decoded" and decoded.mask is None:
         return None
     target = _on_grid(truth.mask_hw)
     if decoded.mask is None or decoded.outcome != "decoded":
-        return {"intersection": 0, "union": int(target.sum())}
+        return {"intersection": 0, "union": int(target.sum()), "pred_area": 0}
     marked = _on_grid(full_mask(decoded.mask))
-    return {"intersection": int((marked & target).sum()), "union": int((marked | target).sum())}
+    return {
+        "intersection": int((marked & target).sum()),
+        "union": int((marked | target).sum()),
+        "pred_area": int(marked.sum()),
+    }
 
 
 def _on_grid(mask_hw: BoolMask) -> BoolMask:

@@ -151,6 +151,38 @@ def test_gseval_masks_leave_out_rows_without_a_prediction(made, mixed):
     assert found["share_predicted"] == 0.5
 
 
+def test_gseval_takes_a_mask_without_pixels_for_a_prediction(made):
+    """One perfect and one all-zero mask are 0.5, as its evaluator gives; an answer without a mask is left out."""
+    empty = Item(None, None, "rle", failure="mask_empty")
+    refusal = Decoded("no_target", None, strict=True, items=(empty,))
+    png = Item(None, (0, 0, 5, 5), "png_data_url", failure="mask_empty")
+    failure = Decoded("format_failure", "mask_empty", strict=False, items=(png,))
+    exact = (made.decoded([box(0, 10)]), made.truth([box(0, 10)]))
+    for zero in (refusal, failure):
+        pairs = [exact, (zero, made.truth([box(0, 10)])), (made.decoded([]), made.truth([box(0, 10)]))]
+        found = made.numbers("gseval-mask", pairs)
+        assert found["giou"] == 0.5
+        assert found["ciou"] == 0.5
+        assert found["share_predicted"] == pytest.approx(2 / 3)
+
+
+def test_gseval_takes_a_placeholder_for_no_prediction(made):
+    """A blank where the mask should stand is no mask."""
+    blank = Item(None, (0, 0, 5, 5), "placeholder", failure="mask_empty")
+    failure = Decoded("format_failure", "mask_empty", strict=False, items=(blank,))
+    found = made.numbers("gseval-mask", [(failure, made.truth([box(0, 10)]))])
+    assert (found["giou"], found["share_predicted"]) == (None, 0.0)
+
+
+def test_refzom_on_its_grid_sees_what_is_empty_there(made):
+    """A pixel that falls between the grid's is no mask on the grid, and one in the image."""
+    mask = np.zeros((960, 960), bool)
+    mask[0, 0] = True
+    pairs = [(made.decoded([mask]), GroundTruth(960, 960))]
+    assert made.numbers("refzom-480", pairs)["acc"] == 1.0
+    assert made.numbers("refzom", pairs)["acc"] == 0.0
+
+
 def test_gseval_boxes_count_null_as_wrong(made, mixed):
     """Accuracy is over all targeted rows: exact, exactly one half, none, none."""
     assert made.numbers("gseval-box", mixed)["accuracy"] == 0.5
