@@ -239,14 +239,20 @@ def protocols_page() -> str:
     from evalkit.metrics.protocols import PROTOCOLS
 
     rows = [
-        (code(name), one.source, _first_line(one.aggregate.__doc__ or "").replace("``KEYS``", "its numbers"))
+        (
+            code(name),
+            one.source,
+            _first_line(one.function.__doc__ or ""),
+            ", ".join(code(key) for key in one.keys),
+        )
         for name, one in PROTOCOLS.items()
     ]
     intro = (
-        "`score: {protocol: NAME}`, or `protocol:` of a dataset, adds the numbers of that evaluator to summary.json. "
+        "`score: {protocol: NAME}`, or `protocol:` of a dataset, adds the numbers of that evaluator to summary.json, each with its "
+        "interval. `evalkit compare`, gate rules and `evalkit history` know them as `protocol.NUMBER`, such as `protocol.giou`. "
         "[What the numbers mean](../metrics.md) says in what each differs."
     )
-    return page("Protocols", intro, table(["name", "source", "what it returns"], rows))
+    return page("Protocols", intro, table(["name", "source", "what it returns", "numbers"], rows))
 
 
 def _first_line(doc: str) -> str:

@@ -182,7 +182,11 @@ def check_run(run: Path, names: dict[str, str]) -> None:
     for model, iou in (("left", 1.0), ("right", 0.0)):
         result = results[model]
         assert result["giou"]["value"] == iou
-        assert result["protocol"] == {"name": names["evalkit.protocols"], "found": iou}
+        assert result["protocol"]["name"] == names["evalkit.protocols"]
+        found = result["protocol"]["found"]
+        assert found["value"] == iou
+        assert found["low"] - 1e-12 <= iou <= found["high"] + 1e-12
+        assert found["low"] < found["high"]
         assert result["metrics"][names["evalkit.metrics"]]["value"] == 0.5
         assert result["wire_formats"] == {"half": result["n"]}
         assert result["cost_usd"] == 0.0

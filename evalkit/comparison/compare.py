@@ -3,7 +3,8 @@
 Every difference is the second side minus the first. Intervals: bootstrap over images. P-values: swaps
 of whole images for means and ratios, exact McNemar (its clustered form where images have several
 expressions) for shares of answers; adjusted by Holm over all verdicts, over all other measures shown,
-over the judging measure of all slices, and over the other measures of all slices.
+over the judging measure of all slices, over the other measures of all slices, and over the numbers of
+the rows' protocol.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ from evalkit.comparison.sides import (
     setting_differences,
 )
 from evalkit.metrics.names import is_share, metric_of, row_measures
+from evalkit.metrics.protocol_numbers import (
+    StatisticColumns,
+    is_protocol_metric,
+    metrics_of_rows,
+    protocol_of,
+)
 from evalkit.metrics.summary import slice_rows
 from evalkit.metrics.table import quality_metric, shown_in
 from evalkit.stats.bootstrap import (
@@ -35,6 +42,7 @@ from evalkit.stats.bootstrap import (
     ratio_intervals,
 )
 from evalkit.stats.estimates import Estimate, interval_of
+from evalkit.stats.resampling import statistic_difference, statistic_estimate
 from evalkit.stats.significance import holm, mcnemar_clustered, swap_test
 from evalkit.storage.run_folder import RunFolder
 from evalkit.types import Interval
@@ -240,6 +248,7 @@ def _compare_sides(
             for name, chosen in slice_rows(ours, wanted).items()
             if name != "all"
         )
+        shown = (*shown, *shared_numbers(ours, theirs)) if all_measures else shown
         whole = table_of(ours, theirs, shown, "all", judge, seed=seed)
         yield Pair(a, b, dataset, whole, tables, flips_of(ours, theirs, judge), settings)
 
@@ -248,6 +257,12 @@ def _own_metrics(a: Side, b: Side) -> tuple[str, ...]:
     """Return the metrics of the users' own that either run's config names."""
     names = [name for side in (a, b) for name in side.manifest.section("score").get("metrics") or ()]
     return tuple(dict.fromkeys(name for name in names if name not in SHOWN))
+
+
+def shared_numbers(left: pd.DataFrame, right: pd.DataFrame) -> tuple[str, ...]:
+    """Return the metrics ``protocol.NAME`` that both sides have, none where their protocols differ."""
+    ours = metrics_of_rows(left)
+    return ours if protocol_of(left) is protocol_of(right) else ()
 
 
 def table_of(
@@ -279,15 +294,21 @@ def paired_estimates(
 
     Every difference of evalkit is this one: in a comparison, on the page and in a gate rule.
     """
-    kept = [m for m in first if first[m][1].sum() > 0 and second[m][1].sum() > 0]
-    estimates = paired_differences(
+    defined = [m for m in first if first[m][1].sum() > 0 and second[m][1].sum() > 0]
+    kept = [m for m in defined if not isinstance(first[m], StatisticColumns)]
+    ratios = paired_differences(
         [first[m] for m in kept],
         [second[m] for m in kept],
         images,
         seed=seed,
         shares=[is_share(m) for m in kept],
     )
-    return {m: estimate for m, estimate in zip(kept, estimates, strict=True) if estimate is not None}
+    found = dict(zip(kept, ratios, strict=True))
+    for m in defined:
+        a, b = first[m], second[m]
+        if isinstance(a, StatisticColumns) and isinstance(b, StatisticColumns):
+            found[m] = statistic_difference(a.statistic, b.statistic, images[a.places], seed=seed)
+    return {m: estimate for m in defined if (estimate := found.get(m)) is not None}
 
 
 def _intervals(
@@ -298,12 +319,18 @@ def _intervals(
     seed: int,
 ) -> dict[str, tuple[Interval, Interval]]:
     """Return measure -> the intervals of both sides; one call for both, whose draws are the same."""
-    if not kept:
-        return {}
-    columns = [side[measure] for side in (first, second) for measure in kept]
-    above, below = (np.stack([pair[part] for pair in columns]) for part in (0, 1))
-    found = ratio_intervals(above, below, images, seed=seed, shares=[is_share(m) for m in (*kept, *kept)])
-    sides = zip(kept, found, found[len(kept) :], strict=False)
+    columns = {(side, m): taken[m] for side, taken in enumerate((first, second)) for m in kept}
+    ratios = [key for key, one in columns.items() if not isinstance(one, StatisticColumns)]
+    found: dict[tuple[int, str], Interval | None] = {}
+    if ratios:
+        above, below = (np.stack([columns[key][part] for key in ratios]) for part in (0, 1))
+        shares = [is_share(m) for _, m in ratios]
+        found |= zip(ratios, ratio_intervals(above, below, images, seed=seed, shares=shares), strict=True)
+    for key, one in columns.items():
+        if isinstance(one, StatisticColumns):
+            estimate = statistic_estimate(one.statistic, images[one.places], seed=seed)
+            found[key] = None if estimate is None else interval_of(estimate)
+    sides = ((m, found[0, m], found[1, m]) for m in kept)
     return {m: (one, other) for m, one, other in sides if one is not None and other is not None}
 
 
@@ -332,7 +359,8 @@ def _measured(
     else:
         p, test = swap_test(sums, seed=seed), "permutation by image"
     won = (int((changes > TIE_WITHIN).sum()), int((changes < -TIE_WITHIN).sum()))
-    counts_rows = paired and is_share(measure)
+    # Pseudo-values of a number that is no ratio of sums say nothing about single rows.
+    counts_rows = paired and is_share(measure) and not isinstance(columns[0], StatisticColumns)
     return MeasureDifference(
         measure,
         *intervals,
@@ -352,13 +380,15 @@ def _measured(
 def _adjusted(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
     """Return the pairs with adjusted p-values, and the number of verdicts.
 
-    Four families, each by Holm on its own: the verdicts (the judging measure of every pair), the other
-    measures of whole datasets, the judging measure in the slices, and the other measures there. So the question
+    Five families, each by Holm on its own: the verdicts (the judging measure of every pair), the other
+    measures of whole datasets, the judging measure in the slices, the other measures there, and the numbers
+    of published evaluators. So the question
     that was asked is not drowned by the dozens of numbers that are shown beside it.
     """
     whole = [pair.whole for pair in pairs]
     parts = [table for pair in pairs for table in pair.slices]
     families = [_family(tables, judging=judging) for tables in (whole, parts) for judging in (True, False)]
+    families.append([one for table in whole for one in table.measured if is_protocol_metric(one.measure)])
     p_holm = {
         id(found): value
         for family in families
@@ -377,7 +407,10 @@ def _adjusted(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
 
 def _family(tables: Sequence[MeasureTable], *, judging: bool) -> list[MeasureDifference]:
     return [
-        found for table in tables for found in table.measured if (found.measure == table.judged_by) is judging
+        found
+        for table in tables
+        for found in table.measured
+        if (found.measure == table.judged_by) is judging and not is_protocol_metric(found.measure)
     ]
 
 

@@ -14,6 +14,13 @@ from evalkit.comparison.sides import Side, run_sides, setting_differences
 from evalkit.comparison.words import measure_words
 from evalkit.errors import DataError
 from evalkit.metrics.names import answered_rows, codes_of, metric_of, row_measures
+from evalkit.metrics.protocol_numbers import (
+    PREFIX,
+    is_protocol_metric,
+    metrics_of_rows,
+    protocol_columns,
+    protocol_of,
+)
 from evalkit.metrics.summary import summarise
 from evalkit.metrics.table import quality_metric, shown_in
 from evalkit.stats.shifts import LEVEL, Shift, shifts_of
@@ -53,6 +60,16 @@ class HistoryPoint:
         """Whether the run is complete; others are shown and not searched for shifts."""
         return self.side.manifest.complete
 
+    @property
+    def protocol_numbers(self) -> dict[str, Any]:
+        """The numbers of the run's protocol as ``protocol.NAME``; a run of an older evalkit has them without intervals."""
+        numbers = self.result.get("protocol") or {}
+        return {
+            PREFIX + key: {"value": value, "low": None, "high": None} if isinstance(value, float) else value
+            for key, value in numbers.items()
+            if key != "name"
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         result = self.result
@@ -63,7 +80,7 @@ class HistoryPoint:
             "simulated": self.side.manifest.simulated,
             "n": result["n"],
             "n_not_run": result["n_not_run"],
-            "metrics": {name: metric_of(name).of(result) for name in SHOWN},
+            "metrics": {name: metric_of(name).of(result) for name in SHOWN} | self.protocol_numbers,
             "failures": result["failures"],
             "wire_formats": result["wire_formats"],
             "model_versions": self.versions,
@@ -215,7 +232,9 @@ def _watched(frames: Sequence[pd.DataFrame]) -> list[str]:
         for code in set().union(*codes):
             if sum(code in found for found in codes) >= FREQUENT * len(codes):
                 frequent.add(f"wire_formats.{code}")
-    return [*SHOWN, *sorted(frequent)]
+    numbers = metrics_of_rows(frames[0])
+    same = all(protocol_of(frame) is protocol_of(frames[0]) for frame in frames)
+    return [*SHOWN, *(numbers if same else ()), *sorted(frequent)]
 
 
 def image_sums(frames: Sequence[pd.DataFrame], measure: str) -> NDArray[np.float64] | None:
@@ -223,7 +242,10 @@ def image_sums(frames: Sequence[pd.DataFrame], measure: str) -> NDArray[np.float
     _, codes = np.unique(frames[0]["image_id"].to_numpy(dtype=str), return_inverse=True)
     sums = []
     for frame in frames:
-        above, below = row_measures(frame, [measure])[measure]
+        if is_protocol_metric(measure):
+            above, below = protocol_columns(frame, measure, linear=True)
+        else:
+            above, below = row_measures(frame, [measure])[measure]
         if not (below == 1).all():
             return None
         sums.append(np.bincount(codes, weights=above))
@@ -258,10 +280,12 @@ def _line(point: HistoryPoint) -> str:
     formats = ", ".join(f"{name} {count}" for name, count in result["wire_formats"].items()) or "-"
     cost = "-" if result["cost_usd"] is None else f"{result['cost_usd']:.2f} USD"
     quality = quality_of(result)
+    numbers = next(iter(point.protocol_numbers.items()), None)
+    evaluator = "" if numbers is None else f"  {numbers[0]} {spelled(numbers[1])}"
     flags = "" if point.complete else "  partial"
     changed = f"  settings changed: {'; '.join(point.settings_changed)}" if point.settings_changed else ""
     return (
-        f"  {point.when}  {quality} {spelled(result.get(quality))}  format failures "
+        f"  {point.when}  {quality} {spelled(result.get(quality))}{evaluator}  format failures "
         f"{spelled(result['format_failure_rate'])}  {formats}  {', '.join(point.versions) or '-'}  {cost}{flags}{changed}"
     )
 
@@ -277,4 +301,6 @@ def spelled(interval: dict[str, float] | None) -> str:
     """Return an interval as ``0.712 [0.690, 0.733]``."""
     if interval is None:
         return "-"
+    if interval["low"] is None:
+        return f"{interval['value']:.3f}"
     return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"

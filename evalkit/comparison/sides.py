@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DataError, nearest
 from evalkit.metrics.names import answered_rows
+from evalkit.metrics.protocol_numbers import COLUMN as PROTOCOL_COLUMN
 from evalkit.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def run_sides(folder: RunFolder, label: str | None = None) -> list[Side]:
     """Return every scored model of a run, in the order of its config."""
     manifest, scores = folder.manifest, folder.scores()
     entries = {entry["name"]: entry for entry in manifest.entries}
+    scores = scores.assign(**{PROTOCOL_COLUMN: _protocols(folder, scores)})
     present = list(dict.fromkeys(scores["model"]))
     ordered = [name for name in entries if name in present] + [n for n in present if n not in entries]
     return [
@@ -157,6 +159,16 @@ def common_questions(a: Side, b: Side) -> pd.Index[Any]:
 
 def _answered_by_key(side: Side) -> pd.DataFrame:
     return side.rows[answered_rows(side.rows)].set_index(KEYS)
+
+
+def _protocols(folder: RunFolder, scores: pd.DataFrame) -> list[str]:
+    """Return the protocol that each row was scored by, as summary.json names it."""
+    named = {
+        (result["model"], result["dataset"]): str(result["protocol"]["name"])
+        for result in folder.summary().results
+        if result.get("protocol")
+    }
+    return [named.get(place, "default") for place in zip(scores["model"], scores["dataset"], strict=True)]
 
 
 def common_rows(a: Side, b: Side) -> tuple[pd.DataFrame, pd.DataFrame]:

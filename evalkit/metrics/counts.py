@@ -7,6 +7,7 @@ of published evaluators) and ``evalkit.metrics.summary`` (the rules of evalkit).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 

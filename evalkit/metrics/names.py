@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import ConfigError, nearest
 from evalkit.extensions import own_object
 from evalkit.metrics.answers import AnswerRows
+from evalkit.metrics.protocol_numbers import PREFIX, StatisticColumns, protocol_keys
+from evalkit.metrics.protocols import own_protocols
 from evalkit.metrics.table import FAMILIES, METRIC_KIND, METRICS, Metric, find_metric
+from evalkit.stats.bootstrap import ratio_estimates
+from evalkit.stats.resampling import statistic_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,13 +25,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evalkit.metrics.answers import Columns
+    from evalkit.stats.estimates import Estimate
 
 COST = "cost_usd_per_answer"
 
 
 def known_names() -> tuple[str, ...]:
-    """Return every metric's own name; those of codes as ``FAMILY.CODE``."""
-    return (*(metric.name for metric in METRICS), *(f"{family.name}.CODE" for family in FAMILIES))
+    """Return every metric's own name; those of codes that only answers tell as ``FAMILY.CODE``."""
+    codes = (f"{family.name}.{code}" for family in FAMILIES for code in family.codes or ("CODE",))
+    return (*(metric.name for metric in METRICS), *codes)
 
 
 def metric_of(name: str) -> Metric:
@@ -43,8 +49,19 @@ def metric_of(name: str) -> Metric:
 
 
 def measure_name(name: str) -> str:
-    """Return the metric's own name for any accepted spelling. Raises ``ConfigError`` on an unknown one."""
-    return metric_of(name).name
+    """Return the metric's own name for any accepted spelling. Raises ``ConfigError`` on an unknown one.
+
+    A number ``protocol.NAME`` that no protocol of evalkit has is unknown, unless an installed package
+    declares a protocol: its numbers are known to its function alone.
+    """
+    spelled = name.lower()
+    if not spelled.startswith(PREFIX):
+        return metric_of(name).name
+    if spelled.removeprefix(PREFIX) in protocol_keys():
+        return spelled
+    if spelled == PREFIX or not own_protocols():
+        raise ConfigError(f"'{name}' is not a metric.{nearest(name, known_names())}")
+    return name
 
 
 def lower_is_better(measure: str) -> bool:
@@ -64,6 +81,16 @@ def row_measures(rows: pd.DataFrame, measures: Sequence[str]) -> dict[str, Colum
     """
     taken = AnswerRows(rows)
     return {measure: metric_of(measure).columns(taken) for measure in measures}
+
+
+def estimate_measure(rows: pd.DataFrame, measure: str, *, seed: int) -> Estimate | None:
+    """Return the estimate of a measure over the images of ``rows``, None where it is undefined."""
+    columns = row_measures(rows, [measure])[measure]
+    images = rows["image_id"].to_numpy(dtype=str)
+    if isinstance(columns, StatisticColumns):
+        return statistic_estimate(columns.statistic, images[columns.places], seed=seed)
+    above, below = columns
+    return ratio_estimates(above, below, images, seed=seed, shares=[is_share(measure)])[0]
 
 
 def answered_rows(rows: pd.DataFrame) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ import numpy as np
 from evalkit.decoding.codes import ANSWERED
 from evalkit.metrics.answers import AnswerRows
 from evalkit.metrics.names import metric_of
+from evalkit.metrics.protocol_numbers import protocol_intervals
 from evalkit.metrics.protocols import find_protocol
 from evalkit.metrics.table import METRICS, Metric
 from evalkit.metrics.trials import spread_of_trials
@@ -96,7 +97,7 @@ def _result(rows: pd.DataFrame, metrics: Sequence[Metric], seed: int, protocol: 
         metric.path: None if found is None else found.to_json()
         for metric, found in zip(metrics, intervals, strict=True)
     }
-    return _record(taken, values) | _protocol_record(rows, protocol)
+    return _record(taken, values) | _protocol_record(rows, protocol, seed)
 
 
 def _record(taken: AnswerRows, values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
@@ -135,13 +136,13 @@ def _trials(rows: pd.DataFrame, measured: dict[str, Any]) -> dict[str, Any] | No
     return None if spread is None else {**spread, **measured}
 
 
-def _protocol_record(rows: pd.DataFrame, protocol: str) -> dict[str, Any]:
-    """Return ``{"protocol": {"name": ..., its numbers}}``, nothing under ``default``."""
+def _protocol_record(rows: pd.DataFrame, protocol: str, seed: int) -> dict[str, Any]:
+    """Return ``{"protocol": {"name": ..., its numbers with their intervals}}``, nothing under ``default``."""
     if protocol == "default":
         return {}
-    answered = rows[rows["outcome"].isin(ANSWERED)]
-    numbers: dict[str, float | None] = find_protocol(protocol).aggregate(answered)
-    return {"protocol": {"name": protocol, **numbers}}
+    found = protocol_intervals(rows, find_protocol(protocol), seed=seed)
+    intervals = {key: None if interval is None else interval.to_json() for key, interval in found.items()}
+    return {"protocol": {"name": protocol, **intervals}}
 
 
 def _counts(values: pd.Series[Any]) -> dict[str, int]:

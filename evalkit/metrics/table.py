@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evalkit.errors import ConfigError
 from evalkit.extensions import Kind, is_reference
 from evalkit.metrics.answers import AnswerRows, mean, ratio, reaching, share
+from evalkit.metrics.protocol_numbers import PREFIX, protocol_columns, protocol_keys
 
 if TYPE_CHECKING:
     from evalkit.metrics.answers import Columns
@@ -68,12 +69,15 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Metrics named ``FAMILY.CODE`` for codes that only the answers tell, such as ``failures.no_json``."""
+    """Metrics named ``FAMILY.CODE``, such as ``failures.no_json``.
+
+    ``member``: code -> its metric. ``codes``: the codes of evalkit's own, none where only the answers tell.
+    """
 
     name: str
     meaning: str
     member: Callable[[str], Metric]
-    """Code -> its metric."""
+    codes: tuple[str, ...] = ()
 
 
 SHOWN_PRECISIONS: Mapping[str, tuple[Place, ...]] = {
@@ -302,6 +306,17 @@ def _share_of(family: str, code: str, *, lower: bool) -> Metric:
     )
 
 
+def _protocol_number(key: str) -> Metric:
+    name = f"{PREFIX}{key}"
+    return Metric(
+        name,
+        name,
+        f"{key} as the evaluator of the rows' protocol computes it",
+        lambda rows: protocol_columns(rows.rows, name),
+        ("protocol", key),
+    )
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         "failures",
@@ -318,8 +333,14 @@ FAMILIES: tuple[Family, ...] = (
         "share of answered rows with that outcome",
         lambda code: _share_of("outcomes", code, lower=code in ("format_failure", "blocked")),
     ),
+    Family(
+        "protocol",
+        "that number of the protocol that the rows were scored by; undefined where their protocol has no such number",
+        _protocol_number,
+        protocol_keys(),
+    ),
 )
-"""Metrics of codes."""
+"""Metrics of codes, and the numbers of published evaluators."""
 
 
 METRIC_KIND = Kind[Metric](

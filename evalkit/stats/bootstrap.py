@@ -303,12 +303,12 @@ def _drawn_totals(columns: Floats, draws: int, seed: int) -> Floats:
     """
     totals = np.empty((len(columns), draws))
     transposed = np.ascontiguousarray(columns.T)
-    for start, counts in _draw_chunks(columns.shape[1], draws, seed):
+    for start, counts in draw_chunks(columns.shape[1], draws, seed):
         totals[:, start : start + len(counts)] = (counts @ transposed).T
     return totals
 
 
-def _draw_chunks(n_clusters: int, draws: int, seed: int) -> Iterator[tuple[int, Floats]]:
+def draw_chunks(n_clusters: int, draws: int, seed: int) -> Iterator[tuple[int, Floats]]:
     """Yield (first draw, how often each cluster was drawn: float (some draws, clusters))."""
     rows = max(1, CHUNK_CELLS // n_clusters)
     if n_clusters * draws <= CACHED_CELLS:

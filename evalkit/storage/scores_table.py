@@ -66,7 +66,11 @@ COLUMNS: Final = (
     ScoreColumn("gt_area", "count", "pixels of the target"),
     ScoreColumn("pred_area", "count", "pixels of the prediction"),
     ScoreColumn("instance_tp", "count", "items that pair with an object at IoU >= 0.5"),
-    ScoreColumn("instance_fp", "count", "items that pair with none; half on ignored pixels (a crowd) takes one out, as in COCO"),
+    ScoreColumn(
+        "instance_fp",
+        "count",
+        "items that pair with none; half on ignored pixels (a crowd) takes one out, as in COCO",
+    ),
     ScoreColumn("instance_fn", "count", "objects that pair with none"),
     ScoreColumn("no_target", "flag", "whether nothing in the image fits the expression", absent=False),
     ScoreColumn("latency_s", "number", "seconds of the attempt that was answered"),

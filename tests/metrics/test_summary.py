@@ -8,6 +8,7 @@ import pytest
 
 from evalkit.errors import ConfigError
 from evalkit.metrics.counts import COUNT_COLUMNS
+from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.metrics.summary import summarise
 from evalkit.stats.bootstrap import ratio_interval
 
@@ -284,7 +285,10 @@ def test_a_protocol_adds_its_numbers_to_its_dataset():
     first, second = results_of(rows, protocols={"e": "rela"})
     assert "protocol" not in first
     assert second["protocol"]["name"] == "rela"
-    assert second["protocol"]["giou"] == pytest.approx(2.5 / 7)
+    giou = second["protocol"]["giou"]
+    assert giou["value"] == pytest.approx(2.5 / 7)
+    assert giou["low"] < giou["value"] < giou["high"]
+    assert set(second["protocol"]) == {"name", *PROTOCOLS["rela"].keys}
     with pytest.raises(ConfigError, match="no scoring protocol 'relaa'"):
         results_of(rows, protocols={"e": "relaa"})
 

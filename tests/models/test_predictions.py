@@ -86,7 +86,7 @@ def test_a_mask_without_a_pixel_is_a_refusal_that_shows(tmp_path, lines):
     model = model_of(tmp_path, [{"sample_id": "1", "mask": mask(3, 3)}] * lines, [sample("1")])
     text = answer(model, sample("1"))
     assert json.loads(text) == [{"mask": mask(3, 3)}]
-    decoded = decode_answer(text, height_px=4, width_px=6, asked=model.asked)
+    decoded = decode_answer(text, height_px=4, width_px=6, asked=AskedFormat(None, keys=("mask",)))
     assert decoded.outcome == "no_target"
     assert [item.failure for item in decoded.items] == ["mask_empty"]
 

@@ -91,6 +91,7 @@ def fabricate(
     decode: dict[str, Any] | None = None,
     sha256: str = "same",
     max_not_run: float = 0.02,
+    protocol: str = "default",
     prompt: str = "google-mask",
 ) -> RunFolder:
     """Write a run folder (manifest, scores, summary) and return it."""
@@ -125,7 +126,7 @@ def fabricate(
     write_json(path / "manifest.json", manifest)
     scores.to_parquet(path / "scores.parquet")
     folder = RunFolder(path)
-    results = summarise(folder.scores(), seed=3, protocols={}, slices=None)
+    results = summarise(folder.scores(), seed=3, protocols=dict.fromkeys(datasets, protocol), slices=None)
     summary = {"evalkit": "0.0.0", "run": name, "status": status, "simulated": simulated, "results": results}
     write_json(path / "summary.json", summary)
     return folder

@@ -19,7 +19,7 @@ from evalkit.metrics.names import (
     COST,
     TOTAL_COST,
     answered_rows,
-    is_share,
+    estimate_measure,
     metric_of_rule,
     percentile_of,
     row_measures,
@@ -132,10 +132,10 @@ def absolute_check(
     percentile = percentile_of(metric)
     if percentile is not None:
         return _percentile_check(rule, limit, rows, percentile, seed=seed)
-    above, below = row_measures(rows, [metric])[metric]
-    estimate = ratio_estimates(above, below, _images(rows), seed=seed, shares=[is_share(metric)])[0]
+    estimate = estimate_measure(rows, metric, seed=seed)
     if estimate is None:
         return None
+    _, below = row_measures(rows, [metric])[metric]
     return _estimated(rule, bound, limit, estimate, rows, value=estimate.value, counted=below > 0)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
+
+from evalkit.stats.resampling import Statistic, SumStatistic, grouped_influences, value_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
 Numbers = dict[str, float | None]
 """A protocol's results by name, each in 0..1 (a correlation in -1..1), None where undefined."""
 
+Statistics = dict[str, Statistic | None]
+"""A protocol's results by name as functions of the rows, so that images can be resampled; None where undefined."""
 
-def no_counts(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float] | None:
+
+def no_counts(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, Any] | None:
     """Return None: the columns of scores.parquet are all that most protocols need."""
     del decoded, sample, truth
     return None
@@ -33,15 +39,84 @@ def no_counts(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float
 class Protocol:
     """One way from answers to a table's numbers.
 
-    ``aggregate`` takes the answered rows of one model on one dataset (columns of scores.parquet).
-    ``count`` returns what it needs of one answer beyond those columns, kept in the column
-    ``protocol_counts`` as JSON text.
+    ``function`` takes the answered rows of one model on one dataset (columns of scores.parquet) and
+    returns its numbers by name, each as a statistic whose rows can be weighted or as a plain number
+    (then the whole function is computed again for every draw of images). ``count`` returns what it
+    needs of one answer beyond those columns, kept in the column ``protocol_counts`` as JSON text.
+    ``keys``: the names in their order; those that ``function`` leaves out are undefined.
     """
 
     name: str
     source: str
-    aggregate: Callable[[pd.DataFrame], Numbers]
-    count: Callable[[Decoded, Sample, Truth], dict[str, float] | None] = no_counts
+    function: Callable[[pd.DataFrame], Mapping[str, Statistic | float | None]]
+    count: Callable[[Decoded, Sample, Truth], dict[str, Any] | None] = no_counts
+    keys: tuple[str, ...] = ()
+
+    def numbers(self, rows: pd.DataFrame) -> Statistics:
+        """Return every number as a function of its rows, None where undefined."""
+        found = self.function(rows)
+        plain = RecomputedNumbers(rows, self.function)
+        return {
+            key: plain.number(key) if isinstance(value := found.get(key), (int, float)) else value
+            for key in dict.fromkeys((*self.keys, *found))
+        }
+
+    def aggregate(self, rows: pd.DataFrame) -> Numbers:
+        """Return the numbers themselves, None where undefined."""
+        return {key: number_of(statistic) for key, statistic in self.numbers(rows).items()}
+
+
+class RecomputedNumbers:
+    """The plain numbers that a function computes of rows: each draw computes them again, once for all."""
+
+    def __init__(
+        self, rows: pd.DataFrame, function: Callable[[pd.DataFrame], Mapping[str, Statistic | float | None]]
+    ) -> None:
+        self.rows = rows
+        self.function = function
+        self.known: dict[bytes, Mapping[str, Statistic | float | None]] = {}
+
+    def number(self, key: str) -> RecomputedNumber:
+        """Return one of them."""
+        return RecomputedNumber(self, key, np.arange(len(self.rows)), len(self.rows))
+
+    def under(self, counts: NDArray[np.int64]) -> Mapping[str, Statistic | float | None]:
+        """Return them where row i stands ``counts[i]`` times."""
+        drawn = counts.tobytes()
+        if drawn not in self.known:
+            places = np.repeat(np.arange(len(self.rows)), counts)
+            self.known[drawn] = self.function(self.rows.iloc[places])
+        return self.known[drawn]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecomputedNumber:
+    """One of ``RecomputedNumbers`` as a statistic; ``codes``: the unit of each row."""
+
+    source: RecomputedNumbers
+    key: str
+    codes: NDArray[np.intp]
+    n_units: int
+    draws: int = 199
+
+    def grouped(self, codes: NDArray[np.intp], n_groups: int) -> RecomputedNumber:
+        """Return the same number of groups of units."""
+        return RecomputedNumber(self.source, self.key, codes[self.codes], n_groups, self.draws)
+
+    def resampled(self, weights: FloatArray) -> FloatArray:
+        """Return the number under each row of whole ``weights``."""
+        values = [self.source.under(row[self.codes].astype(np.int64)).get(self.key) for row in weights]
+        return np.array([value if isinstance(value, (int, float)) else np.nan for value in values], float)
+
+    def influences(self) -> FloatArray:
+        """Return what each unit adds to the number, in at most 100 groups that are left out at a time."""
+        return grouped_influences(self)
+
+
+def number_of(statistic: Statistic | None) -> float | None:
+    """Return a number itself, None where it is undefined."""
+    value = math.nan if statistic is None else value_of(statistic)
+    return None if math.isnan(value) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +137,15 @@ class MaskRows:
     def iou(self) -> FloatArray:
         """Intersection over union, 0 where the union is 0."""
         return np.divide(self.intersection, self.union, out=np.zeros_like(self.union), where=self.union != 0)
+
+    def union_plus(self, epsilon_px: float) -> FloatArray:
+        """Return the unions with ``epsilon_px``, which an evaluator adds to their sum once, spread over the rows.
+
+        Rows with an empty union get none of it, so that they stay out of the ratio, unless all are empty.
+        """
+        among = self.union > 0 if (self.union > 0).any() else np.ones(self.union.size, dtype=bool)
+        spread: FloatArray = self.union + among * (epsilon_px / max(1, int(among.sum())))
+        return spread
 
 
 def mask_rows(rows: pd.DataFrame, counts: pd.DataFrame | None = None) -> MaskRows | None:
@@ -97,16 +181,28 @@ def protocol_counts(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def share(condition: BoolArray, among: BoolArray) -> float | None:
-    """Return the share of ``among`` that meets ``condition``, None where there is none."""
-    return float(condition[among].mean()) if among.any() else None
+def ratio(above: FloatArray | BoolArray, below: FloatArray | BoolArray) -> SumStatistic:
+    """Return sum(above) / sum(below), undefined where the latter is 0."""
+    return SumStatistic(np.stack([above, below]).astype(np.float64), quotient)
 
 
-def mean(values: FloatArray) -> float | None:
-    """Return the mean, None of nothing."""
-    return float(values.mean()) if values.size else None
+def quotient(sums: FloatArray) -> FloatArray:
+    """Return the first sums over the second, nan where those are 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: FloatArray = np.where(sums[1] != 0, sums[0] / sums[1], np.nan)
+    return found
 
 
-def ratio(above: float, below: float) -> float | None:
-    """Return above / below, None where below is 0."""
-    return float(above / below) if below else None
+def share(condition: BoolArray, among: BoolArray) -> SumStatistic:
+    """Return the share of ``among`` that meets ``condition``, undefined where there is none."""
+    return ratio(condition & among, among)
+
+
+def mean(values: FloatArray | BoolArray) -> SumStatistic:
+    """Return the mean, undefined of nothing."""
+    return ratio(values, np.ones(len(values)))
+
+
+def is_ratio(statistic: Statistic | None) -> TypeGuard[SumStatistic]:
+    """Tell whether a number is a plain sum over sum, for which the estimators of ratios hold."""
+    return isinstance(statistic, SumStatistic) and statistic.function is quotient

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evalkit.metrics.protocols.base import Numbers, Protocol, mask_rows, mean
+from evalkit.metrics.protocols.base import Protocol, Statistics, mask_rows, mean, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,17 +16,16 @@ if TYPE_CHECKING:
 EPSILON_PX = 1e-10
 
 
-def aggregate(rows: pd.DataFrame) -> Numbers:
+def statistics(rows: pd.DataFrame) -> Statistics:
     """Return giou and ciou, both in 0..1."""
     masks = mask_rows(rows)
     if masks is None:
-        return {"giou": None, "ciou": None}
+        return {}
     iou = masks.intersection / (masks.union + EPSILON_PX)
     iou[(masks.union == 0) & masks.empty] = 1.0
-    return {
-        "giou": mean(iou),
-        "ciou": float(masks.intersection.sum() / (masks.union.sum() + EPSILON_PX)),
-    }
+    return {"giou": mean(iou), "ciou": ratio(masks.intersection, masks.union_plus(EPSILON_PX))}
 
 
-PROTOCOL = Protocol("converseg", "AadSah/ConverSeg: eval.py, commit 9eacdd12beed", aggregate)
+PROTOCOL = Protocol(
+    "converseg", "AadSah/ConverSeg: eval.py, commit 9eacdd12beed", statistics, keys=("giou", "ciou")
+)

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.metrics.protocols.base import Numbers, Protocol, mask_rows, mean, protocol_counts, ratio
+from evalkit.metrics.protocols.base import Protocol, Statistics, mask_rows, protocol_counts, ratio, share
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.metrics.counts import Truth
+    from evalkit.metrics.protocols.base import BoolArray, FloatArray
+    from evalkit.metrics.truth import Truth
     from evalkit.types import Decoded, Sample
 
 SOURCE = "hustvl/GroundingSuite: evaluate_grounding.py, commit ff3ea305df13"
 BOX_IOU = 0.5
 
 
-def aggregate_boxes(rows: pd.DataFrame) -> Numbers:
+def statistics_boxes(rows: pd.DataFrame) -> Statistics:
     """Return accuracy: the share of targeted rows whose returned box has IoU >= 0.5."""
-    targeted = rows[~rows["no_target"].to_numpy(dtype=bool)]
-    iou = targeted["box_iou"].to_numpy(dtype=np.float64, na_value=np.nan)
-    return {"accuracy": mean((iou >= BOX_IOU).astype(float))}
+    iou = rows["box_iou"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return {"accuracy": share(iou >= BOX_IOU, ~rows["no_target"].to_numpy(dtype=bool))}
 
 
 def count_mask(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float]:
@@ -41,22 +41,34 @@ def count_mask(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, floa
     return {"predicted": float(decoded.outcome == "decoded" or empty)}
 
 
-def aggregate_masks(rows: pd.DataFrame) -> Numbers:
+def statistics_masks(rows: pd.DataFrame) -> Statistics:
     """Return giou and ciou over rows with a mask, and the share of rows that have one."""
     counts = protocol_counts(rows)
     # Rows that an older evalkit scored have no such count: their masks without a pixel are unknown.
     known = counts["predicted"] == 1 if "predicted" in counts else rows["outcome"] == "decoded"
-    predicted = rows[known.to_numpy(dtype=bool)]
-    masks = mask_rows(predicted)
-    shared = ratio(len(predicted), len(rows))
+    predicted = known.to_numpy(dtype=bool)
+    shared = share(predicted, np.ones_like(predicted))
+    masks = mask_rows(rows[predicted])
     if masks is None:
-        return {"giou": None, "ciou": None, "share_predicted": shared}
+        return {"share_predicted": shared}
+    iou, intersection, union = (
+        _at(predicted, values) for values in (masks.iou, masks.intersection, masks.union)
+    )
     return {
-        "giou": mean(masks.iou),
-        "ciou": ratio(masks.intersection.sum(), masks.union.sum()),
+        "giou": ratio(iou, predicted),
+        "ciou": ratio(intersection, union),
         "share_predicted": shared,
     }
 
 
-GSEVAL_BOX = Protocol("gseval-box", SOURCE, aggregate_boxes)
-GSEVAL_MASK = Protocol("gseval-mask", SOURCE, aggregate_masks, count_mask)
+def _at(places: BoolArray, values: FloatArray) -> FloatArray:
+    """Return ``values`` at the rows of ``places``, 0 elsewhere."""
+    spread = np.zeros(places.size)
+    spread[places] = values
+    return spread
+
+
+GSEVAL_BOX = Protocol("gseval-box", SOURCE, statistics_boxes, keys=("accuracy",))
+GSEVAL_MASK = Protocol(
+    "gseval-mask", SOURCE, statistics_masks, count_mask, ("giou", "ciou", "share_predicted")
+)

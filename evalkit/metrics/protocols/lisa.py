@@ -16,7 +16,15 @@ import numpy as np
 
 from evalkit.masks import intersection_with
 from evalkit.metrics.counts import overlap_counts
-from evalkit.metrics.protocols.base import MaskRows, Numbers, Protocol, mask_rows, mean, protocol_counts
+from evalkit.metrics.protocols.base import (
+    MaskRows,
+    Protocol,
+    Statistics,
+    mask_rows,
+    mean,
+    protocol_counts,
+    ratio,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +37,14 @@ MEAN_EPSILON_PX = 1e-5
 SUM_EPSILON_PX = 1e-10
 
 
-def aggregate(rows: pd.DataFrame) -> Numbers:
+def statistics(rows: pd.DataFrame) -> Statistics:
     """Return giou and ciou with overlapping polygons clipped."""
-    return _numbers(mask_rows(rows))
+    return _statistics(mask_rows(rows))
 
 
-def aggregate_exact(rows: pd.DataFrame) -> Numbers:
+def statistics_exact(rows: pd.DataFrame) -> Statistics:
     """Return giou and ciou with LISA's treatment of overlapping polygons."""
-    return _numbers(mask_rows(rows, protocol_counts(rows)))
+    return _statistics(mask_rows(rows, protocol_counts(rows)))
 
 
 def count_exact(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float] | None:
@@ -58,16 +66,14 @@ def count_exact(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, flo
     return {"intersection": intersection - spilled, "union": counted + single_px - (intersection - spilled)}
 
 
-def _numbers(masks: MaskRows | None) -> Numbers:
+def _statistics(masks: MaskRows | None) -> Statistics:
     if masks is None:
-        return {"giou": None, "ciou": None}
+        return {}
     iou = masks.intersection / (masks.union + MEAN_EPSILON_PX)
     iou[(masks.union == 0) & masks.empty] = 1.0
-    return {
-        "giou": mean(iou),
-        "ciou": float(masks.intersection.sum() / (masks.union.sum() + SUM_EPSILON_PX)),
-    }
+    return {"giou": mean(iou), "ciou": ratio(masks.intersection, masks.union_plus(SUM_EPSILON_PX))}
 
 
-LISA = Protocol("lisa", SOURCE, aggregate)
-LISA_EXACT = Protocol("lisa-exact", SOURCE, aggregate_exact, count_exact)
+KEYS = ("giou", "ciou")
+LISA = Protocol("lisa", SOURCE, statistics, keys=KEYS)
+LISA_EXACT = Protocol("lisa-exact", SOURCE, statistics_exact, count_exact, KEYS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evalkit.metrics.protocols.base import Numbers, Protocol, mask_rows, mean, ratio
+from evalkit.metrics.protocols.base import Protocol, Statistics, mask_rows, mean, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 THRESHOLDS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def aggregate(rows: pd.DataFrame) -> Numbers:
+def statistics(rows: pd.DataFrame) -> Statistics:
     """Return giou (mean mask IoU), ciou (cumulative) and p_0.3 .. p_0.9, all in 0..1."""
     masks = mask_rows(rows)
     if masks is None:
-        return dict.fromkeys(("giou", "ciou", *(f"p_{threshold}" for threshold in THRESHOLDS)))
+        return {}
     return {
         "giou": mean(masks.iou),
-        "ciou": ratio(masks.intersection.sum(), masks.union.sum()),
-        **{f"p_{threshold}": mean((masks.iou > threshold).astype(float)) for threshold in THRESHOLDS},
+        "ciou": ratio(masks.intersection, masks.union),
+        **{f"p_{threshold}": mean(masks.iou > threshold) for threshold in THRESHOLDS},
     }
 
 
 PROTOCOL = Protocol(
     "phrasecut",
     "ChenyunWu/PhraseCutDataset: utils/iou.py, utils/evaluator.py, commit 276470b7773d",
-    aggregate,
+    statistics,
+    keys=("giou", "ciou", *(f"p_{threshold}" for threshold in THRESHOLDS)),
 )

@@ -15,10 +15,9 @@ import numpy as np
 from evalkit.masks import full_mask
 from evalkit.metrics.protocols.base import (
     MaskRows,
-    Numbers,
     Protocol,
+    Statistics,
     mask_rows,
-    mean,
     protocol_counts,
     ratio,
     share,
@@ -35,14 +34,14 @@ GRID_PX = 480
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def aggregate(rows: pd.DataFrame) -> Numbers:
+def statistics(rows: pd.DataFrame) -> Statistics:
     """Return miou, oiou, acc and p_0.5 .. p_0.9 at native resolution, all in 0..1."""
-    return _numbers(mask_rows(rows))
+    return _statistics(mask_rows(rows))
 
 
-def aggregate_grid(rows: pd.DataFrame) -> Numbers:
+def statistics_grid(rows: pd.DataFrame) -> Statistics:
     """Return the same on the 480 x 480 grid."""
-    return _numbers(mask_rows(rows, protocol_counts(rows)))
+    return _statistics(mask_rows(rows, protocol_counts(rows)))
 
 
 def count_grid(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float] | None:
@@ -71,18 +70,18 @@ def _on_grid(mask_hw: BoolMask) -> BoolMask:
     return np.asarray(image.resize((GRID_PX, GRID_PX), Image.Resampling.NEAREST)) > 0
 
 
-def _numbers(masks: MaskRows | None) -> Numbers:
-    keys = ("miou", "oiou", "acc", *(f"p_{threshold}" for threshold in THRESHOLDS))
+def _statistics(masks: MaskRows | None) -> Statistics:
     if masks is None:
-        return dict.fromkeys(keys)
+        return {}
     targeted = ~masks.no_target
     return {
-        "miou": mean(masks.iou[targeted]),
-        "oiou": ratio(masks.intersection[targeted].sum(), masks.union[targeted].sum()),
+        "miou": ratio(masks.iou * targeted, targeted),
+        "oiou": ratio(masks.intersection * targeted, masks.union * targeted),
         "acc": share(masks.empty, masks.no_target),
         **{f"p_{t}": share(masks.iou >= t, targeted) for t in THRESHOLDS},
     }
 
 
-REFZOM = Protocol("refzom", SOURCE, aggregate)
-REFZOM_480 = Protocol("refzom-480", SOURCE, aggregate_grid, count_grid)
+KEYS = ("miou", "oiou", "acc", *(f"p_{threshold}" for threshold in THRESHOLDS))
+REFZOM = Protocol("refzom", SOURCE, statistics, keys=KEYS)
+REFZOM_480 = Protocol("refzom-480", SOURCE, statistics_grid, count_grid, KEYS)

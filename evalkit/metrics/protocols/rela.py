@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.metrics.protocols.base import Numbers, Protocol, mask_rows, mean, ratio, share
+from evalkit.metrics.protocols.base import Protocol, Statistics, mask_rows, mean, ratio, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,24 +19,27 @@ if TYPE_CHECKING:
 KEYS = ("giou", "ciou", "n_acc", "t_acc", "pr_0.7", "pr_0.8", "pr_0.9")
 
 
-def aggregate(rows: pd.DataFrame) -> Numbers:
-    """Return ``KEYS``, all in 0..1 (the evaluator prints gIoU, cIoU and Pr times 100)."""
+def statistics(rows: pd.DataFrame) -> Statistics:
+    """Return its numbers, all in 0..1 (the evaluator prints gIoU, cIoU and Pr times 100)."""
     masks = mask_rows(rows)
     if masks is None:
-        return dict.fromkeys(KEYS)
+        return {}
     targeted = ~masks.no_target
     failed = np.isin(rows["outcome"].to_numpy(dtype=str), ("format_failure", "blocked"))
+    zero = mean(np.zeros(len(rows)))
     has_both = bool(masks.no_target.any())
-    precision = {f"pr_{t}": share(masks.iou >= t, targeted) for t in (0.7, 0.8, 0.9)}
     return {
-        "giou": mean(np.where(targeted, masks.iou, masks.empty.astype(float))),
-        "ciou": ratio(masks.intersection.sum(), masks.union.sum()),
-        "n_acc": share(masks.empty, masks.no_target) if has_both else 0.0,
-        "t_acc": share(~masks.empty & ~failed, targeted) if has_both else 0.0,
-        **precision,
+        "giou": mean(np.where(targeted, masks.iou, masks.empty)),
+        "ciou": ratio(masks.intersection, masks.union),
+        "n_acc": share(masks.empty, masks.no_target) if has_both else zero,
+        "t_acc": share(~masks.empty & ~failed, targeted) if has_both else zero,
+        **{f"pr_{t}": share(masks.iou >= t, targeted) for t in (0.7, 0.8, 0.9)},
     }
 
 
 PROTOCOL = Protocol(
-    "rela", "henghuiding/ReLA: gres_model/evaluation/refer_evaluation.py, commit 3ca955198da8", aggregate
+    "rela",
+    "henghuiding/ReLA: gres_model/evaluation/refer_evaluation.py, commit 3ca955198da8",
+    statistics,
+    keys=KEYS,
 )

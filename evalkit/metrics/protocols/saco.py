@@ -11,13 +11,14 @@ A failed answer is no refusal: on a pair without objects it counts as a false al
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evalkit.metrics.counts import mask_iou_matrix, matched_ious
-from evalkit.metrics.protocols.base import Numbers, Protocol, protocol_counts
+from evalkit.metrics.protocols.base import Protocol, Statistics, protocol_counts
+from evalkit.stats.resampling import SumStatistic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,39 +88,61 @@ def _f1(precision: Floats, recall: Floats) -> Floats:
     return 2 * precision * recall / (precision + recall + RATIO_EPSILON)
 
 
-def aggregate(rows: pd.DataFrame) -> Numbers:
-    """Return ``KEYS``: means over the ten thresholds and the values at 0.5 and 0.75 (il_mcc has no threshold)."""
-    if len(rows) == 0:
-        return dict.fromkeys(KEYS)
+def statistics(rows: pd.DataFrame) -> Statistics:
+    """Return its numbers: means over the ten thresholds and the values at 0.5 and 0.75 (il_mcc has no threshold)."""
     counts = protocol_counts(rows)
-    counts = counts[counts["counted"] == 1]
-    if len(counts) == 0:
-        return dict.fromkeys(KEYS)
-    pmf1 = _positive_micro_f1(counts)
-    il_mcc = image_level_mcc(counts["n_gt"].to_numpy() > 0, counts["found"].to_numpy() > 0)
-    numbers: Numbers = {"cgf1": float((pmf1 * il_mcc).mean()), "pmf1": float(pmf1.mean()), "il_mcc": il_mcc}
+    if not len(counts) or not (counts["counted"] == 1).any():
+        return {}
+    columns = sum_columns(counts)
+    found: Statistics = {"cgf1": SumStatistic(columns, _cgf1), "pmf1": SumStatistic(columns, _pmf1)}
+    found["il_mcc"] = SumStatistic(columns, image_level_mcc)
     for name, index in (("0.5", 0), ("0.75", 5)):
-        at_threshold = float(pmf1[index])
-        numbers |= {f"cgf1_{name}": at_threshold * il_mcc, f"pmf1_{name}": at_threshold}
-        numbers[f"il_mcc_{name}"] = il_mcc
-    return numbers
+        found[f"cgf1_{name}"] = SumStatistic(columns, partial(_cgf1, threshold=index))
+        found[f"pmf1_{name}"] = SumStatistic(columns, partial(_pmf1, threshold=index))
+        found[f"il_mcc_{name}"] = found["il_mcc"]
+    return found
 
 
-def _positive_micro_f1(counts: pd.DataFrame) -> Floats:
-    """Return pmF1 per threshold: hits of all pairs, false positives of pairs that have objects."""
-    hits = np.array([counts[f"tp_{threshold:.2f}"].sum() for threshold in IOU_THRESHOLDS], dtype=np.float64)
-    n_predicted = counts["n_pred"][counts["n_gt"] > 0].sum()
-    return _f1(hits / (n_predicted + RATIO_EPSILON), hits / (counts["n_gt"].sum() + RATIO_EPSILON))
+def sum_columns(counts: pd.DataFrame) -> Floats:
+    """Return what the numbers are functions of, per pair, (17, pairs); zeros for pairs that are not counted.
+
+    Hits at the ten thresholds; objects; predictions on pairs with objects; pairs that are right to be
+    found (hit), missed, false alarms and rightly quiet; pairs.
+    """
+    counted = counts["counted"].to_numpy(dtype=np.float64)
+    present, found = counts["n_gt"].to_numpy() > 0, counts["found"].to_numpy() > 0
+    hits = [counts[f"tp_{threshold:.2f}"].to_numpy(dtype=np.float64) for threshold in IOU_THRESHOLDS]
+    others = [
+        counts["n_gt"].to_numpy(dtype=np.float64),
+        counts["n_pred"].to_numpy(dtype=np.float64) * present,
+        *(present & found, present & ~found, ~present & found, ~present & ~found),
+        np.ones(len(counts)),
+    ]
+    columns: Floats = np.stack([*hits, *others]) * counted
+    return columns
 
 
-def image_level_mcc(present: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
+def _pmf1(sums: Floats, threshold: int | None = None) -> Floats:
+    """Return pmF1, the mean over the thresholds or at one: hits of all pairs, false positives of pairs with objects."""
+    hits, n_wanted, n_predicted = sums[: IOU_THRESHOLDS.size], sums[10], sums[11]
+    f1 = _f1(hits / (n_predicted + RATIO_EPSILON), hits / (n_wanted + RATIO_EPSILON))
+    found = f1.mean(axis=0) if threshold is None else f1[threshold]
+    return np.where(sums[16] > 0, found, np.nan)
+
+
+def _cgf1(sums: Floats, threshold: int | None = None) -> Floats:
+    """Return cgF1: pmF1 times the correlation of the pairs."""
+    return _pmf1(sums, threshold) * image_level_mcc(sums)
+
+
+def image_level_mcc(sums: Floats) -> Floats:
     """Return Matthews' correlation, -1..1, of "there is something" with "something was marked"."""
-    hit, miss = float((present & found).sum()), float((present & ~found).sum())
-    alarm, quiet = float((~present & found).sum()), float((~present & ~found).sum())
+    hit, miss, alarm, quiet = sums[12:16]
     product = (hit + alarm) * (hit + miss) * (quiet + alarm) * (quiet + miss)
-    return (hit * quiet - alarm * miss) / (math.sqrt(product) + MCC_EPSILON)
+    found = (hit * quiet - alarm * miss) / (np.sqrt(np.maximum(product, 0)) + MCC_EPSILON)
+    return np.where(sums[16] > 0, found, np.nan)
 
 
 PROTOCOL = Protocol(
-    "saco", "facebookresearch/sam3: sam3/eval/cgf1_eval.py, commit 99d02f28c8d3", aggregate, count
+    "saco", "facebookresearch/sam3: sam3/eval/cgf1_eval.py, commit 99d02f28c8d3", statistics, count, KEYS
 )
