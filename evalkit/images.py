@@ -12,6 +12,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -183,6 +184,25 @@ def reduce_image(image: ImageBytes, max_side_px: int) -> ImageBytes:
     opened = load_image(image.data, "of the request")
     opened.thumbnail((max_side_px, max_side_px), Image.Resampling.LANCZOS)
     return _encoded(opened, "JPEG" if image.mime_type == "image/jpeg" else "PNG", image.sha256)
+
+
+def sent_size_px(size_px: SizePx, max_side_px: int | None) -> SizePx:
+    """Return (width, height) of an image of ``size_px`` after ``reduce_image``, without the image.
+
+    The shorter side is the one of its two whole numbers that keeps the aspect better, as Pillow's
+    ``Image.thumbnail`` chooses it.
+    """
+    width, height = size_px
+    if max_side_px is None or max(size_px) <= max_side_px:
+        return size_px
+    aspect = width / height
+    if aspect <= 1:
+        exact = max_side_px * aspect
+        near = min(math.floor(exact), math.ceil(exact), key=lambda n: abs(aspect - n / max_side_px))
+        return max(near, 1), max_side_px
+    exact = max_side_px / aspect
+    near = min(math.floor(exact), math.ceil(exact), key=lambda n: n and abs(aspect - max_side_px / n))
+    return max_side_px, max(near, 1)
 
 
 def _in_truth_frame(image: Image, orientation: int, truth_size_px: SizePx | None) -> Image:

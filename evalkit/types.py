@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
     BoolMask = NDArray[np.bool_]
 
+BoxOrder = Literal["yxyx", "xyxy", "xywh", "cxcywh"]
+"""How four numbers make a box: two corners, or a near corner (``cx``: a centre) with width and height."""
+
+Unit = Literal["norm1000", "norm1", "pixel"]
+"""What a coordinate counts: thousandths of the image, the image itself as 1, or pixels of the image as sent."""
+
 Outcome = Literal["decoded", "no_target", "format_failure", "blocked", "not_run", "data_error"]
 """What became of one sample sent to one model; a failure is an outcome, never a value."""
 
@@ -175,13 +181,15 @@ SIMULATED_ID = "simulated-"
 
 @dataclass(frozen=True, slots=True)
 class AskedFormat:
-    """What a prompt asked for: the yardstick of ``strict``, and how polygons are read.
+    """What a prompt asked for: the yardstick of ``strict``, and the convention that answers are read by.
 
     ``wire_format``: a code of DESIGN 4.5 (``png_data_url`` for Google's mask prompt), or None
-    where the prompt leaves it open. ``point_order`` and ``frame`` are what the prompt states for
-    polygons: ``image`` = 0..1000 over the full image, ``box`` = 0..1000 inside box_2d.
+    where the prompt leaves it open. ``box_order`` and ``unit`` are what it states for boxes, ``unit``
+    for points too. ``point_order`` and ``frame`` are what it states for polygons: ``image`` = ``unit``
+    over the full image, ``box`` = ``unit`` inside the item's box.
     ``keys``: the keys that every item must have to be strict. ``wrapper``: the key of the object
     that the prompt asks to wrap the list in, or None for a bare list. ``task``: ``mask`` or ``box``.
+    ``max_side_px``: the run's ``image.max_side``: pixels are those of the image reduced to it.
     """
 
     wire_format: str | None = "png_data_url"
@@ -190,6 +198,9 @@ class AskedFormat:
     keys: tuple[str, ...] = ("box_2d", "mask")
     wrapper: str | None = None
     task: Literal["mask", "box"] = "mask"
+    box_order: BoxOrder = "yxyx"
+    unit: Unit = "norm1000"
+    max_side_px: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

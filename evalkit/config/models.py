@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from evalkit.config.section import Section
 from evalkit.errors import ConfigError
 from evalkit.extensions import Kind
+from evalkit.types import BoxOrder, Unit
 
 
 class GenerationConfig(Section):
@@ -81,7 +82,9 @@ class PriceConfig(Section):
 class PromptConfig(Section):
     """A prompt of one's own: ``text`` holds {expression}; the rest says what it asks for."""
 
-    text: str = Field(description="the prompt; {expression} is filled in")
+    text: str = Field(
+        description="the prompt; {expression} is filled in, and {width} and {height} of the image as sent"
+    )
     wire_format: str | None = Field(
         default=None, description="the mask format that it asks for; null = left open"
     )
@@ -89,7 +92,15 @@ class PromptConfig(Section):
         default="xy", description="what the prompt states for points: x or y first"
     )
     frame: Literal["image", "box"] = Field(
-        default="image", description="0..1000 over the full image, or inside box_2d"
+        default="image", description="what the points span: the full image, or the item's box"
+    )
+    box_order: BoxOrder | None = Field(
+        default=None,
+        description="what it states for boxes: yxyx, xyxy, xywh or cxcywh; null = the key's own (bbox_2d: xyxy), else yxyx",
+    )
+    unit: Unit = Field(
+        default="norm1000",
+        description="what it states for coordinates: 0..1000 (norm1000), 0..1 (norm1), or pixels of the image as sent",
     )
     keys: list[str] = Field(
         default_factory=lambda: ["box_2d", "mask"], description="keys that every item must have to be strict"
@@ -109,6 +120,12 @@ class PromptConfig(Section):
     def _has_expression(self) -> Self:
         if "{expression}" not in self.text:
             raise ValueError("the prompt has no {expression}: every sample would get the same question")
+        return self
+
+    @model_validator(mode="after")
+    def _spans_the_image_in_pixels(self) -> Self:
+        if self.unit == "pixel" and self.frame == "box":
+            raise ValueError("unit: pixel counts over the full image; frame: box goes with norm1000 or norm1")
         return self
 
 

@@ -6,18 +6,24 @@ or inline at a model. A prompt is data: a new one needs no code.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from evalkit.config.models import PromptConfig
 from evalkit.errors import ConfigError, nearest
-from evalkit.types import AskedFormat
+from evalkit.images import SizePx, sent_size_px
+from evalkit.types import AskedFormat, Sample
+
+if TYPE_CHECKING:
+    from evalkit.config.schema import RunConfig
 
 PROMPTS_FILE = Path(__file__).parent.parent / "data" / "prompts.yaml"
 
+_PLACES: Final = re.compile(r"\{(expression|width|height)\}")
 EXAMPLE_KEYS = {"image", "expression", "answer"}
 
 
@@ -40,9 +46,25 @@ class Prompt:
     response_schema: Mapping[str, Any] | None = None
     examples: tuple[Example, ...] = ()
 
-    def render(self, expression: str) -> str:
-        """Return the text with the expression in place; braces elsewhere (JSON) stay as they are."""
-        return self.text.replace("{expression}", expression)
+    def render(self, expression: str, sent_px: SizePx | None = None) -> str:
+        """Return the text with the expression in place; braces elsewhere (JSON) stay as they are.
+
+        ``sent_px``: (width, height) of the image as sent, for ``{width}`` and ``{height}``.
+        """
+        known = {"expression": expression}
+        if sent_px is not None:
+            known |= {"width": str(sent_px[0]), "height": str(sent_px[1])}
+        # One pass: an expression that itself holds {width} is asked as it was written.
+        return _PLACES.sub(lambda place: known.get(place[1], place[0]), self.text)
+
+    def question_about(self, sample: Sample) -> str:
+        """Return the whole text about one sample, whose truth says how large its image is."""
+        size_px = (sample.truth.width_px, sample.truth.height_px)
+        return self.render(sample.expression, sent_size_px(size_px, self.asked.max_side_px))
+
+    def sent_at(self, max_side_px: int | None) -> Prompt:
+        """Return the prompt for images whose longest side is reduced to ``max_side_px`` (None = not reduced)."""
+        return replace(self, asked=replace(self.asked, max_side_px=max_side_px))
 
 
 def find_prompt(prompt: str | PromptConfig, own: Mapping[str, PromptConfig] | None = None) -> Prompt:
@@ -64,6 +86,11 @@ def find_prompt(prompt: str | PromptConfig, own: Mapping[str, PromptConfig] | No
     )
 
 
+def prompt_of(prompt: str | PromptConfig, run: RunConfig) -> Prompt:
+    """Return a prompt of a run, for its images as they are sent. Raises ``ConfigError`` on an unknown name."""
+    return find_prompt(prompt, run.prompts).sent_at(run.image.max_side)
+
+
 @cache
 def shipped_prompts() -> dict[str, PromptConfig]:
     """Return the prompts that come with evalkit, by name."""
@@ -78,6 +105,8 @@ def _prompt(name: str, config: PromptConfig) -> Prompt:
         wire_format=config.wire_format,
         point_order=config.point_order,
         frame=config.frame,
+        box_order=config.box_order or ("xyxy" if "bbox_2d" in config.keys else "yxyx"),
+        unit=config.unit,
         keys=tuple(config.keys),
         wrapper=config.wrapper,
         task=config.task,

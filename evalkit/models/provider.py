@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from evalkit.config.models import ModelEntry, entry_provider
-from evalkit.config.prompts import find_prompt
+from evalkit.config.prompts import prompt_of
 from evalkit.errors import ConfigError
 from evalkit.models.google.bodies import read_text_body
 from evalkit.types import AskedFormat, Response, Sample
@@ -60,11 +60,9 @@ def asked_by_prompt(entry: ModelEntry, run: RunConfig) -> AskedFormat:
     Raises ``ConfigError`` on an unknown prompt.
     """
     prompt = entry.prompt_setting()
-    return (
-        AskedFormat(wire_format=None, keys=("mask",))
-        if prompt is None
-        else find_prompt(prompt, run.prompts).asked
-    )
+    if prompt is None:
+        return AskedFormat(wire_format=None, keys=("mask",))
+    return prompt_of(prompt, run).asked
 
 
 def configured_limits(entry: ModelEntry) -> PaceConfig:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from evalkit.config.models import PromptedEntry
-from evalkit.config.prompts import Prompt, find_prompt
+from evalkit.config.prompts import Prompt, prompt_of
 from evalkit.errors import ConfigError, nearest
 from evalkit.models.google.bodies import read_gemini_body
 from evalkit.models.google.gemini import GeminiConfig, GeminiModel, open_gemini
@@ -96,13 +96,13 @@ def open_entry(entry: SimulatorConfig, context: ProviderContext) -> GeminiModel:
     """Return the model of an entry, its simulator started. Raises ``ConfigError`` on an unknown prompt or persona."""
     if context.simulators is None:
         context.simulators = Simulators(context.samples, context.run.seed)
-    prompt = find_prompt(entry.prompt, context.run.prompts)
+    prompt = prompt_of(entry.prompt, context.run)
     return open_simulated(entry, prompt, context.simulators, directory=context.directory, state=context.state)
 
 
 def check_entry(entry: SimulatorConfig, run: RunConfig) -> None:
     """Raise ``ConfigError`` on an unknown prompt or persona."""
-    find_prompt(entry.prompt, run.prompts)
+    prompt_of(entry.prompt, run)
     require_persona(entry)
 
 

@@ -79,12 +79,3 @@ def most_output_tokens(entry: PromptedEntry) -> int:
         return int(entry.generation.max_output_tokens)
     known = known_models().get(short_id(entry.model))
     return (known.max_output_tokens if known else None) or LARGEST_OUTPUT_TOKENS
-
-
-def sent_size_px(width_px: int, height_px: int, max_side_px: int | None) -> tuple[int, int]:
-    """Return (width, height) of an image after ``image.max_side``."""
-    longest = max(width_px, height_px)
-    if max_side_px is None or longest <= max_side_px:
-        return width_px, height_px
-    scale = max_side_px / longest
-    return max(1, round(width_px * scale)), max(1, round(height_px * scale))

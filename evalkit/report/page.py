@@ -165,7 +165,7 @@ class _Prompts:
     """The text that each model was asked, from the run's configuration."""
 
     def __init__(self, data: ReportData) -> None:
-        from evalkit.config.prompts import find_prompt
+        from evalkit.config.prompts import prompt_of
 
         self.prompts = {}
         configs = [run.folder.config() for run in data.runs]
@@ -173,12 +173,12 @@ class _Prompts:
             config = configs[model.run]
             entry = next(entry for entry in config.models if entry.name == model.name)
             prompt = entry.prompt_setting()
-            self.prompts[model.label] = None if prompt is None else find_prompt(prompt, config.prompts)
+            self.prompts[model.label] = None if prompt is None else prompt_of(prompt, config)
 
     def of(self, drawn: DrawnSample) -> dict[str, str | None]:
         """Return label -> text for one sample, None where the provider takes no prompt."""
         return {
-            label: None if prompt is None else prompt.render(drawn.sample.expression)
+            label: None if prompt is None else prompt.question_about(drawn.sample)
             for label, prompt in self.prompts.items()
         }
 

@@ -12,7 +12,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.config.prompts import Prompt, find_prompt
+from evalkit.config.prompts import Prompt, prompt_of
 from evalkit.errors import ConfigError, StopModel
 from evalkit.models import find_provider, read_body, requested_model
 from evalkit.models.base import Question
@@ -142,7 +142,7 @@ def open_model_budgets(
         price = find_price(entry, today)
         if price is not None and find_provider(entry.provider).priced:
             setting = entry.prompt_setting()
-            prompt = None if setting is None else find_prompt(setting, run.prompts)
+            prompt = None if setting is None else prompt_of(setting, run)
             model_budgets[entry.name] = ModelBudget(budget, entry, price, prompt)
     return model_budgets
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.config.prompts import find_prompt
+from evalkit.config.prompts import prompt_of
+from evalkit.images import sent_size_px
 from evalkit.models import find_provider
 from evalkit.models.prices import find_price
-from evalkit.models.token_estimates import sent_size_px
 from evalkit.runner.budget import require_prices
 from evalkit.types import Sample, Usage
 
@@ -140,11 +140,11 @@ def _tokens(entry: ModelEntry, config: RunConfig, samples: Sequence[Sample]) -> 
     setting = entry.prompt_setting()
     if estimate_tokens is None or setting is None:
         return 0, 0, 0
-    prompt = find_prompt(setting, config.prompts)
+    prompt = prompt_of(setting, config)
     image = text = output = 0
     for sample in samples:
-        size_px = sent_size_px(sample.truth.width_px, sample.truth.height_px, config.image.max_side)
-        estimate = estimate_tokens(entry, prompt, prompt.render(sample.expression), *size_px)
+        size_px = sent_size_px((sample.truth.width_px, sample.truth.height_px), config.image.max_side)
+        estimate = estimate_tokens(entry, prompt, prompt.question_about(sample), *size_px)
         image += estimate.image
         text += estimate.text
         output += estimate.output

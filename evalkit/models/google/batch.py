@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from evalkit.config.prompts import Prompt, find_prompt
+from evalkit.config.prompts import Prompt, prompt_of
 from evalkit.errors import ConfigError, RetryLater, SystemFault, nearest
 from evalkit.models.attempts import Attempt, backoff_s
 from evalkit.models.base import Question
@@ -302,7 +302,7 @@ def open_batch(entry: GeminiConfig, prompt: Prompt, *, directory: Path, state: P
 
 def open_entry(entry: GeminiConfig, context: ProviderContext) -> GeminiBatch:
     """Return the model of an entry. Raises ``ConfigError`` on an unknown prompt or without a key."""
-    prompt = find_prompt(entry.prompt, context.run.prompts)
+    prompt = prompt_of(entry.prompt, context.run)
     return open_batch(entry, prompt, directory=context.directory, state=context.state)
 
 

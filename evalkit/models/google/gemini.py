@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from evalkit.config.models import PromptedEntry
-from evalkit.config.prompts import Prompt, find_prompt
+from evalkit.config.prompts import Prompt, prompt_of
 from evalkit.errors import RetryLater
 from evalkit.models.base import Question
 from evalkit.models.google.bodies import gemini_response, holds_answer, json_object, read_gemini_body
@@ -87,7 +87,7 @@ class GeminiModel:
 
     def prompt_for(self, sample: Sample) -> str:
         """Return the text of the question about one sample."""
-        return self.prompt.render(sample.expression)
+        return self.prompt.question_about(sample)
 
     async def ask(self, question: Question) -> Response:
         """Send one ``generateContent`` request. Raises ``RetryLater``, ``GiveUp`` or ``StopModel``."""
@@ -188,13 +188,13 @@ def open_gemini(
 
 def open_entry(entry: GeminiConfig, context: ProviderContext) -> GeminiModel:
     """Return the model of an entry. Raises ``ConfigError`` on an unknown prompt or without a key."""
-    prompt = find_prompt(entry.prompt, context.run.prompts)
+    prompt = prompt_of(entry.prompt, context.run)
     return open_gemini(entry, prompt, directory=context.directory, state=context.state)
 
 
 def check_entry(entry: GeminiConfig, run: RunConfig) -> None:
     """Raise ``ConfigError`` on an unknown prompt or without a key (Vertex: without credentials)."""
-    find_prompt(entry.prompt, run.prompts)
+    prompt_of(entry.prompt, run)
     require_access(entry.name, entry.base_url, vertexai=entry.vertexai)
 
 

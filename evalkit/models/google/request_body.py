@@ -94,7 +94,9 @@ def example_turns(prompt: Prompt, directory: Path) -> list[JsonObject]:
     turns = []
     for example in prompt.examples:
         image = read_image(ImageRef(str(directory / example.image)))
-        turns.append(user_turn(image, prompt.render(example.expression), None))
+        turns.append(
+            user_turn(image, prompt.render(example.expression, (image.width_px, image.height_px)), None)
+        )
         turns.append({"role": "model", "parts": [{"text": example.answer}]})
     return turns
 
