@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING

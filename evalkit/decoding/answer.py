@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from evalkit.decoding.api_body import read_api_body
+from evalkit.decoding.boxes import Frame
 from evalkit.decoding.context import Context, PixelBudget
 from evalkit.decoding.find_items import FoundItems, RawItem, find_items
 from evalkit.decoding.formats.png import is_base64, is_data_url
@@ -15,6 +16,7 @@ from evalkit.decoding.items import read_item
 from evalkit.decoding.keys import ItemKeys, item_keys
 from evalkit.decoding.repetition import runaway_length
 from evalkit.decoding.settings import DecodeSettings
+from evalkit.images import sent_size_px
 from evalkit.masks import area, crop_union
 from evalkit.types import AskedFormat, CropMask, Decoded, Item
 
@@ -37,6 +39,9 @@ BLOCKED_FINISH: Final = frozenset(
 
 _DEFAULT_ASKED: Final = AskedFormat()
 _DEFAULT_SETTINGS: Final = DecodeSettings()
+_THINK_BEGIN: Final = re.compile(r"<(?:think|thinking|thought|reasoning)>|\u25c1think\u25b7", re.IGNORECASE)
+_THINK_END: Final = re.compile(r"</(?:think|thinking|thought|reasoning)>|\u25c1/think\u25b7", re.IGNORECASE)
+_VALUE: Final = re.compile(r"\[\s*+[\[{\]]|\{\s*+[\"'}\w]")
 _PIXELS_AT_LEAST: Final = 64_000_000
 _IMAGES_AT_LEAST: Final = 20
 _NATIVE: Final = frozenset({"rle", "vertex_png"})
@@ -68,27 +73,44 @@ def decode_answer(
     stripped = (text or "").strip(_BLANKS)
     if not stripped:
         return _failed(_without_text(finish_reason, thought_tokens))
+    if body := read_api_body(stripped):
+        return decode_answer(
+            body.text,
+            height_px=height_px,
+            width_px=width_px,
+            asked=asked,
+            settings=settings,
+            finish_reason=body.finish_reason or finish_reason,
+            block_reason=body.block_reason,
+            thought_tokens=body.thought_tokens or thought_tokens,
+        )
+    spoken, thought = after_thoughts(stripped)
+    if not spoken:
+        return _failed("truncated" if thought is None else "empty_response")
     keys = item_keys(asked)
-    found = find_items(stripped, keys)
-    if not found.items:
-        if body := read_api_body(stripped):
-            return decode_answer(
-                body.text,
-                height_px=height_px,
-                width_px=width_px,
-                asked=asked,
-                settings=settings,
-                finish_reason=body.finish_reason or finish_reason,
-                block_reason=body.block_reason,
-                thought_tokens=body.thought_tokens or thought_tokens,
-            )
-        if not found.empty_list:
-            found.items += _outside_json(stripped, found)
+    found = find_items(spoken, keys)
+    if thought:
+        found.repaired("superseded" if _VALUE.search(thought) else "prose_around")
+    if not found.items and not found.empty_list:
+        found.items += _outside_json(spoken, found)
     budget = PixelBudget(max(_PIXELS_AT_LEAST, _IMAGES_AT_LEAST * height_px * width_px))
-    context = Context(height_px, width_px, asked, settings, budget)
+    sent_width_px, sent_height_px = sent_size_px((width_px, height_px), asked.max_side_px)
+    frame = Frame(height_px, width_px, sent_height_px, sent_width_px, settings)
+    context = Context(height_px, width_px, asked, settings, budget, frame)
     items = _read_items(found.items, keys, context)
     verdict = _verdict(found, items, keys, context)
     return verdict or _failed(_why_not(stripped, found, items, finish_reason), found, items)
+
+
+def after_thoughts(text: str) -> tuple[str, str | None]:
+    """Return what stands after the thoughts that a model wrote into its answer, and the thoughts.
+
+    Thoughts are drafts whatever they hold. An answer that ends inside them says nothing: ``("", None)``.
+    """
+    ends = [match.span() for match in _THINK_END.finditer(text)]
+    if ends:
+        return text[ends[-1][1] :].strip(), text[: ends[-1][0]]
+    return ("", None) if _THINK_BEGIN.match(text) else (text, "")
 
 
 def _failed(code: str, found: FoundItems | None = None, items: tuple[Item, ...] = ()) -> Decoded:
@@ -164,6 +186,8 @@ def _without_items(found: FoundItems, finish_reason: str | None, *, loops: bool)
         return "repetition"
     if found.cut or finish_reason == "MAX_TOKENS":
         return "truncated"
+    if found.unreadable:
+        return "malformed_json"
     if found.value_seen and "prose_around" not in found.repairs:
         return "wrong_shape"
     return "malformed_json" if found.json_begun and not found.value_seen else "no_json"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from evalkit.decoding.boxes import ItemBox
+from evalkit.decoding.boxes import Frame, ItemBox
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.settings import DecodeSettings
 from evalkit.types import AskedFormat, CropMask
@@ -40,13 +40,17 @@ class PixelBudget:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The image's size, the prompt's format, the settings and the item's own box (or None)."""
+    """The image's size, the prompt's format, the settings and the item's own box (or None).
+
+    ``frame``: the sizes of the image as it is scored and as it was sent.
+    """
 
     height_px: int
     width_px: int
     asked: AskedFormat
     settings: DecodeSettings
     budget: PixelBudget
+    frame: Frame
     box: ItemBox | None = None
 
     def needed_box(self) -> ItemBox:
@@ -58,10 +62,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class MaskRead:
-    """A mask and the repairs it took."""
+    """A mask and the repairs it took; ``box``: the item's box where the mask shows that it was read wrongly."""
 
     mask: CropMask
     repairs: list[str] = field(default_factory=list)
+    box: ItemBox | None = None
 
 
 @dataclass(frozen=True, slots=True)

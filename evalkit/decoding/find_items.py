@@ -15,9 +15,23 @@ from typing import Any, Final
 from evalkit.decoding.formats.rle import is_rle
 from evalkit.decoding.keys import ItemKeys
 from evalkit.decoding.loose_json import LooseReader
+from evalkit.decoding.loose_syntax import has_loose_marks, respell, unescaped
+from evalkit.types import Unit
 
 _JSON_FIRST: Final = frozenset('[{"-0123456789ntf')
-_VALUE_START: Final = re.compile(r'\[\s*+(?:[\[{\]]|\Z)|\{\s*+(?:["}]|\Z)')
+_VALUE_START: Final = re.compile(
+    r"\[\s*+(?:[\[{\](]|//|/\*|\Z)|\{\s*+(?:[\"'}\u201c\u201e\u2018]|//|/\*|\#|[A-Za-z_$][\w$]*+\s*+:|\Z)"
+)
+_STRICT_START: Final = re.compile(r'\{\s*+["}]|\[\s*+(?:\]|\{\s*+["}]|\[)')
+_WORD: Final = re.compile(r"[^\W\d_]")
+_BOX_NAMED: Final = re.compile(r"(?i)(?:\bb?box|box_?2d|bounding[_ ]?box)\w*[\"'\u201d\u2019\\]*+\s*+[:=>]")
+_TAKEN_BACK: Final = re.compile(r'[\]}][^\[\]{}"]*?[^\W\d_]{2}[^\[\]{}"]*+(\[\s*+)?+\Z')
+"""Between two objects: a value closes, words follow, another value may open."""
+_NEAR: Final = 2000
+_MOST_BROKEN: Final = 64
+"""Broken values of one text that are told apart; the rest of it is read as one."""
+_TASK_TOKEN: Final = re.compile(r"<[A-Z_]{4,60}>")
+"""Florence's task tokens, the keys of its answers, which are in pixels (its model card)."""
 _OBJECT_START: Final = re.compile(r'\{\s*+"(?!(?:x|y|size|counts)")[^"\\]{0,64}+"\s*+:')
 _FRAGMENT: Final = re.compile(r'"(?:mask|box_2d|mask_polygon|polygon|segmentation)"\s*+:')
 _STRINGS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
@@ -31,12 +45,14 @@ _MAX_WALK_DEPTH: Final = 64
 class RawItem:
     """One object of the answer before its box and mask are read.
 
-    ``cut``: the text ended inside it. ``broken``: it stops at something unreadable.
+    ``cut``: the text ended inside it. ``broken``: it stops at something unreadable. ``unit``: that of the
+    key it stood under, where that has one of its own.
     """
 
     members: dict[str, Any]
     cut: bool = False
     broken: bool = False
+    unit: Unit | None = None
 
 
 @dataclass(slots=True)
@@ -44,7 +60,8 @@ class FoundItems:
     """What the text holds. ``value_seen``: some JSON value was read, item or not.
 
     ``empty_list``: a list without elements stood where the items should. ``leftover``: a list
-    held elements that are no objects. ``cut``: the text ends inside the JSON.
+    held elements that are no objects. ``cut``: the text ends inside the JSON. ``bare``: its only item is a
+    contour without an object around it. ``unreadable``: an object of it cannot be read. ``values``: how many.
     """
 
     items: list[RawItem] = field(default_factory=list)
@@ -55,6 +72,14 @@ class FoundItems:
     cut: bool = False
     leftover: bool = False
     wrapped_as_asked: bool = False
+    bare: bool = False
+    unreadable: bool = False
+    values: int = 0
+
+    @property
+    def says_something(self) -> bool:
+        """True where it may be the answer: objects, or an empty list."""
+        return self.empty_list or (bool(self.items) and not self.bare)
 
     def repaired(self, code: str) -> None:
         """Note a repair once."""
@@ -106,45 +131,114 @@ def _read_strict(text: str, start: int) -> tuple[Any, int] | None:
 
 
 def find_items(text: str, keys: ItemKeys) -> FoundItems:
-    """Return the raw items of an answer, in order. ``text`` is stripped and not empty."""
-    found = FoundItems()
+    """Return the raw items of an answer, in order. ``text`` is stripped and not empty.
+
+    Values with nothing but space and marks between them are one answer; where words stand between
+    them the last one is, and the earlier are ``superseded``.
+    """
     if text[0] in _JSON_FIRST:
         whole = _read_strict(text, 0)
         if whole is not None and whole[1] == len(text):
-            inner = whole[0].strip() if isinstance(whole[0], str) else ""
-            if inner.startswith(("[", "{")):
-                # JSON written into a JSON string: every level doubles its escapes, so this ends.
-                found = find_items(inner, keys)
-                found.repaired("wrapper")
-                return found
-            _walk(whole[0], keys, found)
-            return found
-    parts = _fenced_parts(text, found)
-    for part in parts:
-        _read_part(part, keys, found, fenced=bool(parts and part is not text))
+            return _of_whole(whole[0], keys)
+    if (logged := unescaped(text)) is not None:
+        found = find_items(logged.strip(), keys)
+        found.repaired("loose_syntax")
+        return found
+    groups = _Groups()
+    parts = _fenced_parts(text, groups)
+    for gap, part in parts:
+        groups.between(gap)
+        _read_part(part, keys, groups, fenced=part is not text)
+    found = groups.answer()
+    if not found.items and not found.empty_list and not found.unreadable:
+        for _, part in parts:
+            if match := _FRAGMENT.search(part):
+                _salvage_fragment(part, match.start(), keys, found)
+                break
+    if found.bare and _BOX_NAMED.search(text):
+        # The list belongs to an object that cannot be read, whose box is lost: it is no answer by itself.
+        found.items.clear()
+        found.unreadable = True
     return found
 
 
-def _fenced_parts(text: str, found: FoundItems) -> list[str]:
-    """Return what stands inside code fences, answers before code; the text itself without fences."""
+def _of_whole(value: Any, keys: ItemKeys) -> FoundItems:
+    """Return what a text says that is one JSON value."""
+    inner = value.strip() if isinstance(value, str) else ""
+    if inner.startswith(("[", "{")):
+        # JSON written into a JSON string: every level doubles its escapes, so this ends.
+        found = find_items(inner, keys)
+        found.repaired("wrapper")
+        return found
+    found = FoundItems()
+    _walk(value, keys, found)
+    return found
+
+
+class _Groups:
+    """The values of a text, in groups that words separate; the last one that says something is the answer."""
+
+    def __init__(self) -> None:
+        self.all = [FoundItems()]
+        self.repairs: list[str] = []
+        self.broken = 0
+
+    @property
+    def last(self) -> FoundItems:
+        """The group that values are added to."""
+        return self.all[-1]
+
+    def between(self, gap: str) -> None:
+        """Note the text before a value: words end the group where it holds a value."""
+        if _WORD.search(gap):
+            self.noted("prose_around")
+            if self.last.values:
+                self.all.append(FoundItems())
+        elif not _SEPARATORS.fullmatch(gap) or (gap.strip() and not self.last.values):
+            self.noted("prose_around")
+
+    def noted(self, code: str) -> None:
+        """Note a repair of the answer as a whole."""
+        if code not in self.repairs:
+            self.repairs.append(code)
+
+    def answer(self) -> FoundItems:
+        """Return the group that counts, with what was left aside told."""
+        telling = [group for group in self.all if group.says_something]
+        bare = [group for group in self.all if group.items]
+        chosen = (telling or bare or [self.last])[-1]
+        for group in self.all:
+            chosen.value_seen = chosen.value_seen or group.value_seen
+            chosen.json_begun = chosen.json_begun or group.json_begun
+            chosen.unreadable = chosen.unreadable or (group.unreadable and not telling)
+        chosen.repairs[:0] = [code for code in self.repairs if code not in chosen.repairs]
+        if len(telling or bare) > 1:
+            chosen.repaired("superseded")
+        if chosen.values > 1:
+            chosen.repaired("several_values")
+        return chosen
+
+
+def _fenced_parts(text: str, groups: _Groups) -> list[tuple[str, str]]:
+    """Return what stands inside code fences with the text before each, answers before code; else all of it."""
     pieces = text.split("```")
     if len(pieces) == 1:
-        return [text]
+        return [("", text)]
     inside = [_split_language(piece) for piece in pieces[1::2]]
-    json_like = [(language, body) for language, body in inside if _VALUE_START.search(body)]
-    chosen = [body for language, body in json_like if language in _ANSWER_FENCES]
-    chosen = chosen or [body for _, body in json_like]
+    json_like = [place for place, (_, body) in enumerate(inside) if _VALUE_START.search(body)]
+    chosen = [place for place in json_like if inside[place][0] in _ANSWER_FENCES] or json_like
+    groups.noted("fence")
     if not chosen or any(_OBJECT_START.search(piece) for piece in pieces[0::2]):
         # Items outside the fence too (or a fence that holds none): read it all as one text.
-        found.repaired("fence")
-        return [text.replace("```json", " ").replace("```", " ")]
-    found.repaired("fence")
-    outside = pieces[0::2]
-    if len(chosen) != len(inside) or any(piece.strip() for piece in outside):
-        found.repaired("prose_around")
-    if len(chosen) > 1:
-        found.repaired("several_values")
-    return chosen
+        return [("", _FENCE.sub(" ", text))]
+    parts, before = [], 0
+    for place in chosen:
+        gap = " ".join(pieces[before : 2 * place + 1])
+        parts.append((gap, inside[place][1]))
+        before = 2 * place + 2
+    if any(piece.strip() for piece in pieces[before:]) or len(chosen) != len(inside):
+        groups.noted("prose_around")
+    return parts
 
 
 def _split_language(piece: str) -> tuple[str, str]:
@@ -154,45 +248,73 @@ def _split_language(piece: str) -> tuple[str, str]:
     return word.lower(), piece[len(word) :]
 
 
-def _read_part(part: str, keys: ItemKeys, found: FoundItems, *, fenced: bool) -> None:
+def _read_part(part: str, keys: ItemKeys, groups: _Groups, *, fenced: bool) -> None:
     """Read the JSON values of one piece of text; at the first broken one, go on item by item."""
-    position, values, around = 0, 0, False
+    position, read_any = 0, False
     while match := _VALUE_START.search(part, position):
-        around = around or not _is_gap(part[position : match.start()], between_values=values > 0)
+        groups.between(part[position : match.start()])
+        read_any = True
         if empty := _EMPTIES.match(part, match.start()):
             # Passed over in one go: a million of them would cost seconds one by one.
-            found.value_seen = found.json_begun = True
-            lists = empty.group().count("[")
-            found.empty_list = found.empty_list or (lists > 0 and _stands_apart(part, empty))
-            position, values = empty.end(), values + lists + empty.group().count("{")
+            position = _read_empties(part, empty, groups)
             continue
-        read = _read_strict(part, match.start())
-        found.json_begun = True
-        if read is None:
-            _salvage(part, match.start(), keys, found)
-            position, values = len(part), values + 1
-            break
+        position = _read_value(part, match.start(), keys, groups)
+    rest = part[position:].strip()
+    if read_any and rest:
+        groups.noted("prose_around")
+    if not read_any and fenced and rest:
+        _read_whole_scalar(rest, groups.last)
+
+
+def _read_empties(part: str, empty: re.Match[str], groups: _Groups) -> int:
+    found = groups.last
+    found.value_seen = found.json_begun = True
+    lists = empty.group().count("[")
+    if lists and _stands_apart(part, empty):
+        found.empty_list = True
+    found.values += lists + empty.group().count("{")
+    return empty.end()
+
+
+def _read_value(part: str, start: int, keys: ItemKeys, groups: _Groups) -> int:
+    """Read the value at ``start``, in JSON's spelling or another, or what of it can be read; return its end."""
+    found = groups.last
+    found.json_begun = True
+    found.values += 1
+    strict_start = _STRICT_START.match(part, start) is not None
+    if strict_start and (read := _read_strict(part, start)) is not None:
         _walk(read[0], keys, found)
-        position, values = read[1], values + 1
-    if values and (around or part[position:].strip()):
-        found.repaired("prose_around")
-    if values > 1:
-        found.repaired("several_values")
-    if values == 0 and fenced and part.strip():
-        _read_whole_scalar(part.strip(), found)
-    if not found.items and not found.empty_list and (match := _FRAGMENT.search(part)):
-        _salvage_fragment(part, match.start(), keys, found)
-
-
-def _is_gap(text: str, *, between_values: bool) -> bool:
-    """Return True for text that says nothing: white space and, between two values, what separates them."""
-    return _SEPARATORS.fullmatch(text) is not None if between_values else not text.strip()
+        return read[1]
+    groups.broken += strict_start
+    # Telling why JSON is broken costs the json module a look at all text before: values are read apart so often.
+    ends = groups.broken < _MOST_BROKEN
+    if strict_start and not (ends and has_loose_marks(part, start)):
+        return _salvage(part, start, keys, found, ends=ends)
+    respelled = respell(part, start)
+    whole = _read_strict(respelled.text, 0) if respelled.closed else None
+    if whole is not None:
+        found.repaired("loose_syntax")
+        _walk(whole[0], keys, found)
+        return respelled.end
+    if strict_start:
+        return _salvage(part, start, keys, found, ends=ends)
+    before = len(found.items)
+    if respelled.text[:1] == "{" or _OBJECT_START.search(respelled.text):
+        _salvage(respelled.text, 0, keys, found)
+    if len(found.items) > before:
+        found.repaired("loose_syntax")
+    else:
+        found.unreadable = True
+    return respelled.end
 
 
 def _stands_apart(text: str, match: re.Match[str]) -> bool:
     """Return True for brackets that are a value of their own; those of ``argv[]`` or of noise say nothing."""
     before, after = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 1]
     return (not before or before in " \t\r\n:") and (not after or after in " \t\r\n,.;")
+
+
+_FENCE: Final = re.compile(r"```[A-Za-z0-9_+-]{0,20}+")
 
 
 def _read_whole_scalar(part: str, found: FoundItems) -> None:
@@ -204,6 +326,7 @@ def _walk(value: Any, keys: ItemKeys, found: FoundItems) -> None:
     """Collect the items of one strict JSON value, from lists and wrappers of any key."""
     found.value_seen = True
     if isinstance(value, dict):
+        found.bare = False
         if keys.is_item(value) or is_rle(value):
             found.items.append(RawItem({"mask": value} if is_rle(value) else value))
             found.repaired("single_object")
@@ -230,13 +353,17 @@ def _walk_list(value: list[Any], keys: ItemKeys, found: FoundItems) -> None:
     if not value:
         found.empty_list = True
     if _is_contour(value):
+        found.bare = not found.items
         found.items.append(RawItem({"mask": value}))
         found.repaired("single_object")
         return
+    found.bare = False
     for element in value:
         if element == {} and found.items:
             found.leftover = True  # one empty object says that items are empty; a million say no more
-        elif isinstance(element, dict) and (keys.is_item(element) or not any(_containers(element))):
+        elif isinstance(element, dict) and (
+            keys.is_item(element) or not any(inner for _, inner in _containers(element))
+        ):
             found.items.append(RawItem(element))
         elif isinstance(element, (dict, list)) and element:
             _walk_wrapper(element, keys, found)
@@ -262,9 +389,10 @@ def _is_ring(value: list[Any]) -> bool:
     )
 
 
-def _containers(value: Any) -> Iterator[Any]:
-    inside = value.values() if isinstance(value, dict) else value
-    return (inner for inner in inside if isinstance(inner, (dict, list)))
+def _containers(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the objects and lists inside a value, each with its key or its place."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    return ((key, inner) for key, inner in inside if isinstance(inner, (dict, list)))
 
 
 def _walk_wrapper(value: Any, keys: ItemKeys, found: FoundItems) -> None:
@@ -283,12 +411,12 @@ def _walk_wrapper(value: Any, keys: ItemKeys, found: FoundItems) -> None:
 
 def _descend(value: Any, keys: ItemKeys, items: list[RawItem], labels: list[dict[str, Any]]) -> bool:
     """Walk without recursion; returns whether every list met was empty and there was one."""
-    stack: list[tuple[Any, int]] = [(value, 0)]
+    stack: list[tuple[Any, int, Unit | None]] = [(value, 0, None)]
     empty, solid = False, False
     while stack:
-        node, depth = stack.pop()
+        node, depth, unit = stack.pop()
         if isinstance(node, dict) and keys.is_item(node):
-            items.append(RawItem(node))
+            items.append(RawItem(node, unit=unit))
             continue
         if isinstance(node, list):
             empty, solid = empty or not node, solid or bool(node)
@@ -296,16 +424,27 @@ def _descend(value: Any, keys: ItemKeys, items: list[RawItem], labels: list[dict
                 row for row in node if isinstance(row, dict) and "label" in row and not keys.is_item(row)
             ]
         if depth < _MAX_WALK_DEPTH:
-            stack += [(inner, depth + 1) for inner in reversed(list(_containers(node)))]
+            stack += [
+                (inner, depth + 1, "pixel" if isinstance(key, str) and _TASK_TOKEN.fullmatch(key) else unit)
+                for key, inner in reversed(list(_containers(node)))
+            ]
     return empty and not solid
 
 
-def _salvage(text: str, start: int, keys: ItemKeys, found: FoundItems) -> None:
-    """Read the objects of a broken text one by one, each from its own opening brace."""
+def _salvage(text: str, start: int, keys: ItemKeys, found: FoundItems, *, ends: bool = False) -> int:
+    """Read the objects of a broken text one by one, each from its own opening brace; return where to go on.
+
+    That is the end of the text, or where it ``ends`` a value that begins after this one closed and words followed.
+    """
     reader = LooseReader(text)
     position, wrapped, in_list = start, False, text[start] == "["
-    before, gaps, last_cut = len(found.items), list[str](), False
+    before, gaps, last_cut, end = len(found.items), list[str](), False, len(text)
     while reader.patience > 0 and (match := _OBJECT_START.search(text, position)):
+        if ends and len(found.items) > before:
+            near = text[max(position, match.start() - _NEAR) : match.start()]
+            if taken_back := _TAKEN_BACK.search(near):
+                end = match.start() - len(taken_back[1] or "")
+                break
         gap_from, (loose, position) = position, reader.read_object(match.start())
         position = max(position, match.start() + 1)
         gaps.append(text[gap_from : position if loose.opened_list else match.start()])
@@ -323,7 +462,7 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: FoundItems) -> None:
             _descend(loose.members, keys, nested, [])
             found.items += nested
             wrapped = wrapped or bool(nested)
-    found.cut = found.cut or last_cut or _is_cut("".join([*gaps, text[position:]]))
+    found.cut = found.cut or last_cut or _is_cut("".join([*gaps, text[position:end]]))
     _drop_labels_if_cut(found, keys)
     if wrapped and not (keys.wrapper and f'"{keys.wrapper}"' in text[start : start + 200]):
         found.repaired("wrapper")
@@ -331,13 +470,14 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: FoundItems) -> None:
         found.repaired("single_object")
     for code in sorted(reader.repairs):
         found.repaired(code)
-    if re.search(r"[}\]]\s*+,\s*+\]", text[start:]):
+    if re.search(r"[}\]]\s*+,\s*+\]", text[start:end]):
         found.repaired("trailing_comma")
     if len(found.items) > before:
         explained = found.cut or reader.dropped or {"trailing_comma", "raw_newline"} & set(found.repairs)
         found.repaired("truncated_tail") if found.cut else None
         if not explained or any(item.broken for item in found.items):
             found.repaired("salvaged")
+    return end
 
 
 def _drop_labels_if_cut(found: FoundItems, keys: ItemKeys) -> None:

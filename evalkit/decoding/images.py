@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -29,29 +30,51 @@ _PX_PER_PLACED_PX: Final = 4
 """Unpacking four pixels of a mask costs about as much as placing one (measured)."""
 _PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_NEEDED: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples per pixel of a PNG's colour types (PNG specification, 11.2.2)."""
+_PERCENT: Final = re.compile(r"%(?:2[BbFf]|3[Dd])")
+_PERCENT_MEANS: Final = {"%2B": "+", "%2F": "/", "%3D": "="}
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 def read_base64(text: str) -> tuple[bytes, list[str]]:
-    """Return the bytes of base64 text and the repairs. Raises ``Unreadable`` (mask_bad_base64, mask_empty)."""
-    repairs: list[str] = []
+    """Return the bytes of base64 text and the repairs. Raises ``Unreadable`` (mask_bad_base64, mask_empty).
+
+    Missing padding is added; a character that is missing may look the same, so that the bytes must be
+    held to their checksums (``open_grey``).
+    """
     if not text or text.isspace():
         raise Unreadable("mask_empty")
     try:
-        return binascii.a2b_base64(text, strict_mode=True), repairs
+        return binascii.a2b_base64(text, strict_mode=True), []
     except ValueError:
         pass
-    packed = "".join(text.split())
-    if packed != text.strip():
-        repairs.append("raw_newline")
-    missing = -len(packed.rstrip("=")) % 4
-    if missing < 3 and len(packed) % 4:
-        packed = packed.rstrip("=") + "=" * missing
-        repairs.append("base64_padding")
+    packed, repairs = _repaired_base64(text)
     try:
         return binascii.a2b_base64(packed, strict_mode=True), repairs
     except ValueError as error:
         raise Unreadable("mask_bad_base64") from error
+
+
+def _repaired_base64(text: str) -> tuple[str, list[str]]:
+    """Return base64 in its common alphabet, without blanks and padded, and the repairs that took."""
+    repairs: list[str] = []
+    packed = "".join(text.split())
+    if packed != text.strip():
+        repairs.append("raw_newline")
+    if "%" in packed:
+        packed = _PERCENT.sub(lambda match: _PERCENT_MEANS[match.group().upper()], packed)
+        repairs.append("percent_encoded")
+    if ("-" in packed or "_" in packed) and not ("+" in packed or "/" in packed):
+        # RFC 4648, section 5; a text of both alphabets is neither.
+        packed = packed.translate(_URL_SAFE)
+        repairs.append("urlsafe_base64")
+    missing = -len(packed.rstrip("=")) % 4
+    if missing < 3 and len(packed) % 4:
+        packed = packed.rstrip("=") + "=" * missing
+        repairs.append("base64_padding")
+    return packed, repairs
 
 
 def open_grey(data: bytes, budget: PixelBudget) -> Image.Image:
@@ -62,7 +85,10 @@ def open_grey(data: bytes, budget: PixelBudget) -> Image.Image:
     """
     from PIL import Image
 
-    data = _essential_png(data)
+    if data.startswith(_PNG_MAGIC):
+        data = _sound_png(data, budget)
+    elif data.startswith(b"\xff\xd8") and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise Unreadable("mask_bad_png")  # a JPEG ends in its end mark (ITU-T T.81, B.1.1.3)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -98,23 +124,47 @@ def _check_size(width_px: int, height_px: int) -> None:
         raise Unreadable("mask_bad_png")
 
 
-def _essential_png(data: bytes) -> bytes:
-    """Return a PNG without the chunks that carry no pixels: text bombs, animation, profiles."""
-    if not data.startswith(_PNG_MAGIC):
-        return data
-    if len(data) >= 24:
-        _check_size(*struct.unpack(">II", data[16:24]))
+def _sound_png(data: bytes, budget: PixelBudget) -> bytes:
+    """Return a PNG without the chunks that carry no pixels (text bombs, animation, profiles).
+
+    Raises ``Unreadable``: mask_bad_png where a checksum fails, the end is missing, or the pixels do not
+    unpack to their own end; too_large. Pillow alone reads damaged pixels without a word.
+    """
+    if len(data) < 33 or data[12:16] != b"IHDR":
+        raise Unreadable("mask_bad_png")
+    width, height = struct.unpack(">II", data[16:24])
+    _check_size(width, height)
     kept: list[bytes] = [_PNG_MAGIC]
-    position, extra = 8, False
-    while position + 12 <= len(data):
-        length = int.from_bytes(data[position : position + 4], "big")
-        end = position + 12 + length
-        if data[position + 4 : position + 8] in _PNG_NEEDED:
-            kept.append(data[position:end])
-        else:
-            extra = True
-        position = end
-    return b"".join(kept) if extra else data
+    pixels: list[bytes] = []
+    position, kind = 8, b""
+    while kind != b"IEND":
+        body = position + 8
+        end = body + int.from_bytes(data[position : position + 4], "big")
+        kind = data[position + 4 : body]
+        if end + 4 > len(data) or zlib.crc32(data[position + 4 : end]) != int.from_bytes(
+            data[end : end + 4], "big"
+        ):
+            raise Unreadable("mask_bad_png")
+        if kind in _PNG_NEEDED:
+            kept.append(data[position : end + 4])
+        if kind == b"IDAT":
+            pixels.append(data[body:end])
+        position = end + 4
+    budget.spend_px(width * height // _PX_PER_PLACED_PX)
+    row_bytes = (width * data[24] * _CHANNELS.get(data[25], 4) + 7) // 8 + 1
+    _check_pixels(b"".join(pixels), 2 * height * row_bytes + 64)  # interlaced ones have up to twice the rows
+    return b"".join(kept)
+
+
+def _check_pixels(packed: bytes, most_bytes: int) -> None:
+    """Raise ``Unreadable`` (mask_bad_png) where a PNG's pixels do not unpack whole, checksum included."""
+    unpack = zlib.decompressobj()
+    try:
+        unpack.decompress(packed, most_bytes)
+    except zlib.error as error:
+        raise Unreadable("mask_bad_png") from error
+    if not unpack.eof:
+        raise Unreadable("mask_bad_png")
 
 
 def is_png_prefix(encoded: str) -> bool:

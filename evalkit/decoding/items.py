@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evalkit.decoding.boxes import ItemBox, read_box, read_box_px
+from evalkit.decoding.boxes import ItemBox, corner_names, raw_box, read_box, read_box_px
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import Context, WireFormat
 from evalkit.decoding.find_items import RawItem
@@ -29,6 +29,7 @@ class _MaskReading:
     failure: str | None = None
     mask: CropMask | None = None
     repairs: Sequence[str] = ()
+    box: ItemBox | None = None
 
 
 def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
@@ -37,13 +38,17 @@ def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
     mask_key = _mask_key(raw, keys, own_formats(context.settings.formats))
     spelled = ((box_key, keys.asked_box), (mask_key, keys.asked_mask))
     other = any(key not in (None, asked) and key not in NATIVE_KEYS for key, asked in spelled)
-    box, box_failure = _read_box(raw.members.get(box_key or ""), box_key, context)
+    repairs = ["alternate_key"] * other
+    if raw.unit is not None and raw.unit != context.asked.unit:
+        context = replace(context, asked=replace(context.asked, unit=raw.unit))
+        repairs.append("key_convention")
+    box, box_failure = _read_box(raw, box_key, keys, context)
     context = replace(context, box=box)
     verdict = _read_mask(raw, mask_key, box_failure, context)
+    box = verdict.box or box
     if context.asked.task == "box":
-        # Boxes were asked: a mask is welcome, and no mask is no failure.
-        verdict = replace(verdict, failure=box_failure, wire_format=verdict.wire_format or "box_only")
-    repairs = ["alternate_key"] * other + list(box.repairs if box else ()) + list(verdict.repairs)
+        verdict = _boxes_were_asked(verdict, box_failure)
+    repairs += [*(box.repairs if box else ()), *verdict.repairs]
     return Item(
         label=label_of(raw.members),
         box_px_xyxy=(box.exact_px_xyxy or box.visible_px_xyxy) if box else None,
@@ -65,13 +70,27 @@ def _mask_key(raw: RawItem, keys: ItemKeys, own: Sequence[WireFormat]) -> str | 
     return next(real, filled[0] if filled else present[0])
 
 
-def _read_box(value: Any, key: str | None, context: Context) -> tuple[ItemBox | None, str | None]:
-    if isinstance(value, DamagedValue):
-        return None, "truncated" if value.cut else "malformed_json"
+def _boxes_were_asked(verdict: _MaskReading, box_failure: str | None) -> _MaskReading:
+    """Return the verdict where boxes were asked: no mask is no failure, one that speaks against the box is."""
+    doubt = "box_ambiguous" if verdict.failure == "polygon_ambiguous" and box_failure is None else None
+    return replace(verdict, failure=box_failure or doubt, wire_format=verdict.wire_format or "box_only")
+
+
+def _read_box(
+    raw: RawItem, key: str | None, keys: ItemKeys, context: Context
+) -> tuple[ItemBox | None, str | None]:
+    names = None if key is not None else corner_names(raw.members)
+    value = {name: raw.members[name] for name in names} if names else raw.members.get(key or "")
+    damaged = next(
+        (v for v in (value, *(value.values() if names else ())) if isinstance(v, DamagedValue)), None
+    )
+    if damaged is not None:
+        return None, "truncated" if damaged.cut else "malformed_json"
     try:
         if key == "box_px":
             return read_box_px(value, context.height_px, context.width_px), None
-        return read_box(value, context.height_px, context.width_px, context.settings), None
+        asked = context.asked
+        return read_box(raw_box(value, key, keys.asked_box, asked.box_order, asked.unit), context.frame), None
     except Unreadable as error:
         return None, error.code
 
@@ -98,7 +117,7 @@ def _read_mask(raw: RawItem, mask_key: str | None, box_failure: str | None, cont
         read = reader(value, context)
     except Unreadable as error:
         return _MaskReading(wire_format, error.code, repairs=["bad_point_dropped"] * _lost_points(value))
-    return _MaskReading(wire_format, None, read.mask, ["wrapper"] * wrapped + read.repairs)
+    return _MaskReading(wire_format, None, read.mask, ["wrapper"] * wrapped + read.repairs, read.box)
 
 
 def _needs_box(wire_format: str | None, own: Sequence[WireFormat]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from evalkit.decoding.boxes import corner_names
 from evalkit.decoding.formats import find_format
 from evalkit.types import AskedFormat
 
@@ -45,11 +46,15 @@ MASK_KEYS: Final = (
     "segment",
     "points",
     "vertices",
+    "path",
+    "svg_path",
     "masks",
     "segmentations",
     "segmentation_masks",
     "bytesBase64Encoded",
 )
+_CORNERS: Final = frozenset({"xmin", "x_min", "minx", "x0", "x1", "left"})
+"""One member of every set of corners that an item may hold itself instead of a box."""
 _PLURALS: Final = frozenset(
     {"polygons", "contours", "points", "vertices", "masks", "segmentations", "segmentation_masks"}
 )
@@ -80,9 +85,10 @@ class ItemKeys:
 
     def is_item(self, members: Mapping[str, Any]) -> bool:
         """Return True for an object with a box or a mask of its own (not a list of further objects)."""
-        if self.names.isdisjoint(members) and not _oddly_spelled(members, self.folded):
+        known = not self.names.isdisjoint(members) or not _CORNERS.isdisjoint(members)
+        if not known and not _oddly_spelled(members, self.folded):
             return False
-        if _matching_keys(members, self.box):
+        if _matching_keys(members, self.box) or corner_names(members):
             return True
         return any(_is_mask(key, members[key], self) for key in self.masks_in(members))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import PixelBudget
+from evalkit.masks import crop_union
 from evalkit.types import BoxPx, CropMask
 
 if TYPE_CHECKING:
@@ -46,6 +47,41 @@ def fill_rings(rings_px: Sequence[Ring], height_px: int, width_px: int, budget: 
     if not canvas.any():
         raise Unreadable("polygon_degenerate")
     return CropMask(height_px, width_px, x0, y0, canvas)
+
+
+def fill_pieces(
+    rings_px: Sequence[Ring],
+    pieces: Sequence[int] | None,
+    height_px: int,
+    width_px: int,
+    budget: PixelBudget,
+) -> CropMask:
+    """Return the region of rings of which the answer says how they belong together, cut to the image.
+
+    ``pieces``: the number of rings of each piece, its outline first and its holes after it; pieces are
+    united. None = nothing says so: see ``fill_rings``. Raises ``Unreadable`` as that does.
+    """
+    if pieces is None or len(rings_px) == 1:
+        return fill_rings(rings_px, height_px, width_px, budget)
+    if len(rings_px) > MAX_RINGS:
+        raise Unreadable("too_large")
+    masks: list[CropMask] = []
+    start = 0
+    for rings in pieces:
+        outline = _extent(rings_px[start], height_px, width_px)
+        if outline is not None:
+            budget.spend((outline[2] - outline[0]) * (outline[3] - outline[1]))
+            canvas = _fill(rings_px[start], outline, budget)
+            for hole in rings_px[start + 1 : start + rings]:
+                budget.spend(canvas.size)
+                canvas &= ~_fill(hole, outline, budget)
+            if canvas.any():
+                masks.append(CropMask(height_px, width_px, outline[0], outline[1], canvas))
+        start += rings
+    if not masks:
+        raise Unreadable("polygon_degenerate")
+    budget.spend(height_px * width_px)
+    return crop_union(masks)
 
 
 def _extent(ring: Ring, height_px: int, width_px: int) -> BoxPx | None:

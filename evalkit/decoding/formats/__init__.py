@@ -21,6 +21,7 @@ from evalkit.decoding.formats import (
     rle,
     seg_tokens,
     sub_boxes,
+    svg_path,
 )
 from evalkit.errors import ConfigError
 from evalkit.extensions import Kind
@@ -31,6 +32,7 @@ FORMATS: Final[dict[str, WireFormat]] = {
     "png_data_url": png.DATA_URL,
     "seg_tokens": seg_tokens.FORMAT,
     "polygon_string": polygon_string.FORMAT,
+    "svg_path": svg_path.FORMAT,
     "png_base64": png.BASE64,
     "polygon_pairs": polygon_pairs.FORMAT,
     "polygon_points": polygon_points.FORMAT,

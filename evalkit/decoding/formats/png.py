@@ -18,7 +18,7 @@ _PART_OF_PREFIX: Final = re.compile(
 )
 """What is left of a prefix where a part of it is missing: ``base64,``, ``data:image/png,``..."""
 _EMBEDDED: Final = re.compile(r"data:image/[\w.+-]{1,40}+;base64,")
-_BASE64_ONLY: Final = re.compile(r"(?:[A-Za-z0-9+/]{40,}+\s++)*+[A-Za-z0-9+/]++[=\s]*+")
+_BASE64_ONLY: Final = re.compile(r"(?:[A-Za-z0-9+/_%-]{40,}+\s++)*+[A-Za-z0-9+/_%-]++[=\s]*+")
 _MAGIC: Final = ("iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD", "Qk")
 _LONG: Final = 128
 """Base64 text this long without a space is data and not a word (our choice)."""

@@ -1,4 +1,4 @@
-"""``polygon_flat``: ``[x, y, x, y, ...]``, or a list of such rings as COCO writes them."""
+"""``polygon_flat``: ``[x, y, x, y, ...]``, or a list of such rings as COCO writes them, or a list of those."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def is_polygon_flat(value: Any) -> bool:
         return False
     if all(_is_number(v) for v in value):
         return True
+    return _are_rows(value) or all(
+        isinstance(part, list) and bool(part) and _are_rows(part) for part in value
+    )
+
+
+def _are_rows(value: list[Any]) -> bool:
     return all(isinstance(row, list) and len(row) >= 6 and all(_is_number(v) for v in row) for row in value)
 
 
@@ -27,8 +33,14 @@ def _is_number(value: Any) -> bool:
 
 def read_polygon_flat(value: list[Any], context: Context) -> MaskRead:
     """Return the mask of flat coordinates. Raises ``Unreadable``; an odd count tells no pairing."""
-    rings = [value] if _is_number(value[0]) else value
-    return read_flat(rings, context)
+    if _is_number(value[0]):
+        return read_flat([value], context)
+    if all(_are_rows(part) for part in value if isinstance(part, list)) and not _are_rows(value):
+        # One list more around the rings, a list per object, as Florence writes them.
+        if any(isinstance(part, LooseList) and part.dropped for part in (value, *value)):
+            raise Unreadable("polygon_degenerate")
+        value = [row for part in value for row in part]
+    return read_flat(value, context)
 
 
 def read_flat(rings: Sequence[Sequence[Any]], context: Context) -> MaskRead:

@@ -1,4 +1,4 @@
-"""``polygon_points``: ``[{"x": .., "y": ..}, ...]``, one ring or a list of rings."""
+"""``polygon_points``: ``[{"x": .., "y": ..}, ...]``, one ring, a list of rings, or pieces with holes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ def is_polygon_points(value: Any) -> bool:
     """Return True for a list that begins with an object of x and y, or a list of such lists."""
     if not isinstance(value, list) or not value:
         return False
-    return _is_ring(value) or all(isinstance(ring, list) and bool(ring) and _is_ring(ring) for ring in value)
+    return _is_ring(value) or _is_rings(value) or _is_pieces(value)
+
+
+def _is_rings(value: list[Any]) -> bool:
+    return all(isinstance(ring, list) and bool(ring) and _is_ring(ring) for ring in value)
+
+
+def _is_pieces(value: list[Any]) -> bool:
+    return all(isinstance(piece, list) and bool(piece) and _is_rings(piece) for piece in value)
 
 
 def _is_ring(value: list[Any]) -> bool:
@@ -25,17 +33,22 @@ def _is_ring(value: list[Any]) -> bool:
 
 def read_polygon_points(value: list[Any], context: Context) -> MaskRead:
     """Return the mask of named points; their names settle the order. Raises ``Unreadable``."""
+    pieces = None
+    lists = [value]
     rings = [value] if _is_ring(value) else value
+    if not _is_ring(value) and not _is_rings(value):
+        pieces = [len(piece) for piece in value]
+        lists, rings = [value, *value], [ring for piece in value for ring in piece]
     dropped = sum(
-        ring.dropped for ring in {id(r): r for r in (value, *rings)}.values() if isinstance(ring, LooseList)
+        ring.dropped for ring in {id(r): r for r in (*lists, *rings)}.values() if isinstance(ring, LooseList)
     )
     pairs = [[_pair(point) for point in ring] for ring in rings]
-    return read_contour(make_contour(pairs, dropped=dropped, named=True), context)
+    return read_contour(make_contour(pairs, dropped=dropped, named=True, pieces=pieces), context)
 
 
-def _pair(point: Any) -> tuple[Any, ...]:
+def _pair(point: Any) -> Any:
     if not isinstance(point, dict):
-        return ()
+        return point if isinstance(point, list) and len(point) != 2 else ()
     return point.get("x", point.get("X")), point.get("y", point.get("Y"))
 
 
