@@ -131,7 +131,21 @@ def score(
 @click.option(
     "--overlay", type=click.Path(path_type=Path), help="Write the photograph with masks and boxes here."
 )
-@click.option("--prompt", help="The prompt that was asked: what `strict` means and how polygons are read.")
+@click.option(
+    "--prompt", help="The prompt that was asked: what `strict` means and what the answer is read by."
+)
+@click.option("--box-order", help="How boxes were asked: yxyx, xyxy, xywh or cxcywh.")
+@click.option(
+    "--unit", help="What coordinates were asked in: norm1000, norm1, or pixel (of the image as sent)."
+)
+@click.option("--point-order", help="Which coordinate of a point was asked first: xy or yx.")
+@click.option("--frame", help="What points were asked to span: image or box.")
+@click.option(
+    "--max-side",
+    "max_side_px",
+    type=click.IntRange(min=1),
+    help="The run's image.max_side, for --unit pixel.",
+)
 @click.option("--finish-reason", help="The API's finish reason, such as MAX_TOKENS.")
 def decode(
     file: str,
@@ -140,6 +154,11 @@ def decode(
     image: Path | None,
     overlay: Path | None,
     prompt: str | None,
+    box_order: str | None,
+    unit: str | None,
+    point_order: str | None,
+    frame: str | None,
+    max_side_px: int | None,
     finish_reason: str | None,
     **decode: Any,
 ) -> None:
@@ -155,6 +174,13 @@ def decode(
         image=image,
         overlay=overlay,
         prompt=prompt,
+        stated={
+            "box_order": box_order,
+            "unit": unit,
+            "point_order": point_order,
+            "frame": frame,
+            "max_side_px": max_side_px,
+        },
         finish_reason=finish_reason,
         decode=decode,
         as_json=as_json,

@@ -17,7 +17,7 @@ from evalkit.decoding.settings import DecodeSettings
 from evalkit.decoding.verdict import verdict_json, verdict_text
 from evalkit.drawing.layers import items_layer
 from evalkit.errors import ConfigError
-from evalkit.types import AskedFormat, Decoded
+from evalkit.types import Decoded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,11 +32,14 @@ def decode_command(
     image: Path | None,
     overlay: Path | None,
     prompt: str | None,
+    stated: Mapping[str, Any],
     finish_reason: str | None,
     decode: Mapping[str, Any],
     as_json: bool,
 ) -> None:
     """Decode one saved answer and print the verdict. Raises ``ConfigError`` on arguments that cannot be."""
+    from evalkit.config.prompts import stated_format
+
     if overlay is not None and image is None:
         raise ConfigError("--overlay draws on a photograph: name it with --image")
     width_px, height_px = _size_of(size, image)
@@ -44,7 +47,7 @@ def decode_command(
         read_answer(file),
         height_px=height_px,
         width_px=width_px,
-        asked=_asked(prompt),
+        asked=stated_format(prompt, stated),
         settings=given_settings(DecodeSettings(), decode),
         finish_reason=finish_reason,
     )
@@ -88,12 +91,6 @@ def _open(image: Path) -> Image:
         raise ConfigError(f"--image {image} does not exist") from error
     except (UnidentifiedImageError, OSError) as error:
         raise ConfigError(f"--image {image} cannot be read as a picture: {error}") from error
-
-
-def _asked(prompt: str | None) -> AskedFormat:
-    from evalkit.config.prompts import find_prompt
-
-    return AskedFormat() if prompt is None else find_prompt(prompt).asked
 
 
 def _write_overlay(decoded: Decoded, image: Path, overlay: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 from evalkit.config.models import PromptConfig
 from evalkit.errors import ConfigError, nearest
@@ -84,6 +84,36 @@ def find_prompt(prompt: str | PromptConfig, own: Mapping[str, PromptConfig] | No
         f"prompt '{prompt}': there is no prompt of that name, and a text of one's own must hold {{expression}}."
         f"{nearest(prompt, known)}"
     )
+
+
+def stated_format(prompt: str | None, stated: Mapping[str, Any]) -> AskedFormat:
+    """Return what the answer to a shipped prompt, or to one that is not known, is read by.
+
+    ``stated``: fields of ``AskedFormat``; None leaves the prompt's. Without a prompt the mask format is open
+    as soon as anything is stated. Raises ``ConfigError`` on an unknown field or word.
+    """
+    given = {key: value for key, value in stated.items() if value is not None}
+    hints = get_type_hints(AskedFormat)
+    for key, value in given.items():
+        if key not in hints:
+            raise ConfigError(f"a prompt states no '{key}'.{nearest(key, hints)}")
+        words = get_args(hints[key])
+        if words and all(isinstance(word, str) for word in words) and value not in words:
+            raise ConfigError(f"{key}: '{value}' is no word for it.{nearest(str(value), words)}")
+    if prompt is None:
+        return replace(AskedFormat(wire_format=None) if given else AskedFormat(), **given)
+    return replace(find_prompt(prompt).asked, **given)
+
+
+def prompt_warnings(prompt: Prompt) -> list[str]:
+    """Return what is doubtful about a prompt: pixels that a model is to count without knowing how many there are."""
+    if prompt.asked.unit != "pixel" or all(f"{{{side}}}" in prompt.text for side in ("width", "height")):
+        return []
+    doubt = (
+        f"prompt '{prompt.name}' asks for pixels (unit: pixel) but does not name the size of the image: models count in "
+        "the size that they were shown, or guess. Write {width} and {height} into its text"
+    )
+    return [doubt]
 
 
 def prompt_of(prompt: str | PromptConfig, run: RunConfig) -> Prompt:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -132,7 +132,7 @@ def raw_box(value: Any, key: str | None, asked_key: str, order: BoxOrder, unit: 
     return RawBox(numbers, own, unit, order, named is not None, fractions, tuple(repairs))
 
 
-def corner_names(members: dict[str, Any]) -> tuple[str, ...] | None:
+def corner_names(members: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the members that name a box's corners, None where not all four of a set are there."""
     corners = (names for order, names in _NAMED if order == "yxyx")
     return next((names for names in corners if all(name in members for name in names)), None)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from evalkit.decoding.block_yaml import FlowText, NotYaml, read_block_yaml
 from evalkit.decoding.formats.rle import is_rle
 from evalkit.decoding.keys import ItemKeys
 from evalkit.decoding.loose_json import LooseReader
@@ -24,7 +25,18 @@ _VALUE_START: Final = re.compile(
 )
 _STRICT_START: Final = re.compile(r'\{\s*+["}]|\[\s*+(?:\]|\{\s*+["}]|\[)')
 _WORD: Final = re.compile(r"[^\W\d_]")
-_BOX_NAMED: Final = re.compile(r"(?i)(?:\bb?box|box_?2d|bounding[_ ]?box)\w*[\"'\u201d\u2019\\]*+\s*+[:=>]")
+_BOX_NAMED: Final = re.compile(
+    r"(?i)(?:box_?2d|\bb?box(?:es)?\b|bounding[_ ]?box(?:es)?)\W{0,12}+(?:[a-z]{1,12}+[^\w\[(]{1,8}+){0,2}(?:[\[(]\s*+)?-?\d"
+)
+"""A box that is named in the text outside of all values, with numbers after it."""
+_YAML_KEY: Final = re.compile(
+    r"(?m)^[ \t-]*+'?(?:box_?2d|bbox(?:_2d)?|box|bounding_box|mask\w*+|polygons?|segmentation|contour|points)'?[ \t]*+:(?:\s|$)"
+)
+"""A line that begins with a key of an item and no bracket before it."""
+_YAML_ABOVE: Final = re.compile(
+    r"[ \t-]*+[\"']?[A-Za-z_]\w{0,40}+[\"']?[ \t]*+:(?:[^\n.!?]{0,80}+)?\n|[ \t]*+-[ \t]*+\n"
+)
+"""A line above it that may be of the same YAML: a key, perhaps with a short value."""
 _TAKEN_BACK: Final = re.compile(r'[\]}][^\[\]{}"]*?[^\W\d_]{2}[^\[\]{}"]*+(\[\s*+)?+\Z')
 """Between two objects: a value closes, words follow, another value may open."""
 _NEAR: Final = 2000
@@ -37,7 +49,7 @@ _FRAGMENT: Final = re.compile(r'"(?:mask|box_2d|mask_polygon|polygon|segmentatio
 _STRINGS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
 _SEPARATORS: Final = re.compile(r"[\s,;]*+")
 _EMPTIES: Final = re.compile(r"(?:\{\s*+\}|\[\s*+\])(?:[\s,;]*+(?:\{\s*+\}|\[\s*+\]))*+")
-_ANSWER_FENCES: Final = ("", "json", "json5", "jsonc", "javascript", "js", "text")
+_ANSWER_FENCES: Final = ("", "json", "json5", "jsonc", "javascript", "js", "text", "yaml", "yml")
 _MAX_WALK_DEPTH: Final = 64
 
 
@@ -148,7 +160,8 @@ def find_items(text: str, keys: ItemKeys) -> FoundItems:
     parts = _fenced_parts(text, groups)
     for gap, part in parts:
         groups.between(gap)
-        _read_part(part, keys, groups, fenced=part is not text)
+        if not _read_yaml(part, keys, groups):
+            _read_part(part, keys, groups, fenced=part is not text)
     found = groups.answer()
     if not found.items and not found.empty_list and not found.unreadable:
         for _, part in parts:
@@ -225,7 +238,9 @@ def _fenced_parts(text: str, groups: _Groups) -> list[tuple[str, str]]:
     if len(pieces) == 1:
         return [("", text)]
     inside = [_split_language(piece) for piece in pieces[1::2]]
-    json_like = [place for place, (_, body) in enumerate(inside) if _VALUE_START.search(body)]
+    json_like = [
+        place for place, (_, body) in enumerate(inside) if _VALUE_START.search(body) or _YAML_KEY.search(body)
+    ]
     chosen = [place for place in json_like if inside[place][0] in _ANSWER_FENCES] or json_like
     groups.noted("fence")
     if not chosen or any(_OBJECT_START.search(piece) for piece in pieces[0::2]):
@@ -264,6 +279,42 @@ def _read_part(part: str, keys: ItemKeys, groups: _Groups, *, fenced: bool) -> N
         groups.noted("prose_around")
     if not read_any and fenced and rest:
         _read_whole_scalar(rest, groups.last)
+
+
+def _read_yaml(part: str, keys: ItemKeys, groups: _Groups) -> bool:
+    """Read a piece of text that is YAML in blocks, with prose before it at most; return whether it is."""
+    first = _YAML_KEY.search(part)
+    if first is None or _VALUE_START.search(part, 0, first.start()):
+        return False
+    start = first.start()
+    while (above := part.rfind("\n", 0, max(start - 1, 0)) + 1) < start and _YAML_ABOVE.match(part, above):
+        start = above
+    try:
+        value = _flow_read(read_block_yaml(part[start:]))
+    except NotYaml:
+        return False
+    groups.between(part[:start])
+    groups.last.values += 1
+    groups.last.json_begun = True
+    groups.last.repaired("loose_syntax")
+    _walk(value, keys, groups.last)
+    return True
+
+
+def _flow_read(value: Any, depth: int = 0) -> Any:
+    """Return a YAML value with what stands in brackets read too. Raises ``NotYaml``."""
+    if depth > _MAX_WALK_DEPTH:
+        raise NotYaml
+    if isinstance(value, FlowText):
+        read = _read_strict(respell(value, 0).text, 0)
+        if read is None:
+            raise NotYaml
+        return read[0]
+    if isinstance(value, dict):
+        return {key: _flow_read(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_flow_read(inner, depth + 1) for inner in value]
+    return value
 
 
 def _read_empties(part: str, empty: re.Match[str], groups: _Groups) -> int:
@@ -439,11 +490,13 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: FoundItems, *, ends: 
     reader = LooseReader(text)
     position, wrapped, in_list = start, False, text[start] == "["
     before, gaps, last_cut, end = len(found.items), list[str](), False, len(text)
+    go_on = end
     while reader.patience > 0 and (match := _OBJECT_START.search(text, position)):
         if ends and len(found.items) > before:
             near = text[max(position, match.start() - _NEAR) : match.start()]
             if taken_back := _TAKEN_BACK.search(near):
                 end = match.start() - len(taken_back[1] or "")
+                go_on = position
                 break
         gap_from, (loose, position) = position, reader.read_object(match.start())
         position = max(position, match.start() + 1)
@@ -477,7 +530,7 @@ def _salvage(text: str, start: int, keys: ItemKeys, found: FoundItems, *, ends: 
         found.repaired("truncated_tail") if found.cut else None
         if not explained or any(item.broken for item in found.items):
             found.repaired("salvaged")
-    return end
+    return go_on
 
 
 def _drop_labels_if_cut(found: FoundItems, keys: ItemKeys) -> None:

@@ -79,11 +79,11 @@ def _boxes_were_asked(verdict: _MaskReading, box_failure: str | None) -> _MaskRe
 def _read_box(
     raw: RawItem, key: str | None, keys: ItemKeys, context: Context
 ) -> tuple[ItemBox | None, str | None]:
-    names = None if key is not None else corner_names(raw.members)
-    value = {name: raw.members[name] for name in names} if names else raw.members.get(key or "")
-    damaged = next(
-        (v for v in (value, *(value.values() if names else ())) if isinstance(v, DamagedValue)), None
-    )
+    value = raw.members.get(key) if key is not None else None
+    if key is None and (names := corner_names(raw.members)):
+        value = {name: raw.members[name] for name in names}
+    parts = [value, *value.values()] if isinstance(value, dict) else [value]
+    damaged = next((part for part in parts if isinstance(part, DamagedValue)), None)
     if damaged is not None:
         return None, "truncated" if damaged.cut else "malformed_json"
     try:

@@ -46,13 +46,15 @@ def decode(
     size: tuple[int, int],
     *,
     prompt: str | None = None,
+    stated: Mapping[str, Any] | None = None,
     finish_reason: str | None = None,
     **settings: Any,
 ) -> Prediction:
     """Say what one answer holds: masks, or the exact reason why there are none.
 
     ``size``: (width, height) of the image in pixels. ``prompt``: the shipped prompt that was asked,
-    ``google-mask`` where not given. ``settings``: keys of the config's ``decode`` section.
+    ``google-mask`` where not given. ``stated``: what the prompt stated instead, such as
+    ``{"box_order": "xyxy", "unit": "pixel"}``. ``settings``: keys of the config's ``decode`` section.
     Raises ``ConfigError`` on a size, prompt or setting that cannot be.
 
     >>> import evalkit as ek
@@ -63,10 +65,9 @@ def decode(
     'no_target'
     """
     from evalkit.config.overrides import with_changes
-    from evalkit.config.prompts import find_prompt
+    from evalkit.config.prompts import stated_format
     from evalkit.decoding import decode_answer
     from evalkit.decoding.settings import DecodeSettings
-    from evalkit.types import AskedFormat
 
     width_px, height_px = size
     if width_px < 1 or height_px < 1:
@@ -75,7 +76,7 @@ def decode(
         text,
         height_px=height_px,
         width_px=width_px,
-        asked=AskedFormat() if prompt is None else find_prompt(prompt).asked,
+        asked=stated_format(prompt, stated or {}),
         settings=with_changes(DecodeSettings(), settings),
         finish_reason=finish_reason,
     )

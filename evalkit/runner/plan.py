@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.config.prompts import prompt_of
+from evalkit.config.prompts import prompt_of, prompt_warnings
 from evalkit.images import sent_size_px
 from evalkit.models import find_provider
 from evalkit.models.prices import find_price
@@ -130,8 +130,13 @@ def _model_plan(entry: ModelEntry, config: RunConfig, samples: Sequence[Sample],
         usd=usd,
         hours=_hours_at_pace(entry, requests, image + text),
         price_source=None if price is None else price.source,
-        warnings=tuple(provider.warnings(entry, day)),
+        warnings=(*provider.warnings(entry, day), *_prompt_warnings(entry, config)),
     )
+
+
+def _prompt_warnings(entry: ModelEntry, config: RunConfig) -> list[str]:
+    setting = entry.prompt_setting()
+    return [] if setting is None else prompt_warnings(prompt_of(setting, config))
 
 
 def _tokens(entry: ModelEntry, config: RunConfig, samples: Sequence[Sample]) -> tuple[int, int, int]:

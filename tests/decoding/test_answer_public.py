@@ -12,7 +12,6 @@ from evalkit.decoding import decode_answer
 HEIGHT, WIDTH = 480, 640
 
 BOX_ONLY = ("format_failure", "mask_missing", "box_only")
-SWAPPED = {"order_swapped"}
 
 # id: (outcome, failure, wire format of the items, repairs, usable items)
 VERDICTS: dict[str, tuple[str, str | None, str | None, set[str], int]] = {
@@ -46,10 +45,11 @@ VERDICTS: dict[str, tuple[str, str | None, str | None, set[str], int]] = {
     "c-rust-fixture-empty": ("no_target", None, None, {"fence"}, 0),
     "c-rust-fixture-prose": ("format_failure", "no_json", None, set(), 0),
     "c-vehicle-xy": ("decoded", None, "polygon_pairs", {"wrapper"}, 1),
-    "c-shape-flat": ("decoded", None, "polygon_flat", SWAPPED, 1),
-    "c-shape-chunked": ("decoded", None, "polygon_chunked", SWAPPED, 1),
-    "c-shape-string": ("decoded", None, "polygon_string", SWAPPED, 1),
-    "c-shape-pairs-yx": ("decoded", None, "polygon_pairs", SWAPPED, 1),
+    # Points that are y first beside a right box, or right ones beside a box that is x first: nothing tells.
+    "c-shape-flat": ("format_failure", "polygon_ambiguous", "polygon_flat", set(), 0),
+    "c-shape-chunked": ("format_failure", "polygon_ambiguous", "polygon_chunked", set(), 0),
+    "c-shape-string": ("format_failure", "polygon_ambiguous", "polygon_string", set(), 0),
+    "c-shape-pairs-yx": ("format_failure", "polygon_ambiguous", "polygon_pairs", set(), 0),
     "c-shape-boxlocal": (
         "decoded", None, "polygon_pairs", {"wrapper", "alternate_key", "frame_box_local"}, 1,
     ),

@@ -6,11 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.decoding.boxes import read_box, read_box_px
+from evalkit.decoding.boxes import Frame, ItemBox, raw_box, read_box_px
+from evalkit.decoding.boxes import read_box as read_raw_box
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.settings import DecodeSettings
 
 DEFAULT = DecodeSettings()
+
+
+def read_box(
+    value, height, width, settings, *, order="yxyx", unit="norm1000", key="box_2d", sent=None
+) -> ItemBox:
+    """Return the box under a key of an image that was sent as large as it is, or in another (width, height)."""
+    sent_width, sent_height = sent or (width, height)
+    frame = Frame(height, width, sent_height, sent_width, settings)
+    return read_raw_box(raw_box(value, key, "box_2d", order, unit), frame)
 
 
 @given(corners=st.tuples(*[st.integers(0, 999)] * 2), size=st.tuples(*[st.integers(200, 5000)] * 2))
@@ -71,3 +81,81 @@ def test_a_box_that_cannot_be_read_is_invalid(value):
     with pytest.raises(Unreadable) as caught:
         read_box(value, 480, 640, DEFAULT)
     assert caught.value.code == "box_invalid"
+
+
+ORDERS = {
+    "yxyx": [96, 64, 384, 320],
+    "xyxy": [64, 96, 320, 384],
+    "xywh": [64, 96, 256, 288],
+    "cxcywh": [192, 240, 256, 288],
+}
+"""One box of 640 x 480 in pixels, x 64..320 and y 96..384, in every order."""
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("unit", ["norm1000", "norm1", "pixel"])
+def test_every_order_and_unit_gives_the_same_box(order, unit):
+    """What the prompt states is what is read, without a repair."""
+    across, down = {"norm1000": (1000 / 640, 1000 / 480), "norm1": (1 / 640, 1 / 480), "pixel": (1, 1)}[unit]
+    scales = (down, across, down, across) if order == "yxyx" else (across, down, across, down)
+    numbers = [number * scale for number, scale in zip(ORDERS[order], scales, strict=True)]
+    box = read_box(numbers, 480, 640, DecodeSettings(box_rounding="round"), order=order, unit=unit)
+    assert (box.visible_px_xyxy, box.repairs) == ((64, 96, 320, 384), ())
+
+
+def test_pixels_are_those_of_the_image_as_sent():
+    """A photograph of 4000 x 3000 that is sent at 1000 x 750: every pixel of the answer is four."""
+    box = read_box([100, 150, 500, 600], 3000, 4000, DEFAULT, order="xyxy", unit="pixel", sent=(1000, 750))
+    assert box.visible_px_xyxy == (400, 600, 2000, 2400)
+
+
+@pytest.mark.parametrize("size", [(480, 640), (1500, 2000), (3000, 4000), (90, 120)])
+@pytest.mark.parametrize("unit", ["norm1000", "pixel"])
+def test_fractions_of_at_most_one_are_unit_coordinates_at_every_size(size, unit):
+    """Thousandths or pixels of that size are a speck nobody means; without fractions nothing is told."""
+    box = read_box([0.1, 0.2, 0.5, 0.6], *size, DEFAULT, unit=unit)
+    assert box.repairs == ("unit_coordinates",)
+    assert box.norm_yxyx == pytest.approx((100, 200, 500, 600))
+    with pytest.raises(Unreadable):
+        read_box([0, 0, 1, 1], *size, DEFAULT, unit=unit)
+
+
+@pytest.mark.parametrize(
+    ("value", "order", "unit"),
+    [
+        ([100, 200, 500, 600], "yxyx", "norm1"),
+        ([100, 600, 300, 900], "xyxy", "pixel"),
+        ([9, 9, -5, 3], "xywh", "pixel"),
+    ],
+)
+def test_numbers_that_the_stated_unit_cannot_hold_are_refused(value, order, unit):
+    """Which other unit was meant, nothing says."""
+    with pytest.raises(Unreadable):
+        read_box(value, 480, 640, DEFAULT, order=order, unit=unit)
+
+
+def test_a_key_of_another_model_brings_its_own_order():
+    """bbox_2d is x first by Qwen's documentation; other keys are read as the prompt states."""
+    own = read_box([100, 600, 300, 900], 480, 640, DEFAULT, key="bbox_2d")
+    assert (own.visible_px_xyxy, own.repairs) == ((64, 288, 192, 432), ("key_convention",))
+    assert read_box([600, 100, 900, 300], 480, 640, DEFAULT, key="bbox").visible_px_xyxy == (
+        64,
+        288,
+        192,
+        432,
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"x_min": 100, "y_min": 600, "x_max": 300, "y_max": 900},
+        {"left": 100, "top": 600, "right": 300, "bottom": 900},
+        {"x": 100, "y": 600, "width": 200, "height": 300},
+        {"cx": 200, "cy": 750, "w": 200, "h": 300},
+    ],
+)
+@pytest.mark.parametrize("order", ["yxyx", "xyxy", "xywh"])
+def test_names_leave_no_order_to_guess(value, order):
+    """Whatever the prompt states for lists."""
+    assert read_box(value, 480, 640, DEFAULT, order=order).visible_px_xyxy == (64, 288, 192, 432)

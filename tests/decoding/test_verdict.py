@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -36,6 +37,12 @@ PADDED = next(
     b for n in range(60) if (b := base64.b64encode(base64.b64decode(PNG) + bytes(n)).decode()).endswith("=")
 )
 
+NOISE = np.random.default_rng(3).integers(0, 256, (64, 64)).astype(np.uint8)
+STREAM = io.BytesIO()
+Image.fromarray(NOISE).save(STREAM, "PNG")
+SAFE_AS_USUAL = base64.b64encode(STREAM.getvalue()).decode("ascii")
+SAFE = base64.urlsafe_b64encode(STREAM.getvalue()).decode("ascii")
+
 
 def item(**changes: object) -> str:
     """Return one item of the documented format with keys changed; ``...`` removes a key."""
@@ -62,7 +69,9 @@ CASES: dict[str, tuple[str, str, str | None, bool, set[str], set[str]]] = {
     "a number": ("42", "format_failure", "wrong_shape", False, set(), set()),
     "empty object": ("{}", "format_failure", "wrong_shape", False, set(), set()),
     "list of words": ('["cup"]', "format_failure", "wrong_shape", False, set(), set()),
-    "python literal": ("[{'box_2d': [1, 2, 3, 4]}]", "format_failure", "malformed_json", False, set(), set()),
+    "python literal": (
+        repr([json.loads(A)]), "decoded", None, False, {"loose_syntax"}, {"png_data_url"},
+    ),
     "cut at once": ('[{"box_', "format_failure", "truncated", False, set(), set()),
     "cut in a box": (
         '[{"box_2d": [100, 200, 300, 4', "format_failure", "truncated", False, {"truncated_tail"}, set(),
@@ -196,8 +205,42 @@ CASES: dict[str, tuple[str, str, str | None, bool, set[str], set[str]]] = {
         {"bad_point_dropped"}, {"png_data_url", "polygon_pairs"},
     ),
     "contour swapped": (
-        f"[{item(mask=[[y, x] for x, y in SQUARE], box_2d=[100, 200, 500, 600])}]", "decoded", None, False,
-        {"order_swapped"}, {"polygon_pairs"},
+        f"[{item(mask=[[y, x] for x, y in SQUARE], box_2d=[100, 200, 500, 600])}]", "format_failure",
+        "polygon_ambiguous", False, set(), {"polygon_pairs"},
+    ),
+    "contour swapped, corners named": (
+        f"[{item(mask=[[y, x] for x, y in SQUARE], box_2d={'ymin': 100, 'xmin': 200, 'ymax': 500, 'xmax': 600})}]",
+        "decoded", None, False, {"alternate_key", "order_swapped"}, {"polygon_pairs"},
+    ),
+    "box x first, points named": (
+        f"[{item(mask=[{'x': x, 'y': y} for x, y in SQUARE], box_2d=[200, 100, 600, 500])}]",
+        "decoded", None, False, {"box_by_contour"}, {"polygon_points"},
+    ),
+    "bbox_2d": (
+        f"[{item(mask=SQUARE, bbox_2d=[200, 100, 600, 500], box_2d=...)}]", "decoded", None, False,
+        {"alternate_key", "key_convention"}, {"polygon_pairs"},
+    ),
+    "fractions": (
+        f"[{item(mask=[[x / 1000, y / 1000] for x, y in SQUARE], box_2d=[0.1, 0.2, 0.5, 0.6])}]", "decoded", None,
+        False, {"unit_coordinates"}, {"polygon_pairs"},
+    ),
+    "contour past every unit": (
+        json.dumps([{"mask": [[200, 100], [6000, 100], [6000, 500]]}]), "format_failure", "wrong_unit", False, set(),
+        {"polygon_pairs"},
+    ),
+    "svg path": (
+        f"[{item(mask='M 200 100 L 600 100 L 600 500 L 200 500 Z')}]", "decoded", None, False, set(), {"svg_path"},
+    ),
+    "URL-safe base64": (
+        f"[{item(mask='data:image/png;base64,' + SAFE)}]", "decoded", None, False, {"urlsafe_base64"},
+        {"png_data_url"},
+    ),
+    "percent-encoded base64": (
+        f"[{item(mask='data:image/png;base64,' + quote(SAFE_AS_USUAL, safe=''))}]", "decoded", None, False,
+        {"percent_encoded"}, {"png_data_url"},
+    ),
+    "taken back": (
+        f"First: [{B}]. No, rather: [{A}]", "decoded", None, False, {"prose_around", "superseded"}, {"png_data_url"},
     ),
     "contour in the box": (
         f"[{item(mask=[[0, 0], [1000, 0], [1000, 1000], [0, 1000]])}]", "decoded", None, False,
@@ -272,7 +315,7 @@ def test_every_verdict_is_consistent():
 
 def test_the_golden_set_holds_every_failure():
     """A code that no answer reaches would be a promise nobody checks."""
-    elsewhere = {"thinking_used_budget"}
+    elsewhere = {"thinking_used_budget", "box_ambiguous"}  # see the tests below and of conventions
     reached = {
         code
         for text, *_ in CASES.values()
@@ -282,7 +325,12 @@ def test_the_golden_set_holds_every_failure():
     assert set(FAILURES) - reached == elsewhere
     assert set(WIRE_FORMATS) == {code for case in CASES.values() for code in case[5]}
     told = {code for case in CASES.values() for code in case[4]}
-    assert set(REPAIRS) - told == {"pixel_box", "pixel_points", "frame_image"}  # see the contours' tests
+    assert set(REPAIRS) - told == {
+        "pixel_box",
+        "pixel_points",
+        "norm1000_points",
+        "frame_image",
+    }  # see the contours' tests
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,7 @@ _PART: Final = re.compile(r"([MmLlHhVvCcSsQqTtZzAa])|([-+]?(?:\d++\.?\d*+|\.\d++
 _STEPS: Final = 8
 """Points that stand for one curve (our choice)."""
 _NUMBERS: Final = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "Q": 4, "Z": 0}
-"""Numbers of each command that is read; arcs and smooth curves are not."""
-
+"""Numbers of each command; arcs and smooth curves are not read."""
 Point = tuple[float, float]
 
 

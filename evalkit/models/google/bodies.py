@@ -81,18 +81,21 @@ def read_text_body(body: str) -> Response:
 def read_vertex_body(body: str) -> Response:
     """Return a Vertex ``:predict`` answer; the decoder reads its ``{"predictions": [...]}`` as it is.
 
+    A body without predictions and without an error says that nothing was found: the service leaves out
+    empty lists.
     A prediction that was withheld (``raiFilteredReason`` and no mask at all) is a block.
     """
     data = json_object(body)
     if data is None:
         raise DataError(f"a stored Vertex answer is not a JSON object: it begins {body[:60]!r}")
+    empty = data.get("predictions") is None and "error" not in data
     predictions = _items(data.get("predictions"))
     filtered = [_text(item.get("raiFilteredReason")) for item in predictions]
     masks = any(item.get("bytesBase64Encoded") for item in predictions)
     reason = next((reason for reason in filtered if reason), None)
     return Response(
         body=body,
-        text=body,
+        text='{"predictions": []}' if empty else body,
         block_reason=None if masks else reason,
         model_version=_text(data.get("modelVersionId")),
         simulated=(_text(data.get("modelDisplayName")) or "").startswith(SIMULATED_ID),
