@@ -11,7 +11,7 @@ from evalkit.decoding.boxes import Frame
 from evalkit.decoding.context import Context, PixelBudget
 from evalkit.decoding.find_items import FoundItems, RawItem, find_items
 from evalkit.decoding.formats.png import is_base64, is_data_url
-from evalkit.decoding.formats.seg_tokens import holds_tokens
+from evalkit.decoding.formats.seg_tokens import holds_tokens, located_objects
 from evalkit.decoding.items import read_item
 from evalkit.decoding.keys import ItemKeys, item_keys
 from evalkit.decoding.repetition import runaway_length
@@ -132,7 +132,10 @@ def _outside_json(text: str, found: FoundItems) -> list[RawItem]:
         if not found.value_seen:
             found.repaired("prose_around")
         return [RawItem({"mask": match.group()})]
-    return [RawItem({"mask": text})] if holds_tokens(text) else []
+    if not holds_tokens(text):
+        return []
+    located = [RawItem(members, unit="norm1000") for members in located_objects(text)]
+    return located or [RawItem({"mask": text})]
 
 
 def _read_items(raw: Sequence[RawItem], keys: ItemKeys, context: Context) -> tuple[Item, ...]:

@@ -13,10 +13,33 @@ _TOKEN: Final = re.compile(r"(?i)(?:<|u003c|&lt;)seg_?(\d{1,4})(?:>|\\?u003e|&gt
 _MARK: Final = re.compile(r"(?i)(?:<|u003c|&lt;)(?:start_of_mask|seg_|seg\d|loc\d{4})")
 """Gemini's spelling, and PaliGemma's own (``<loc0123>``, ``<seg012>``), plain or escaped."""
 
+_LOC: Final = re.compile(r"<loc(\d{4})>")
+_LOCATED: Final = re.compile(
+    r"(?P<places>(?:<loc\d{4}>\s*+){4})(?P<tokens>(?:<seg\d{3}>\s*+)*+)(?P<label>[^<;\n]{0,200}+)"
+)
+_PLACES: Final = 1024
+_CORNERS: Final = ("ymin", "xmin", "ymax", "xmax")
+
 
 def holds_tokens(text: str) -> bool:
     """Return True where mask tokens stand in the text, plain or escaped, complete or cut."""
     return _MARK.search(text, 0, 200_000) is not None
+
+
+def located_objects(text: str) -> list[dict[str, Any]]:
+    """Return the objects of PaliGemma's own spelling, ``<loc0256>...<seg000>... cat ; <loc...``, as members.
+
+    Four places name ymin, xmin, ymax and xmax in 1024ths of the image (big_vision); 0..1000 is what is returned.
+    """
+    found = []
+    for match in _LOCATED.finditer(text):
+        places = [1000 * int(number) / _PLACES for number in _LOC.findall(match["places"])]
+        members: dict[str, Any] = {
+            "box_2d": dict(zip(_CORNERS, places, strict=True)),
+            "label": match["label"].strip(),
+        }
+        found.append(members | ({"mask": match["tokens"]} if match["tokens"] else {}))
+    return found
 
 
 def is_seg_tokens(value: Any) -> bool:
