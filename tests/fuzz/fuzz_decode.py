@@ -26,6 +26,10 @@ ASKED = (
     AskedFormat(wire_format="polygon_pairs", point_order="yx", frame="box", wrapper="boxes"),
     AskedFormat(wire_format="box_only", keys=("box_2d", "label"), task="box"),
     AskedFormat(wire_format="rle", keys=("mask",)),
+    AskedFormat(wire_format="polygon_flat", box_order="xyxy", unit="pixel", keys=("bbox_2d",), max_side_px=40),
+    AskedFormat(wire_format=None, box_order="cxcywh", unit="norm1"),
+    AskedFormat(wire_format="box_only", keys=("bbox_2d", "label"), task="box", box_order="xywh", unit="pixel"),
+    AskedFormat(wire_format="svg_path", unit="norm1", keys=("path",)),
 )
 SETTINGS = (DecodeSettings(), DecodeSettings(threshold=0, box_rounding="expand", instances="largest"))
 
@@ -34,13 +38,13 @@ def one_input(data: bytes) -> None:
     """Decode one input and hold the verdict to its own rules."""
     choice = data[0] if data else 0
     text = data[1:].decode("utf-8", "surrogateescape")
-    asked = ASKED[choice % 4]
+    asked = ASKED[choice % 8]
     got = decode_answer(
         text,
         height_px=HEIGHT,
         width_px=WIDTH,
         asked=asked,
-        settings=SETTINGS[choice // 4 % 2],
+        settings=SETTINGS[choice // 8 % 2],
         finish_reason="MAX_TOKENS" if choice & 64 else None,
     )
     assert got.outcome in ("decoded", "no_target", "format_failure"), got.outcome
