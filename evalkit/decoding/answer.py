@@ -9,11 +9,12 @@ from typing import Final
 from evalkit.decoding.api_body import read_api_body
 from evalkit.decoding.boxes import Frame
 from evalkit.decoding.context import Context, PixelBudget
-from evalkit.decoding.find_items import FoundItems, RawItem, find_items
+from evalkit.decoding.find_items import find_items
 from evalkit.decoding.formats.png import is_base64, is_data_url
 from evalkit.decoding.formats.seg_tokens import holds_tokens, located_objects
 from evalkit.decoding.items import read_item
 from evalkit.decoding.keys import ItemKeys, item_keys
+from evalkit.decoding.raw_items import FoundItems, RawItem
 from evalkit.decoding.repetition import runaway_length
 from evalkit.decoding.settings import DecodeSettings
 from evalkit.images import sent_size_px

@@ -9,13 +9,13 @@ from typing import Any
 from evalkit.decoding.boxes import ItemBox, corner_names, raw_box, read_box, read_box_px
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import Context, WireFormat
-from evalkit.decoding.find_items import RawItem
 from evalkit.decoding.formats import FORMATS, find_format, own_formats
 from evalkit.decoding.formats.seg_tokens import holds_tokens
 from evalkit.decoding.formats.vertex_png import read_vertex_png
 from evalkit.decoding.images import is_png_prefix
 from evalkit.decoding.keys import NATIVE_KEYS, ItemKeys, label_of, score_of
 from evalkit.decoding.loose_json import DamagedValue, LooseList
+from evalkit.decoding.raw_items import RawItem
 from evalkit.decoding.repetition import runs_away
 from evalkit.decoding.wrapped_mask import unwrap
 from evalkit.types import CropMask, Item

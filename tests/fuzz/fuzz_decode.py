@@ -26,9 +26,13 @@ ASKED = (
     AskedFormat(wire_format="polygon_pairs", point_order="yx", frame="box", wrapper="boxes"),
     AskedFormat(wire_format="box_only", keys=("box_2d", "label"), task="box"),
     AskedFormat(wire_format="rle", keys=("mask",)),
-    AskedFormat(wire_format="polygon_flat", box_order="xyxy", unit="pixel", keys=("bbox_2d",), max_side_px=40),
+    AskedFormat(
+        wire_format="polygon_flat", box_order="xyxy", unit="pixel", keys=("bbox_2d",), max_side_px=40
+    ),
     AskedFormat(wire_format=None, box_order="cxcywh", unit="norm1"),
-    AskedFormat(wire_format="box_only", keys=("bbox_2d", "label"), task="box", box_order="xywh", unit="pixel"),
+    AskedFormat(
+        wire_format="box_only", keys=("bbox_2d", "label"), task="box", box_order="xywh", unit="pixel"
+    ),
     AskedFormat(wire_format="svg_path", unit="norm1", keys=("path",)),
 )
 SETTINGS = (DecodeSettings(), DecodeSettings(threshold=0, box_rounding="expand", instances="largest"))
