@@ -5,10 +5,12 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from evalkit.errors import DataError
-from evalkit.images import image_exists, read_image, reduce_image
+from evalkit.images import image_exists, read_image, reduce_image, sent_size_px
 from evalkit.types import ImageRef
 
 
@@ -135,3 +137,14 @@ def test_an_empty_file_is_no_image(tmp_path):
     """A file without bytes counts as missing before anything is asked."""
     (tmp_path / "a.png").touch()
     assert not image_exists(ImageRef(str(tmp_path / "a.png")))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 3000))
+def test_the_size_as_sent_is_known_without_the_image(width, height, max_side):
+    """Pillow's thumbnail, which reduce_image uses, is the reference."""
+    reference = Image.new("1", (width, height))
+    if max(width, height) > max_side:
+        reference.thumbnail((max_side, max_side))
+    assert sent_size_px((width, height), max_side) == reference.size
+    assert sent_size_px((width, height), None) == (width, height)

@@ -6,6 +6,7 @@ one winning, ``${VAR}`` and ``${VAR:-default}`` are filled in from the environme
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -244,8 +245,18 @@ def note_pydantic_errors(source: YamlSource, error: ValidationError, model: type
             source.add(path, f"{name}: {item['msg'].removeprefix('Value error, ')}")
         else:
             source.add(
-                path, f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, got {_shown(item['input'])}"
+                path,
+                f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, got {_shown(item['input'])}{_nearest_word(item)}",
             )
+
+
+def _nearest_word(item: Any) -> str:
+    """Return a hint at the allowed word that a wrong one is nearest to, where there is one."""
+    if item["type"] != "literal_error" or not isinstance(item["input"], str):
+        return ""
+    words = re.findall(r"'([^']*)'", item["ctx"]["expected"])
+    close = difflib.get_close_matches(item["input"], words, n=1, cutoff=0.6)
+    return f". Did you mean '{close[0]}'?" if close else ""
 
 
 def _shown(value: object) -> str:

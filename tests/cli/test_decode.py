@@ -79,6 +79,18 @@ def test_the_overlay_tints_the_mask_on_the_photograph(saved, tmp_path):
     assert tuple(values[140, 250]) != (90, 90, 90)
 
 
+def test_the_convention_of_an_answer_can_be_stated(tmp_path):
+    """Order, unit and the reduced size reach the decoder."""
+    path = tmp_path / "answer.txt"
+    path.write_text('[{"box_2d": [100, 150, 500, 600], "mask": "mask_1"}]')
+    stated = ["--unit", "pixel", "--box-order", "xyxy", "--max-side", "1024"]
+    result = call(path, "--size", "4096x3072", *stated, "--json")
+    assert json.loads(result.stdout)["items"][0]["box_px"] == [400, 600, 2000, 2400]
+    result = call(path, "--size", "4096x3072", "--unit", "pixels")
+    assert result.exit_code == 2
+    assert "Did you mean 'pixel'" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

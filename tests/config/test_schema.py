@@ -132,3 +132,16 @@ def test_an_unknown_model_on_the_command_line_suggests_the_nearest(tmp_path):
     config = load_config(write(tmp_path, GOOD.replace("name: a", "name: flash")))
     with pytest.raises(ConfigError, match="Did you mean 'flash'"):
         pick_models(config, ["flahs"])
+
+
+def test_a_wrong_word_is_told_with_the_nearest(tmp_path) -> None:
+    """File, line, the words there are, and the one that was probably meant."""
+    prompts = "\nprompts:\n  px: {text: 'In pixels {expression}', unit: pixels, box_order: cxywh}\n"
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, GOOD + prompts))
+    assert "'norm1000', 'norm1' or 'pixel', got 'pixels' (str). Did you mean 'pixel'?" in str(caught.value)
+    assert "Did you mean 'cxcywh'?" in str(caught.value)
+    line = (GOOD + prompts).splitlines().index(
+        "  px: {text: 'In pixels {expression}', unit: pixels, box_order: cxywh}"
+    ) + 1
+    assert f":{line}: prompts.px.unit" in str(caught.value)

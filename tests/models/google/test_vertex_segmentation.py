@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from evalkit.config.prompts import find_prompt
+from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError, StopModel
 from evalkit.models.base import Question
 from evalkit.models.google import uploads as uploads_module
 from evalkit.models.google.bodies import read_vertex_body
 from evalkit.models.google.gemini import GeminiConfig, GeminiModel, open_gemini
 from evalkit.models.google.vertex_segmentation import VertexSegmentationConfig, open_vertex_segmentation
-from evalkit.types import Response
+from evalkit.types import AskedFormat, Response
 
 
 def ask_times(entry: GeminiConfig, question: Question, times: int, state: Path) -> list[Response]:
@@ -101,6 +102,23 @@ def test_filtered_predictions_are_a_block() -> None:
     """RaiFilteredReason without a mask is a policy's answer, not a missing one."""
     body = json.dumps({"predictions": [{"raiFilteredReason": "blocked by policy 7"}]})
     assert read_vertex_body(body).block_reason == "blocked by policy 7"
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ({}, "no_target"),
+        ({"deployedModelId": "1", "model": "m"}, "no_target"),
+        ({"predictions": []}, "no_target"),
+        ({"predictions": None}, "no_target"),
+        ({"error": {"code": 404, "message": "no such model"}}, "format_failure"),
+    ],
+)
+def test_a_body_without_predictions_says_that_nothing_was_found(body: dict[str, Any], outcome: str) -> None:
+    """The service leaves out empty lists; an error is no answer."""
+    text = read_vertex_body(json.dumps(body)).text
+    asked = AskedFormat(wire_format="vertex_png", keys=())
+    assert decode_answer(text, height_px=48, width_px=64, asked=asked).outcome == outcome
 
 
 def test_gemini_on_vertex_uses_project_and_location(
