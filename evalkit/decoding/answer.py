@@ -108,7 +108,8 @@ def after_thoughts(text: str) -> tuple[str, str | None]:
 
     Thoughts are drafts whatever they hold. An answer that ends inside them says nothing: ``("", None)``.
     """
-    ends = [match.span() for match in _THINK_END.finditer(text)]
+    closes = "</" in text or "\u25c1/" in text  # quick to tell, and rare
+    ends = [match.span() for match in _THINK_END.finditer(text)] if closes else []
     if ends:
         return text[ends[-1][1] :].strip(), text[: ends[-1][0]]
     return ("", None) if _THINK_BEGIN.match(text) else (text, "")

@@ -110,7 +110,7 @@ def finite(value: Any) -> bool:
 def unquoted(value: Any) -> Any:
     """Return the number that stands in quotes; anything else as it is."""
     if isinstance(value, str) and len(value) < 40 and _NUMBER_TEXT.fullmatch(value):
-        return float(value)
+        return float(value.strip())  # float() alone refuses some of the blanks that \s and strip() know
     return value
 
 

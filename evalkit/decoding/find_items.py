@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from evalkit.decoding.block_yaml import FlowText, NotYaml, read_block_yaml
 from evalkit.decoding.keys import ItemKeys
-from evalkit.decoding.loose_syntax import has_loose_marks, respell, unescaped
+from evalkit.decoding.loose_syntax import loose_mark, respell, unescaped
 from evalkit.decoding.raw_items import FoundItems
 from evalkit.decoding.salvage import OBJECT_START, salvage, salvage_fragment
 from evalkit.decoding.strict_json import read_strict
@@ -99,11 +99,18 @@ class _Groups:
         self.all = [FoundItems()]
         self.repairs: list[str] = []
         self.broken = 0
+        self.mark: int | None = -1
 
     @property
     def last(self) -> FoundItems:
         """The group that values are added to."""
         return self.all[-1]
+
+    def may_be_loose(self, part: str, start: int) -> bool:
+        """Return True where anything of a part from ``start`` on may be another spelling than JSON's."""
+        if self.mark is not None and self.mark < start:
+            self.mark = loose_mark(part, start)
+        return self.mark is not None
 
     def between(self, gap: str) -> None:
         """Note the text before a value: words end the group where it holds a value."""
@@ -169,7 +176,7 @@ def _split_language(piece: str) -> tuple[str, str]:
 
 def _read_part(part: str, keys: ItemKeys, groups: _Groups, *, fenced: bool) -> None:
     """Read the JSON values of one piece of text; at the first broken one, go on item by item."""
-    position, read_any = 0, False
+    position, read_any, groups.mark = 0, False, -1
     while match := _VALUE_START.search(part, position):
         groups.between(part[position : match.start()])
         read_any = True
@@ -243,7 +250,7 @@ def _read_value(part: str, start: int, keys: ItemKeys, groups: _Groups) -> int:
     groups.broken += strict_start
     # Telling why JSON is broken costs the json module a look at all text before: values are read apart so often.
     ends = groups.broken < _MOST_BROKEN
-    if strict_start and not (ends and has_loose_marks(part, start)):
+    if strict_start and not (ends and groups.may_be_loose(part, start)):
         return salvage(part, start, keys, found, ends=ends)
     respelled = respell(part, start)
     whole = read_strict(respelled.text, 0) if respelled.closed else None

@@ -31,7 +31,7 @@ _OPENING: Final = {"(": "[", "[": "[", "{": "{"}
 _CLOSING: Final = {")": "]", "]": "]", "}": "}"}
 _INNER: Final = re.compile(r"\\.|[\"\x00-\x1f]", re.DOTALL)
 _MARKS: Final = re.compile(
-    r"['\u201c\u201d\u201e\u2018(#]|//|/\*|\b(?:None|True|False|undefined)\b|[{,]\s*+[A-Za-z_$][\w$]*+\s*+:"
+    r"['\u201c\u201d\u201e\u2018(#]|(?<![\w+/=])//|/\*|\b(?:None|True|False|undefined)\b|[{,]\s*+[A-Za-z_$][\w$]*+\s*+:"
 )
 
 
@@ -43,9 +43,10 @@ class Respelled(NamedTuple):
     closed: bool
 
 
-def has_loose_marks(text: str, start: int) -> bool:
-    """Return True where anything from ``start`` on may be another spelling than JSON's."""
-    return _MARKS.search(text, start) is not None
+def loose_mark(text: str, start: int) -> int | None:
+    """Return where, from ``start`` on, something may be another spelling than JSON's; None for nowhere."""
+    match = _MARKS.search(text, start)
+    return match.start() if match else None
 
 
 def respell(text: str, start: int) -> Respelled:

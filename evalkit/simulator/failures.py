@@ -149,6 +149,16 @@ def _box_local(builder: AnswerBuilder) -> str:
     return builder.text(items)
 
 
+def _points_swapped(builder: AnswerBuilder) -> str:
+    """Write points y first beside a box whose corners are named: the names tell which of the two is turned."""
+    corners = ("ymin", "xmin", "ymax", "xmax")
+    items = [
+        {**builder.item(drawn, "pairs_yx"), "box_2d": dict(zip(corners, drawn.box, strict=True))}
+        for drawn in builder.objects
+    ]
+    return builder.text(items)
+
+
 def _garbled_point(builder: AnswerBuilder) -> str:
     """Lose the opening of one later point, as a 3.8 Flash answer on record did: ``},": x": 659``."""
     text = builder.text(builder.items("points_xy"))
@@ -172,7 +182,7 @@ REPAIRABLE: dict[str, Callable[[AnswerBuilder], str]] = {
         builder, lambda mask: mask.removeprefix(encoders.DATA_URL_PREFIX)
     ),
     "corners_sorted": _corners_swapped,
-    "order_swapped": lambda builder: builder.text(builder.items("pairs_yx")),
+    "order_swapped": _points_swapped,
     "frame_box_local": _box_local,
     "bad_point_dropped": _garbled_point,
 }
