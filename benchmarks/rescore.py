@@ -3,7 +3,8 @@
     python benchmarks/rescore.py [--answers 3000]
 
 Makes a run folder of 640x480 truths and 256x256 PNG answers in boxes, scores it in one process and
-prints microseconds per answer of each stage and their ratio, all in one run of one machine.
+prints microseconds per answer of each stage and their ratio, all in one run of one machine. The sweep of 256
+thresholds and the table of ten conventions follow, as multiples of one scoring.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import numpy as np
 from evalkit.config.schema import RunConfig
 from evalkit.masks import rle_encode
 from evalkit.scoring.score import score_run
+from evalkit.scoring.sensitivity import sensitivity
+from evalkit.scoring.sweep import sweep_threshold
 from evalkit.storage.files import write_json
 from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.storage.run_folder import RunFolder
@@ -115,10 +118,18 @@ def main() -> None:
         begun = time.process_time()
         score_run(RunFolder(name))
         whole = (time.process_time() - begun) / n * 1e6
+        passes = {"sweep of 256 thresholds": sweep_threshold, "10 conventions": sensitivity}
+        costs = {}
+        for title, measure in passes.items():
+            begun = time.process_time()
+            measure(name)
+            costs[title] = (time.process_time() - begun) / n * 1e6
         giou = RunFolder(name).summary().results[0]["giou"]["value"]
     print(f"answers {n}, gIoU {giou:.4f} (the answers are the truth, resampled)")
     print(f"base64 + PNG alone  {bare:8.0f} us/answer")
     print(f"evalkit score       {whole:8.0f} us/answer, {whole / bare:.2f} x, summary and files included")
+    for title, cost in costs.items():
+        print(f"{title:<24} {cost:8.0f} us/answer, {cost / whole:.2f} x one scoring")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ BoxOrder = Literal["yxyx", "xyxy", "xywh", "cxcywh"]
 Unit = Literal["norm1000", "norm1", "pixel"]
 """What a coordinate counts: thousandths of the image, the image itself as 1, or pixels of the image as sent."""
 
+StatedBox = tuple[float, float, float, float]
+"""Four numbers of an answer as they stand there, in an order and a unit that are not yet settled."""
+
 Outcome = Literal["decoded", "no_target", "format_failure", "blocked", "not_run", "data_error"]
 """What became of one sample sent to one model; a failure is an outcome, never a value."""
 
@@ -208,7 +211,8 @@ class CropMask:
     """A mask as the part of the image it touches: ``crop_hw`` (bool, H x W) at ``(x0_px, y0_px)``.
 
     Pixels outside the crop are background. The crop lies inside the image. Counting inside crops
-    is what keeps scoring off full-image arrays.
+    is what keeps scoring off full-image arrays. ``levels_hw``: the grey values that were cut at
+    ``DecodeSettings.threshold`` (uint8, H x W); None where the answer gave no grey values.
     """
 
     height_px: int
@@ -216,6 +220,7 @@ class CropMask:
     x0_px: int
     y0_px: int
     crop_hw: BoolMask
+    levels_hw: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,7 +230,9 @@ class Item:
     Under ``task: box`` a box-only item has a box and neither.
     ``box_px_xyxy``: the item's own box after the repairs listed, None where it has none that is
     usable; with fractions only where predictions made elsewhere gave them. ``score``: a confidence
-    that the answer gave, else None.
+    that the answer gave, else None. ``stated_box``: the box's four numbers as they stand in the answer, kept
+    where they could not be read too; ``stated_extent``: the smallest and the largest first and second number
+    of its points ``(low, low, high, high)``. Both serve a run's diagnosis alone (``evalkit.metrics.reading``).
     """
 
     label: str | None
@@ -235,6 +242,8 @@ class Item:
     failure: str | None = None
     mask: CropMask | None = None
     score: float | None = None
+    stated_box: StatedBox | None = None
+    stated_extent: StatedBox | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

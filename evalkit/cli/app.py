@@ -103,24 +103,41 @@ def plan(config: str, as_json: bool) -> None:
 )
 @click.option("--engine", type=ENGINES, default="local", show_default=True, help="Where scoring runs.")
 @click.option(
-    "--sensitivity", is_flag=True, help="Only show gIoU under each decoding convention; writes nothing."
+    "--sensitivity",
+    is_flag=True,
+    help="Only show gIoU under each decoding convention, and whether the boxes fit the one they were read by; "
+    "writes nothing.",
 )
+@click.option(
+    "--sweep",
+    type=click.Choice(["threshold"]),
+    help="Only measure every threshold 0..255 in one pass; writes sweep-threshold.json and its figure into RUN.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def score(
-    run_path: str, protocol: str | None, out: Path | None, engine: Any, sensitivity: bool, **decode: Any
+    run_path: str,
+    protocol: str | None,
+    out: Path | None,
+    engine: Any,
+    sensitivity: bool,
+    sweep: str | None,
+    as_json: bool,
+    **decode: Any,
 ) -> None:
     """Re-score the stored answers of RUN, with other settings where given; calls nothing.
 
     Updates RUN, or writes a new folder with --out that refers to the same answers.
     """
-    if sensitivity:
-        from evalkit.scoring.sensitivity import sensitivity as measure
-        from evalkit.scoring.sensitivity import sensitivity_table
+    from evalkit.cli.score import refuse_settings, score_command, sensitivity_command, sweep_command
 
-        click.echo(sensitivity_table(measure(run_path, engine=engine)))
-        return
-    from evalkit.cli.run import score_command
-
-    score_command(run_path, decode=decode, protocol=protocol, out=out, engine=engine)
+    if sensitivity or sweep:
+        refuse_settings(
+            {**decode, "protocol": protocol, "out": out}, "--sensitivity" if sensitivity else "--sweep"
+        )
+        measure = sensitivity_command if sensitivity else sweep_command
+        measure(run_path, engine=engine, as_json=as_json)
+    else:
+        score_command(run_path, decode=decode, protocol=protocol, out=out, engine=engine, as_json=as_json)
 
 
 @main.command(cls=DecodingCommand)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.decode_options import given_settings
 from evalkit.errors import ConfigError, RunIncomplete
 
 if TYPE_CHECKING:
@@ -97,20 +96,3 @@ def plan_command(config_path: str, *, as_json: bool) -> None:
     config = load_config(config_path)
     plan = plan_run(config, load_run_samples(config))
     click.echo(json.dumps(plan.to_json(), indent=1) if as_json else plan.text())
-
-
-def score_command(
-    run_path: str, *, decode: Mapping[str, Any], protocol: str | None, out: Path | None, engine: Engine
-) -> None:
-    """Re-score stored answers with other settings; print the headline table."""
-    from evalkit.progress import Progress
-    from evalkit.report.headline import headline_table
-    from evalkit.scoring.score import score_run
-    from evalkit.storage.run_folder import RunFolder
-
-    run = RunFolder(run_path)
-    settings = given_settings(run.config().decode, decode)
-    with Progress() as progress:
-        scored = score_run(run, decode=settings, protocol=protocol, out=out, engine=engine, progress=progress)
-    click.echo(headline_table(scored.summary()))
-    click.echo(f"\nscores: {scored.path / 'scores.parquet'}")

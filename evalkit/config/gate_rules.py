@@ -14,8 +14,8 @@ class GateRule(Section):
 
     ``max_drop`` and ``max_rise`` compare with the baseline, ``min`` and ``max`` are absolute. A
     rule fails only on evidence at its ``confidence``; without enough data it is ``inconclusive``.
-    The metrics ``not_run``, ``routing``, ``format_drift`` and ``new_failures`` are gates that every
-    run has; naming one here changes its ``max`` (a share of the answers), 1 switches it off.
+    The metrics ``not_run``, ``routing``, ``suspect_reading``, ``format_drift`` and ``new_failures`` are gates
+    that every run has; naming one here changes its ``max`` (a share of the answers), 1 switches it off.
     """
 
     metric: str = Field(description="a measure of the reference of metrics, or a built-in gate")

@@ -218,12 +218,38 @@ NOT_ASKED_OF_A_MODEL = (
 
 def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a config, as plain data, that changes answers."""
-    asked = {key: value for key, value in config.items() if key not in NOT_ASKED}
+    asked = {key: value for key, value in config.items() if key not in (*NOT_ASKED, "prompts")}
+    own = config.get("prompts") or {}
     asked["models"] = [
-        {key: value for key, value in model.items() if key not in NOT_ASKED_OF_A_MODEL}
+        {
+            key: _sent(value, own) if key == "prompt" else value
+            for key, value in model.items()
+            if key not in NOT_ASKED_OF_A_MODEL
+        }
         for model in asked.get("models", [])
     ]
     return asked
+
+
+def _sent(prompt: Any, own: Mapping[str, Any]) -> Any:
+    """Return what is sent of a prompt, as plain data; a name that nobody knows as it stands.
+
+    What a prompt states about the answer's convention is how stored answers are read, and may be corrected
+    without asking again.
+    """
+    from evalkit.config.prompts import shipped_prompts
+
+    if isinstance(prompt, str):
+        shipped = shipped_prompts().get(prompt)
+        known = own.get(prompt) or (shipped.model_dump(mode="json") if shipped else None)
+        prompt = {"text": prompt} if known is None and "{expression}" in prompt else known or prompt
+    if not isinstance(prompt, Mapping):
+        return prompt
+    return {
+        "text": prompt.get("text"),
+        "response_schema": prompt.get("response_schema"),
+        "examples": prompt.get("examples") or [],
+    }
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from evalkit.decoding.api_body import read_api_body
 from evalkit.decoding.boxes import Frame
-from evalkit.decoding.context import Context, PixelBudget
+from evalkit.decoding.budget import PixelBudget
+from evalkit.decoding.context import Context
 from evalkit.decoding.find_items import find_items
 from evalkit.decoding.formats.png import is_base64, is_data_url
 from evalkit.decoding.formats.seg_tokens import holds_tokens, located_objects
+from evalkit.decoding.images import ImageCache
 from evalkit.decoding.items import read_item
 from evalkit.decoding.keys import ItemKeys, item_keys
 from evalkit.decoding.raw_items import FoundItems, RawItem
@@ -69,38 +72,108 @@ def decode_answer(
     ``finish_reason``, ``block_reason`` and ``thought_tokens`` are the API's. The wire format is found
     per item; the ground truth is never seen.
     """
-    if block_reason is not None or finish_reason in BLOCKED_FINISH:
-        return Decoded("blocked", None, strict=False)
+    opened = open_answer(
+        text,
+        height_px=height_px,
+        width_px=width_px,
+        asked=asked,
+        finish_reason=finish_reason,
+        block_reason=block_reason,
+        thought_tokens=thought_tokens,
+    )
+    return opened.read(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedAnswer:
+    """One answer whose text was searched once, to be read under any number of settings.
+
+    ``settled``: the verdict where no setting can change it. ``images``: what was opened by a reading before.
+    """
+
+    text: str
+    found: FoundItems
+    keys: ItemKeys
+    height_px: int
+    width_px: int
+    asked: AskedFormat
+    finish_reason: str | None = None
+    settled: Decoded | None = None
+    images: ImageCache = field(default_factory=ImageCache)
+
+    def read(self, settings: DecodeSettings) -> Decoded:
+        """Return the verdict under ``settings``."""
+        if self.settled is not None:
+            return self.settled
+        budget = PixelBudget(max(_PIXELS_AT_LEAST, _IMAGES_AT_LEAST * self.height_px * self.width_px))
+        size_px = (self.width_px, self.height_px)
+        sent_width_px, sent_height_px = sent_size_px(size_px, self.asked.max_side_px)
+        frame = Frame(self.height_px, self.width_px, sent_height_px, sent_width_px, settings)
+        context = Context(
+            self.height_px, self.width_px, self.asked, settings, budget, frame, images=self.images
+        )
+        items = _read_items(self.found.items, self.keys, context)
+        verdict = _verdict(self.found, items, self.keys, context)
+        return verdict or _failed(
+            _why_not(self.text, self.found, items, self.finish_reason), self.found, items
+        )
+
+
+def open_answer(
+    text: str | None,
+    *,
+    height_px: int,
+    width_px: int,
+    asked: AskedFormat = _DEFAULT_ASKED,
+    finish_reason: str | None = None,
+    block_reason: str | None = None,
+    thought_tokens: int | None = None,
+) -> OpenedAnswer:
+    """Return an answer with its items found, for ``decode_answer`` under several settings."""
     stripped = (text or "").strip(_BLANKS)
+    keys = item_keys(asked)
+    opened = OpenedAnswer(stripped, FoundItems(), keys, height_px, width_px, asked, finish_reason)
+    if block_reason is not None or finish_reason in BLOCKED_FINISH:
+        return replace(opened, settled=Decoded("blocked", None, strict=False))
     if not stripped:
-        return _failed(_without_text(finish_reason, thought_tokens))
+        return replace(opened, settled=_failed(_without_text(finish_reason, thought_tokens)))
     if body := read_api_body(stripped):
-        return decode_answer(
+        return open_answer(
             body.text,
             height_px=height_px,
             width_px=width_px,
             asked=asked,
-            settings=settings,
             finish_reason=body.finish_reason or finish_reason,
             block_reason=body.block_reason,
             thought_tokens=body.thought_tokens or thought_tokens,
         )
     spoken, thought = after_thoughts(stripped)
     if not spoken:
-        return _failed("truncated" if thought is None else "empty_response")
-    keys = item_keys(asked)
+        return replace(opened, settled=_failed("truncated" if thought is None else "empty_response"))
     found = find_items(spoken, keys)
     if thought:
         found.repaired("superseded" if _VALUE.search(thought) else "prose_around")
     if not found.items and not found.empty_list:
         found.items += _outside_json(spoken, found)
-    budget = PixelBudget(max(_PIXELS_AT_LEAST, _IMAGES_AT_LEAST * height_px * width_px))
-    sent_width_px, sent_height_px = sent_size_px((width_px, height_px), asked.max_side_px)
-    frame = Frame(height_px, width_px, sent_height_px, sent_width_px, settings)
-    context = Context(height_px, width_px, asked, settings, budget, frame)
-    items = _read_items(found.items, keys, context)
-    verdict = _verdict(found, items, keys, context)
-    return verdict or _failed(_why_not(stripped, found, items, finish_reason), found, items)
+    return replace(opened, found=found)
+
+
+def recut(decoded: Decoded, settings: DecodeSettings) -> CropMask | None:
+    """Return the prediction of a verdict under another threshold and choice of instances; None: no mask is left.
+
+    ``decoded`` was read at threshold 0, which keeps every mask that a higher one leaves any pixel of.
+    """
+    masks = [cut for item in decoded.items if item.mask and (cut := _cut(item.mask, settings.threshold))]
+    return combine(masks, settings) if masks else None
+
+
+def _cut(mask: CropMask, threshold: int) -> CropMask | None:
+    if mask.levels_hw is None:
+        return mask
+    crop_hw = mask.levels_hw > threshold
+    if not crop_hw.any():
+        return None
+    return CropMask(mask.height_px, mask.width_px, mask.x0_px, mask.y0_px, crop_hw, mask.levels_hw)
 
 
 def after_thoughts(text: str) -> tuple[str, str | None]:
@@ -160,7 +233,7 @@ def _verdict(found: FoundItems, items: tuple[Item, ...], keys: ItemKeys, context
     masks = [item.mask for item in items if item.mask is not None]
     boxed = asked.task == "box" and any(item.box_px_xyxy and not item.failure for item in items)
     if masks or boxed:
-        mask = _combine(masks, context.settings) if masks else None
+        mask = combine(masks, context.settings) if masks else None
         return Decoded("decoded", None, _is_strict(found, items, keys, asked), items, repairs, mask)
     # A network's all-background mask is its way to say that nothing fits.
     empty_rle = asked.wire_format in (None, "rle") and all(
@@ -198,7 +271,7 @@ def _without_items(found: FoundItems, finish_reason: str | None, *, loops: bool)
     return "malformed_json" if found.json_begun and not found.value_seen else "no_json"
 
 
-def _combine(masks: Sequence[CropMask], settings: DecodeSettings) -> CropMask:
+def combine(masks: Sequence[CropMask], settings: DecodeSettings) -> CropMask:
     """Return the prediction: all items, the largest, or the first (``DecodeSettings.instances``)."""
     if settings.instances == "first":
         return masks[0]

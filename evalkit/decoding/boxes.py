@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.loose_json import LooseList
 from evalkit.decoding.settings import DecodeSettings
-from evalkit.types import BoxOrder, BoxPx, Unit
+from evalkit.types import BoxOrder, BoxPx, StatedBox, Unit
 
 NORM: Final = 1000.0
 SLACK: Final = 1.02
@@ -130,6 +130,14 @@ def raw_box(value: Any, key: str | None, asked_key: str, order: BoxOrder, unit: 
         repairs.append("key_convention")
     fractions = any(type(number) is float for number in numbers)
     return RawBox(numbers, own, unit, order, named is not None, fractions, tuple(repairs))
+
+
+def stated_box(value: Any) -> StatedBox | None:
+    """Return the four numbers as they stand, whatever convention can read them; None where there are not four."""
+    try:
+        return _four_numbers(value)[0]
+    except Unreadable:
+        return None
 
 
 def corner_names(members: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -4,45 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from evalkit.decoding.boxes import Frame, ItemBox
+from evalkit.decoding.budget import PixelBudget
 from evalkit.decoding.codes import Unreadable
+from evalkit.decoding.images import ImageCache
 from evalkit.decoding.settings import DecodeSettings
-from evalkit.types import AskedFormat, CropMask
-
-MASK_COST_PX: Final = 20_000
-"""What one mask costs beside its pixels, so that an answer of tens of thousands stays cheap."""
-
-
-@dataclass(slots=True)
-class PixelBudget:
-    """Pixels of mask that one answer may still fill; bounds memory and time whatever it claims."""
-
-    left_px: int
-
-    def spend(self, pixels: int) -> None:
-        """Take ``pixels`` and one mask's cost off. Raises ``Unreadable`` (too_large) when none are left."""
-        self.left_px -= MASK_COST_PX  # paid by masks that do not fit too, so that trying ends
-        self.spend_px(pixels)
-
-    def spend_px(self, pixels: int) -> None:
-        """Take ``pixels`` alone off. Raises ``Unreadable`` (too_large) when none are left."""
-        if pixels > self.left_px:
-            raise Unreadable("too_large")
-        self.left_px -= pixels
-
-    @property
-    def spent(self) -> bool:
-        """True where not even the smallest mask fits any more."""
-        return self.left_px < MASK_COST_PX
+from evalkit.types import AskedFormat, CropMask, StatedBox
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """The image's size, the prompt's format, the settings and the item's own box (or None).
 
-    ``frame``: the sizes of the image as it is scored and as it was sent.
+    ``frame``: the sizes of the image as it is scored and as it was sent. ``extents``: what
+    contours leave behind of their raw numbers, see ``Item.stated_extent``.
+    ``images``: the answer's opened images, shared by the readings of one answer under several settings.
     """
 
     height_px: int
@@ -52,6 +30,8 @@ class Context:
     budget: PixelBudget
     frame: Frame
     box: ItemBox | None = None
+    extents: list[StatedBox] = field(default_factory=list)
+    images: ImageCache = field(default_factory=ImageCache)
 
     def needed_box(self) -> ItemBox:
         """Return the item's box. Raises ``Unreadable`` (box_missing) where there is none."""

@@ -18,8 +18,9 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from evalkit.decoding.boxes import NORM, SLACK, Box, ItemBox, box_as, finite, unquoted
+from evalkit.decoding.budget import PixelBudget
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import Context, MaskRead, PixelBudget
+from evalkit.decoding.context import Context, MaskRead
 from evalkit.decoding.loose_json import LooseList
 from evalkit.decoding.rasterise import Ring, fill_pieces
 from evalkit.masks import area
@@ -169,6 +170,7 @@ def read_contour(contour: Contour, context: Context) -> MaskRead:
 
     Raises ``Unreadable``: polygon_ambiguous, polygon_degenerate, wrong_unit, box_missing (frame ``box``).
     """
+    context.extents.append((*contour.low, *contour.high))
     stated = _stated(contour, context)
     if context.box is None:
         return _without_box(contour, stated, context)

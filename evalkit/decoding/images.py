@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from evalkit.decoding.budget import PixelBudget
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import PixelBudget
 from evalkit.decoding.settings import DecodeSettings
 from evalkit.types import BoxPx, CropMask
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
-    from evalkit.types import BoolMask
+    Levels = NDArray[np.uint8]
 
 MAX_SIDE_PX: Final = 16_384
 MAX_IMAGE_PX: Final = 4096 * 4096
@@ -220,24 +221,66 @@ def _times(colour: Any, opacity: Any) -> Any:
     return (colour.astype(np.uint16) * opacity // 255).astype(np.uint8)
 
 
-def place(grey: Image.Image, place_px: BoxPx, visible_px: BoxPx, settings: DecodeSettings) -> BoolMask:
-    """Return the visible crop (bool, H x W) of an image laid over ``place_px`` (x0, y0, x1, y1).
+class ImageCache:
+    """The images of one answer: opened once and resized once, under however many settings it is read.
 
-    Resized to the box with Pillow's filter, foreground = value > threshold (DESIGN 6); what lies
-    off the image is cut off, never squeezed in.
+    What an image costs is taken off each reading's own budget, so that none is judged by another.
     """
-    from PIL import Image
 
-    x0, y0, x1, y1 = place_px
-    resized = grey.resize((x1 - x0, y1 - y0), Image.Resampling[settings.filter.upper()])
-    if place_px != visible_px:
+    def __init__(self) -> None:
+        self._opened: dict[str, tuple[Image.Image, list[str]] | Unreadable] = {}
+        self._resized: dict[tuple[int, int, int, str], Levels] = {}
+
+    @property
+    def any_opened(self) -> bool:
+        """True where the answer holds an image, readable or not."""
+        return bool(self._opened)
+
+    def open_base64(self, text: str, budget: PixelBudget) -> tuple[Image.Image, list[str]]:
+        """Return the grey image of base64 text and the repairs of the text. Raises ``Unreadable``."""
+        found = self._opened.get(text)
+        if found is None:
+            try:
+                data, repairs = read_base64(text)
+                found = (open_grey(data, budget), repairs)
+            except Unreadable as error:
+                if error.code != "too_large":  # that is the budget's, not the image's
+                    self._opened[text] = error
+                raise
+            self._opened[text] = found
+        elif isinstance(found, Unreadable):
+            raise found
+        else:
+            budget.spend_px(found[0].width * found[0].height // _PX_PER_PLACED_PX)
+        return found
+
+    def place(
+        self, grey: Image.Image, place_px: BoxPx, visible_px: BoxPx, settings: DecodeSettings
+    ) -> Levels:
+        """Return the visible crop (uint8, H x W) of an image laid over ``place_px`` (x0, y0, x1, y1).
+
+        Resized to the box with Pillow's filter (DESIGN 6); what lies off the image is cut off, never
+        squeezed in.
+        """
+        x0, y0, x1, y1 = place_px
+        key = (id(grey), x1 - x0, y1 - y0, settings.filter)
+        if key not in self._resized:
+            from PIL import Image
+
+            resampling = Image.Resampling[settings.filter.upper()]
+            self._resized[key] = np.asarray(grey.resize((x1 - x0, y1 - y0), resampling))
         left, top, right, bottom = visible_px
-        resized = resized.crop((left - x0, top - y0, right - x0, bottom - y0))
-    return np.asarray(resized) > settings.threshold
+        return self._resized[key][top - y0 : bottom - y0, left - x0 : right - x0]
 
 
-def crop_mask(crop_hw: BoolMask, visible_px: BoxPx, height_px: int, width_px: int) -> CropMask:
-    """Return the crop as a mask of the image. Raises ``Unreadable`` (mask_empty) without foreground."""
+def crop_mask(
+    levels_hw: Levels, visible_px: BoxPx, height_px: int, width_px: int, threshold: int
+) -> CropMask:
+    """Return the crop as a mask of the image, foreground = value > threshold.
+
+    Raises ``Unreadable`` (mask_empty) without foreground.
+    """
+    crop_hw = levels_hw > threshold
     if not crop_hw.any():
         raise Unreadable("mask_empty")
-    return CropMask(height_px, width_px, visible_px[0], visible_px[1], crop_hw)
+    return CropMask(height_px, width_px, visible_px[0], visible_px[1], crop_hw, levels_hw)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evalkit.decoding.boxes import ItemBox, corner_names, raw_box, read_box, read_box_px
+from evalkit.decoding.boxes import ItemBox, corner_names, raw_box, read_box, read_box_px, stated_box
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import Context, WireFormat
 from evalkit.decoding.formats import FORMATS, find_format, own_formats
@@ -43,7 +43,7 @@ def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
         context = replace(context, asked=replace(context.asked, unit=raw.unit))
         repairs.append("key_convention")
     box, box_failure = _read_box(raw, box_key, keys, context)
-    context = replace(context, box=box)
+    context = replace(context, box=box, extents=[])
     verdict = _read_mask(raw, mask_key, box_failure, context)
     box = verdict.box or box
     if context.asked.task == "box":
@@ -57,6 +57,8 @@ def read_item(raw: RawItem, keys: ItemKeys, context: Context) -> Item:
         failure=verdict.failure,
         mask=verdict.mask if verdict.failure is None else None,
         score=score_of(raw.members),
+        stated_box=stated_box(_box_value(raw, box_key)),
+        stated_extent=context.extents[0] if context.extents else None,
     )
 
 
@@ -76,12 +78,16 @@ def _boxes_were_asked(verdict: _MaskReading, box_failure: str | None) -> _MaskRe
     return replace(verdict, failure=box_failure or doubt, wire_format=verdict.wire_format or "box_only")
 
 
+def _box_value(raw: RawItem, key: str | None) -> Any:
+    """Return what stands under the box's key, or the corners that stand as members of their own."""
+    names = None if key is not None else corner_names(raw.members)
+    return {name: raw.members[name] for name in names} if names else raw.members.get(key or "")
+
+
 def _read_box(
     raw: RawItem, key: str | None, keys: ItemKeys, context: Context
 ) -> tuple[ItemBox | None, str | None]:
-    value = raw.members.get(key) if key is not None else None
-    if key is None and (names := corner_names(raw.members)):
-        value = {name: raw.members[name] for name in names}
+    value = _box_value(raw, key)
     parts = [value, *value.values()] if isinstance(value, dict) else [value]
     damaged = next((part for part in parts if isinstance(part, DamagedValue)), None)
     if damaged is not None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.decoding.budget import PixelBudget
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.context import PixelBudget
 from evalkit.masks import crop_union
 from evalkit.types import BoxPx, CropMask
 

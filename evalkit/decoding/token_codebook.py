@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import Context, MaskRead
-from evalkit.decoding.images import crop_mask, place
+from evalkit.decoding.images import crop_mask
 from evalkit.errors import ConfigError
 
 TOKENS: Final = 16
@@ -48,8 +48,9 @@ def decode_tokens(tokens: Sequence[int], context: Context) -> MaskRead:
     x0, y0, x1, y1 = box.place_px_xyxy
     context.budget.spend((x1 - x0) * (y1 - y0))
     grey = Image.fromarray(values.astype(np.uint8))
-    crop_hw = place(grey, box.place_px_xyxy, box.visible_px_xyxy, context.settings)
-    return MaskRead(crop_mask(crop_hw, box.visible_px_xyxy, context.height_px, context.width_px))
+    levels = context.images.place(grey, box.place_px_xyxy, box.visible_px_xyxy, context.settings)
+    size_px, threshold = (context.height_px, context.width_px), context.settings.threshold
+    return MaskRead(crop_mask(levels, box.visible_px_xyxy, *size_px, threshold))
 
 
 def check_codebook(path: str | None) -> None:

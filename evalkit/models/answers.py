@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.decoding import decode_answer
+from evalkit.decoding.answer import OpenedAnswer, open_answer
 from evalkit.decoding.settings import DecodeSettings
 from evalkit.models import asked_format, requested_model
 from evalkit.types import AskedFormat, Decoded, Response, Sample
@@ -42,12 +42,16 @@ def decode_response(
     response: Response, sample: Sample, asked: AskedFormat, settings: DecodeSettings
 ) -> Decoded:
     """Decode one stored answer in the frame of its sample."""
-    return decode_answer(
+    return open_response(response, sample, asked).read(settings)
+
+
+def open_response(response: Response, sample: Sample, asked: AskedFormat) -> OpenedAnswer:
+    """Search one stored answer once, to be read under several settings."""
+    return open_answer(
         response.text,
         height_px=sample.truth.height_px,
         width_px=sample.truth.width_px,
         asked=asked,
-        settings=settings,
         finish_reason=response.finish_reason,
         block_reason=response.block_reason,
         thought_tokens=response.usage.thought_tokens,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.metrics.names import metric_of
+from evalkit.metrics.reading_words import suspect_results, suspect_words
 from evalkit.metrics.table import METRICS, Metric, quality_metric
 from evalkit.text_table import text_table
 
@@ -27,6 +28,7 @@ def headline_table(summary: Summary) -> str:
     rows = [_cells(result, shown) for result in results]
     lines = text_table(columns, rows, "<<" + ">" * (len(columns) - 2), rule=True)
     lines += _data_errors(results)
+    lines += [f"\n{suspect_words(result)}" for result in suspect_results(results)]
     if summary.simulated:
         lines.insert(0, "SIMULATED ANSWERS: these numbers say nothing about any real model.\n")
     if not summary.complete:

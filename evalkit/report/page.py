@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError
+from evalkit.metrics.reading_words import suspect_results, what_was_found, yaml_to_set
 from evalkit.report.answers import DrawnSample, drawn_samples
 from evalkit.report.audit import Suspect, find_suspects
 from evalkit.report.changes import RunChange, find_changes
@@ -197,6 +198,10 @@ def _index_context(
         "has_tags": any(view.tags is not None for view in views),
         "chosen": chosen,
         "who_answered": who_answered(data.models),
+        "suspect_readings": [
+            {"model": result["model"], "found": what_was_found(result), "yaml": yaml_to_set(result)}
+            for result in suspect_results(data.results)
+        ],
         "suspects": [
             _suspect_card(data, suspect, gallery) for suspect in suspects if suspect.key in gallery.drawings
         ],

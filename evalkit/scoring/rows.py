@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.decoding.settings import DecodeSettings
+from evalkit.images import sent_size_px
 from evalkit.metrics.counts import count_row
 from evalkit.metrics.protocols import find_protocol
+from evalkit.metrics.reading import stated_numbers
 from evalkit.metrics.trials import agreements
 from evalkit.metrics.truth import Truth
 from evalkit.models import read_body
@@ -21,7 +23,7 @@ from evalkit.models.answers import ModelView, decode_response
 from evalkit.models.prices import cost_usd
 from evalkit.storage.ledger import Key, KeyState, Ledger
 from evalkit.storage.run_folder import RunFolder
-from evalkit.storage.scores_table import scores_schema
+from evalkit.storage.scores_table import STATED_BOXES, scores_schema
 from evalkit.types import Decoded, Response, Sample
 
 if TYPE_CHECKING:
@@ -99,6 +101,8 @@ def score_row(
     counts = protocol.count(decoded, sample, truth)
     row |= _verdict_columns(decoded) | _billing_columns(response, model, state)
     row |= count_row(decoded, truth, boundary=job.boundary)
+    sent_px = sent_size_px((truth.width_px, truth.height_px), model.asked.max_side_px)
+    row[STATED_BOXES] = stated_numbers(decoded, truth, sent_px)
     return row | {"protocol_counts": None if counts is None else json.dumps(counts)}, decoded
 
 

@@ -101,6 +101,7 @@ def _write_scores(
 
 def summary_of(run: RunFolder, config: RunConfig) -> Summary:
     """Return summary.json's content for a scored run."""
+    from evalkit.metrics.reading import add_readings
     from evalkit.metrics.summary import summarise
     from evalkit.scoring.routing import routed_answers, unasked_thinking
     from evalkit.version import __version__
@@ -114,6 +115,7 @@ def summary_of(run: RunFolder, config: RunConfig) -> Summary:
         slices=config.score.slices,
         own_metrics=config.score.metrics,
     )
+    add_readings(results, scores, run.stated_boxes(), slices=config.score.slices)
     return Summary(
         evalkit=__version__,
         run=manifest.name,

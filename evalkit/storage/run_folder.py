@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evalkit.config.schema import RunConfig
+    from evalkit.metrics.reading import StatedBoxes
 
 LEDGER = "responses.sqlite"
 SAMPLES = "samples.parquet"
@@ -81,18 +82,24 @@ class RunFolder:
     def scores(self) -> pd.DataFrame:
         """Return scores.parquet as a data frame, one row per (model, dataset, sample, trial).
 
-        See ``score_columns.documented_columns`` for what may be absent or spelled otherwise.
+        Without ``stated_boxes``. See ``scores_table.documented_columns`` for what may be absent or spelled
+        otherwise.
         """
-        import pandas as pd
-
-        from evalkit.storage.scores_table import documented_columns
+        from evalkit.storage.scores_table import documented_columns, read_scores
 
         self._require(self.path / SCORES)
         try:
-            scores = pd.read_parquet(self.path / SCORES)
+            scores = read_scores(self.path / SCORES)
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path / SCORES} cannot be read as Parquet: {error}") from error
         return documented_columns(scores, str(self.path / SCORES))
+
+    def stated_boxes(self) -> StatedBoxes | None:
+        """Return what the diagnosis of readings needs of every row; None in a run scored by an older evalkit."""
+        from evalkit.storage.scores_table import read_stated_boxes
+
+        self._require(self.path / SCORES)
+        return read_stated_boxes(self.path / SCORES)
 
     def summary(self) -> Summary:
         """Return summary.json. Raises ``DataError`` where it is absent or damaged."""
@@ -159,6 +166,19 @@ def open_for_run(path: Path, config: RunConfig) -> bool:
     return False
 
 
+def _asks_the_same(manifest: Manifest, config: RunConfig) -> bool:
+    """Tell whether a folder's own config asks the same; its digest may be an older evalkit's."""
+    from pydantic import ValidationError
+
+    from evalkit.config.schema import RunConfig
+
+    try:
+        theirs = RunConfig.model_validate(manifest.config)
+    except ValidationError:
+        return False
+    return theirs.answers_fingerprint() == config.answers_fingerprint()
+
+
 def _refuse_other_config(path: Path, config: RunConfig) -> None:
     manifest = read_manifest(path)
     _require_ledger(path, manifest)
@@ -166,7 +186,7 @@ def _refuse_other_config(path: Path, config: RunConfig) -> None:
         raise ConfigError(
             f"{path} is a re-scored copy of another run: resume the run itself, or give another --out"
         )
-    if manifest.answers_fingerprint == config.answers_fingerprint():
+    if manifest.answers_fingerprint == config.answers_fingerprint() or _asks_the_same(manifest, config):
         return
     # An older evalkit knew fewer keys, so its digest differs; its config, read today, has them at their defaults.
     before = RunFolder(path).config().model_dump(mode="json")

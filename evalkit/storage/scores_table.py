@@ -12,14 +12,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
+
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     import pyarrow as pa
 
-Kind = Literal["text", "number", "count", "flag", "codes"]
-"""``codes``: a list of text. ``count``: an integer. Every column may be null."""
+    from evalkit.metrics.reading import StatedBoxes
+
+Kind = Literal["text", "number", "count", "flag", "codes", "numbers"]
+"""``codes``: a list of text. ``numbers``: a list of floats (32 bit). ``count``: an integer. Every column may be null."""
+
+STATED_BOXES: Final = "stated_boxes"
+"""The one column that is read on its own: a list for every row, for the diagnosis of readings alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,12 @@ COLUMNS: Final = (
         "number",
         "mean IoU of this trial's mask with the other trials' masks; null with one trial",
     ),
+    ScoreColumn(
+        STATED_BOXES,
+        "numbers",
+        "for the diagnosis `reading`: the truth's box as fractions (x0, y0, x1, y1), width and height of the image "
+        "as sent, then the four numbers of every box as they stand in the answer",
+    ),
 )
 """Every column of scores.parquet, in its order. Counts are null for not_run and data_error."""
 
@@ -108,8 +123,33 @@ def scores_schema() -> pa.Schema:
         "count": pa.int64(),
         "flag": pa.bool_(),
         "codes": pa.list_(pa.string()),
+        "numbers": pa.list_(pa.float32()),
     }
     return pa.schema([(column.name, types[column.kind]) for column in COLUMNS])
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Return the columns of a scores.parquet but ``STATED_BOXES``. Raises ``OSError`` or ``ValueError``."""
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    names = [name for name in pq.read_schema(path).names if name != STATED_BOXES]
+    return pd.read_parquet(path, columns=names)
+
+
+def read_stated_boxes(path: Path) -> StatedBoxes | None:
+    """Return ``STATED_BOXES`` of a scores.parquet; None where it has no such column (an older run)."""
+    import pyarrow.parquet as pq
+
+    from evalkit.metrics.reading import stack_numbers
+
+    if STATED_BOXES not in pq.read_schema(path).names:
+        return None
+    column = pq.read_table(path, columns=[STATED_BOXES])[STATED_BOXES].combine_chunks()
+    rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+    stated = column.drop_null()
+    lengths = stated.value_lengths().to_numpy(zero_copy_only=False).astype(np.intp)
+    return stack_numbers(stated.flatten().to_numpy(zero_copy_only=False).astype(np.float64), lengths, rows)
 
 
 def documented_columns(scores: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -127,7 +167,8 @@ def documented_columns(scores: pd.DataFrame, where: str) -> pd.DataFrame:
             f"It has {', '.join(map(str, scores.columns)) or 'no columns'}"
         )
     has_images, has_strict = "image_id" in scores, "strict" in scores
-    rows = scores.assign(**{column.name: column.absent for column in COLUMNS if column.name not in scores})
+    known = [column for column in COLUMNS if column.name != STATED_BOXES]
+    rows = scores.assign(**{column.name: column.absent for column in known if column.name not in scores})
     if not has_images:
         rows["image_id"] = rows["sample_id"]
     for name in ("sample_id", "image_id"):

@@ -1,4 +1,4 @@
-"""The gates that every run has: too many not-run, routing, a changed wire format, new failure codes. Pure.
+"""The gates that every run has: not-run, routing, suspect readings, changed wire formats, new failure codes. Pure.
 
 Models are retired and re-routed, and answer the same prompt in another format from one day to the
 next. None of that needs a rule in the config to be noticed.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from evalkit.comparison.gate.checks import GateCheck
 from evalkit.config.gate_rules import GateRule
 from evalkit.metrics.names import answered_rows, codes_of
+from evalkit.metrics.reading_words import what_to_do, what_was_found
 from evalkit.models.known_models import was_routed
 from evalkit.stats.bootstrap import paired_differences
 from evalkit.stats.significance import mcnemar, mix_test
@@ -37,7 +38,8 @@ class GateRows:
 
     ``rows``: all of the run's. ``entry``: the model's entry in the config. ``before`` and ``after``: aligned rows of
     the questions that baseline and run both answered; ``baseline``: all rows of the baseline. The last
-    three are empty for a gate that needs no baseline.
+    three are empty for a gate that needs no baseline. ``result``: the run's summary of the same rows, empty where
+    it has none.
     """
 
     rows: pd.DataFrame
@@ -46,6 +48,7 @@ class GateRows:
     after: pd.DataFrame
     baseline: pd.DataFrame
     seed: int
+    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,22 @@ def routing_check(given: GateRows, rule: GateRule) -> GateCheck:
         else "the requested model answered"
     )
     return replace(check, detail=words)
+
+
+def reading_check(given: GateRows, rule: GateRule) -> GateCheck:
+    """Return the check that the run's own diagnosis finds nothing (``evalkit.metrics.reading``).
+
+    The value is 1 where the reading is suspect, else 0.
+    """
+    reading = given.result.get("reading") or {}
+    suspect = bool(reading.get("suspect"))
+    check = _exact(
+        rule, given.rows, float(suspect), broken=suspect and _allowed(rule) < 1, n=int(reading.get("n", 0))
+    )
+    detail = "no sign of another convention" if reading.get("n") else "no boxes to tell a convention by"
+    if suspect:
+        detail = f"{what_was_found(given.result)} {what_to_do(given.result)}"
+    return replace(check, detail=detail)
 
 
 def format_drift_check(given: GateRows, rule: GateRule) -> GateCheck:
@@ -249,6 +268,7 @@ GATES: dict[str, BuiltInGate] = {
         "samples that were not run", not_run_check, lambda limits: float(limits.get("max_not_run", 0.02))
     ),
     "routing": BuiltInGate("answers of another model version", routing_check),
+    "suspect_reading": BuiltInGate("answers that fit the convention they were read by", reading_check),
     "format_drift": BuiltInGate(
         "wire formats as in the baseline",
         format_drift_check,

@@ -28,6 +28,7 @@ from evalkit.metrics.names import answered_rows, metric_of_rule
 from evalkit.stats.significance import holm
 from evalkit.storage.manifest import MANIFEST
 from evalkit.storage.run_folder import RunFolder
+from evalkit.storage.summary import SUMMARY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,9 +218,14 @@ def _completeness(
         name: built_in_rule(name, built_in, limits) for name, gate in GATES.items() if not gate.needs_baseline
     }
     partial = not run.manifest.complete
+    results = _whole_results(run)
     for side, rows in _by_dataset(sides):
-        given = GateRows(rows, side.config, rows[:0], rows[:0], rows[:0], seed)
+        result = results.get((side.model, str(rows["dataset"].iloc[0])), {})
+        given = GateRows(rows, side.config, rows[:0], rows[:0], rows[:0], seed, result)
+        undiagnosed = not (result.get("reading") or {}).get("n")
         for name, rule in rules.items():
+            if name == "suspect_reading" and undiagnosed and name not in built_in:
+                continue  # no answer held numbers that could tell a convention
             check = GATES[name].check(given, rule)
             cut = partial and name == "not_run" and check.status == "pass"
             yield _as_incomplete(check, run) if cut else check
@@ -228,6 +234,12 @@ def _completeness(
         if name not in {side.model for side in sides}:
             check = unmeasured(not_run, "max", 0.0, model=name, dataset="-", detail="has no scores at all")
             yield _as_incomplete(check, run)
+
+
+def _whole_results(run: RunFolder) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return (model, dataset) -> the summary of all its samples; nothing where the run has no summary."""
+    results = run.summary().results if (run.path / SUMMARY).is_file() else ()
+    return {(one["model"], one["dataset"]): one for one in results if one["slice"] == "all"}
 
 
 def _as_incomplete(check: GateCheck, run: RunFolder) -> GateCheck:

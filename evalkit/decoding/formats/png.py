@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from evalkit.decoding.boxes import ItemBox
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import Context, MaskRead, WireFormat
-from evalkit.decoding.images import crop_mask, is_png_prefix, open_grey, place, read_base64
+from evalkit.decoding.images import crop_mask, is_png_prefix
 from evalkit.decoding.repetition import runs_away
+from evalkit.types import CropMask
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _PREFIX: Final = re.compile(
     r"\s*+data:\s*+image/[\w.+-]{1,40}+\s*+(?:;[^,;]{0,60}+)*?;\s*+base64\s*+,", re.IGNORECASE
@@ -79,8 +84,7 @@ def read_base64_image(value: str, context: Context) -> MaskRead:
 def _read(encoded: str, context: Context, repairs: list[str]) -> MaskRead:
     """Decode, open, lay over the box. What cannot be decoded because it loops is ``repetition``."""
     try:
-        data, padded = read_base64(encoded)
-        grey = open_grey(data, context.budget)
+        grey, padded = context.images.open_base64(encoded, context.budget)
     except Unreadable as error:
         bad = error.code in ("mask_bad_base64", "mask_bad_png")
         if bad and runs_away(encoded) and not is_png_prefix(encoded):
@@ -89,10 +93,13 @@ def _read(encoded: str, context: Context, repairs: list[str]) -> MaskRead:
     box = context.needed_box()
     x0, y0, x1, y1 = box.place_px_xyxy
     context.budget.spend((x1 - x0) * (y1 - y0))
-    crop_hw = place(grey, box.place_px_xyxy, box.visible_px_xyxy, context.settings)
-    return MaskRead(
-        crop_mask(crop_hw, box.visible_px_xyxy, context.height_px, context.width_px), repairs + padded
-    )
+    return MaskRead(_lay(grey, box, context), repairs + padded)
+
+
+def _lay(grey: Image, box: ItemBox, context: Context) -> CropMask:
+    levels = context.images.place(grey, box.place_px_xyxy, box.visible_px_xyxy, context.settings)
+    threshold = context.settings.threshold
+    return crop_mask(levels, box.visible_px_xyxy, context.height_px, context.width_px, threshold)
 
 
 DATA_URL = WireFormat(
