@@ -1,6 +1,7 @@
 """The printed table shows masks or boxes, whichever was scored."""
 
 from evalkit.report.headline import headline_table
+from evalkit.storage.summary import Summary
 
 
 def summary_of(**numbers):
@@ -23,7 +24,7 @@ def summary_of(**numbers):
         "tokens": {},
         "cost_usd": None,
     }
-    return {"results": [result | numbers], "simulated": False, "status": "complete"}
+    return Summary(run="r", status="complete", simulated=False, results=(result | numbers,))
 
 
 INTERVAL = {"value": 0.5, "low": 0.25, "high": 0.75}
