@@ -1,5 +1,7 @@
 """The printed table shows masks or boxes, whichever was scored."""
 
+from dataclasses import replace
+
 from evalkit.report.headline import headline_table
 from evalkit.storage.summary import Summary
 
@@ -50,7 +52,7 @@ def test_one_model_of_boxes_alone_makes_boxes_the_headline_of_all():
     """Beside a model that drew masks too, what both can be compared by is shown."""
     boxes = {"box_iou": INTERVAL, "box_accuracy_0.5": INTERVAL}
     both = summary_of(**boxes)
-    both["results"] += summary_of(giou=INTERVAL, **boxes)["results"]
+    both = replace(both, results=(*both.results, *summary_of(giou=INTERVAL, **boxes).results))
     assert headline_table(both).count("0.500 [0.25, 0.75]") == 4
 
 
