@@ -32,6 +32,7 @@ class Tally:
     before: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     cost_usd: float = 0.0
+    cost_unknown: int = 0
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
 
@@ -49,7 +50,9 @@ class Tally:
     def words(self) -> str:
         """Return failures by kind and cost, for example ``no_json 3, not_run 1 · $0.0123``."""
         kinds = ", ".join(f"{kind} {count}" for kind, count in self.kinds.most_common(4)) or "no failures"
-        return f"{kinds} · ${self.cost_usd:.4f}" if self.cost_usd else kinds
+        known = f"${self.cost_usd:.4f}" if self.cost_usd else ""
+        unknown = f"{self.cost_unknown} of unknown cost" if self.cost_unknown else ""
+        return " · ".join(part for part in (kinds, " + ".join(filter(None, (known, unknown)))) if part)
 
 
 class Progress:
@@ -83,11 +86,17 @@ class Progress:
         elif not self.quiet and before:
             self._print(f"{name}: {before} of {total} were answered before and are not asked again")
 
-    def add(self, name: str, kind: str | None, cost_usd: float | None = None) -> None:
-        """Count one finished question; ``kind`` names its failure, None where it was decoded."""
+    def add(self, name: str, kind: str | None, cost_usd: float | None = 0.0) -> None:
+        """Count one finished question; ``kind`` names its failure, None where it was decoded.
+
+        ``cost_usd``: None where an answer's cost is unknown.
+        """
         tally = self.tallies[name]
         tally.add()
-        tally.cost_usd += cost_usd or 0.0
+        if cost_usd is None:
+            tally.cost_unknown += 1
+        else:
+            tally.cost_usd += cost_usd
         if kind is not None:
             tally.kinds[kind] += 1
         self._show(name, tally)

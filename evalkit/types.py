@@ -152,11 +152,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens billed for one answer, as the endpoint reports them; None = not reported."""
+    """Tokens billed for one answer, as the endpoint reports them; None = not reported.
+
+    ``all_counted``: False where the endpoint's own counts leave something out that it bills, so that
+    no cost can be told. An endpoint that counts thinking as output reports no ``thought_tokens``.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     thought_tokens: int | None = None
+    all_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ class HistoryPoint:
             "model_versions": self.versions,
             "latency_s": result["latency_s"],
             "cost_usd": result["cost_usd"],
+            "n_cost_unknown": result.get("n_cost_unknown", 0),
             "settings_changed": list(self.settings_changed),
         }
 
@@ -278,7 +279,7 @@ def history_text(series: Sequence[Series]) -> str:
 def _line(point: HistoryPoint) -> str:
     result = point.result
     formats = ", ".join(f"{name} {count}" for name, count in result["wire_formats"].items()) or "-"
-    cost = "-" if result["cost_usd"] is None else f"{result['cost_usd']:.2f} USD"
+    cost = cost_words(result)
     quality = quality_of(result)
     numbers = next(iter(point.protocol_numbers.items()), None)
     evaluator = "" if numbers is None else f"  {numbers[0]} {spelled(numbers[1])}"
@@ -295,6 +296,14 @@ def quality_of(*results: Mapping[str, Any]) -> str:
     return quality_metric(
         [{name for name in shown_in("verdict") if metric_of(name).of(one) is not None} for one in results]
     )
+
+
+def cost_words(result: Mapping[str, Any]) -> str:
+    """Return the sum of the known costs, and how many answers it leaves out."""
+    if result["cost_usd"] is None:
+        return "-"
+    unknown = result.get("n_cost_unknown", 0)
+    return f"{result['cost_usd']:.2f} USD" + (f" + {unknown} unknown" if unknown else "")
 
 
 def spelled(interval: dict[str, float] | None) -> str:

@@ -125,6 +125,7 @@ def _record(taken: AnswerRows, values: Mapping[tuple[str, ...], Any]) -> dict[st
         "latency_s": measured["latency_s"] | _latency_percentiles(taken),
         "tokens": _token_totals(taken) | measured["tokens"],
         "cost_usd": _total(taken, "cost_usd"),
+        "n_cost_unknown": int((taken.answered & np.isnan(taken.numbers("cost_usd"))).sum()),
         "model_versions": _counts(rows["model_version"].dropna()) if "model_version" in rows else {},
         "trials": _trials(rows, measured["trials"]),
     }

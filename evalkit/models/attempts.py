@@ -19,6 +19,7 @@ class Attempt:
 
     ``kind``: ``answered``, ``rate_limited``, ``retry``, ``gave_up`` or ``stopped``. ``body`` is the
     raw answer or error body. ``latency_s`` excludes every wait of our own, None in a batch job.
+    ``counted_usd``: what the budget counted it for, None without a budget.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Attempt:
     http_status: int | None = None
     error: str | None = None
     body: str | None = None
+    counted_usd: float | None = None
 
 
 def backoff_s(failures: int, *, rate_limited: bool = False) -> float:

@@ -82,6 +82,10 @@ class ModelBudgetProtocol(Protocol):
         """Return what is to be set aside for a question."""
         ...
 
+    def counted_usd(self, reserved_usd: float, response: Response | None) -> float:
+        """Return what a request counts for, USD."""
+        ...
+
     async def settle(self, reserved_usd: float, response: Response | None) -> None:
-        """Count what a request cost."""
+        """Give back what was set aside and count what a request counts for."""
         ...

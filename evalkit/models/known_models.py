@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,21 @@ def short_id(model: str) -> str:
     return model.rsplit("/", 1)[-1]
 
 
+def listed_id(model: str, listed: Collection[str]) -> str | None:
+    """Return the id under which ``listed`` has a model or the model it is a revision of, None where it has neither."""
+    name = short_id(model)
+    if name in listed:
+        return name
+    bases = [one for one in listed if name.startswith(one) and REVISION.fullmatch(name[len(one) :])]
+    return max(bases, key=len, default=None)
+
+
+def known_model(model: str) -> KnownModel | None:
+    """Return what is known of a model or of the model it is a revision of, None where it is not listed."""
+    name = listed_id(model, known_models())
+    return None if name is None else known_models()[name]
+
+
 def was_routed(requested: str, answered: str | None) -> bool:
     """Tell whether another model answered than the one that was asked.
 
@@ -110,7 +126,7 @@ def thinking_asked_off(generation: GenerationConfig) -> bool:
 
 def availability(model: str, today: dt.date) -> str:
     """Return in one sentence what is known of a model's end, or an empty text."""
-    known = known_models().get(short_id(model))
+    known = known_model(model)
     if known is None:
         return ""
     told = [_event_text(event, today) for event in known.events]
@@ -121,7 +137,7 @@ def availability(model: str, today: dt.date) -> str:
 
 def retirement_warnings(model: str, today: dt.date) -> list[str]:
     """Return what a run of ``model`` on ``today`` should know of retirements and routings."""
-    known = known_models().get(short_id(model))
+    known = known_model(model)
     if known is None:
         return []
     near = [event for event in known.events if (event.on - today).days <= WARN_DAYS_AHEAD]
@@ -130,7 +146,7 @@ def retirement_warnings(model: str, today: dt.date) -> list[str]:
 
 def generation_warnings(model: str, generation: GenerationConfig) -> list[str]:
     """Return which settings the model is known to refuse or to ignore."""
-    known = known_models().get(short_id(model))
+    known = known_model(model)
     if known is None:
         return [f"{model} is not in the list of known models: its settings are sent unchecked"]
     warnings = [*_thinking_warnings(known, generation), *_sampling_warnings(known, generation)]
@@ -183,7 +199,7 @@ def image_tokens(model: str, width_px: int, height_px: int, resolution: str | No
     Gemini 2.5: 258 where both sides are at most 384 px, else 258 per tile of
     ``floor(min(width, height) / 1.5)`` px. Later models: fixed by media resolution.
     """
-    known = known_models().get(short_id(model))
+    known = known_model(model)
     if known is None or known.image_tokens == "fixed":
         return FIXED_IMAGE_TOKENS[resolution or "high"]
     if resolution in TILED_IMAGE_TOKENS:

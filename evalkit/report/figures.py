@@ -351,8 +351,9 @@ def _price_axis(axes: Axes, prices: Sequence[float]) -> None:
 
 
 def _usd_per_thousand(result: Mapping[str, Any]) -> float | None:
-    cost, answered = result.get("cost_usd"), result.get("n_answered")
-    return None if cost is None or not answered else 1000 * float(cost) / int(answered)
+    cost, priced = result.get("cost_usd"), int(result.get("n_answered") or 0)
+    priced -= int(result.get("n_cost_unknown") or 0)
+    return None if cost is None or priced <= 0 else 1000 * float(cost) / priced
 
 
 def _median_latency(result: Mapping[str, Any]) -> float | None:

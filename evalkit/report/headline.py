@@ -70,8 +70,15 @@ def _cells(result: Mapping[str, Any], shown: Sequence[Metric]) -> list[str]:
         str(result["n_not_run"]),
         _number(latency.get("p50"), "{:.2f}"),
         _number(_total(tokens), "{:,.0f}"),
-        "-" if cost is None else f"{cost:.4f}",
+        _cost(cost, result.get("n_cost_unknown", 0)),
     ]
+
+
+def _cost(cost: float | None, unknown: int) -> str:
+    """Return the sum of the known costs, and how many answers it leaves out."""
+    if cost is None:
+        return "-"
+    return f"{cost:.4f}" + (f" + {unknown} unknown" if unknown else "")
 
 
 def with_interval(number: Mapping[str, float] | None) -> str:

@@ -101,7 +101,7 @@ def _headline_cells(result: Mapping[str, Any], shown: Sequence[Metric]) -> dict[
         **{name: replace(found, more=more.get(name, "")) for name, found in cells.items()},
         "n": TableCell(f"{answered:,}", "" if answered == total else f"of {total:,}", answered),
         "not_run": cell(result["n_not_run"], "count"),
-        "cost": _cost(triple(result.get("cost_usd"))[0], answered),
+        "cost": _cost(triple(result.get("cost_usd"))[0], answered, int(result.get("n_cost_unknown", 0))),
     }
 
 
@@ -121,11 +121,14 @@ def _thinking(tokens: Mapping[str, Any]) -> str:
     return f"+ {thought.text} thinking" if thought.value else ""
 
 
-def _cost(cost: float | None, answered: int) -> TableCell:
+def _cost(cost: float | None, answered: int, unknown: int) -> TableCell:
+    """Return the sum of the known costs, what 1,000 such answers cost, and how many answers it leaves out."""
     total = cell(cost, "usd")
-    if not cost or not answered:
+    if cost is None or answered <= unknown:
         return total
-    return replace(total, more=f"{spell(1000 * cost / answered, 'usd')}/1,000")
+    parts = [f"{spell(1000 * cost / (answered - unknown), 'usd')}/1,000"] if cost else []
+    parts += [f"+ {unknown:,} of unknown cost"] if unknown else []
+    return replace(total, more=", ".join(parts))
 
 
 def stem_of(data: ReportData, dataset: str, kind: str) -> str:

@@ -137,7 +137,8 @@ def who_answered(models: Sequence[ReportModel]) -> list[str]:
     for model in models:
         if model.routed:
             others = _and([f"{version} ({count:,} answers)" for version, count in model.routed])
-            sentences.append(f"{model.label} asked for {model.requested} and was answered by {others}.")
+            answered = f"{model.label} asked for {model.requested} and was answered by {others}."
+            sentences.append(" ".join(filter(None, (answered, model.routed_costs))))
         if model.unasked_thinking is not None:
             answers, tokens = model.unasked_thinking
             sentences.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -81,13 +82,20 @@ class ModelBudget:
         await self.budget.reserve(usd)
         return usd
 
-    async def settle(self, reserved_usd: float, response: Response | None) -> None:
-        """Count what the request cost; an answer that reports no usage costs all that was set aside."""
+    def counted_usd(self, reserved_usd: float, response: Response | None) -> float:
+        """Return what a request counts for; an answer whose cost is unknown counts for all that was set aside.
+
+        Where nothing was (the results of a batch job of an earlier session), for the dearest answer so far.
+        """
         today = dt.datetime.now(dt.UTC).date()
         cost = 0.0 if response is None else cost_usd(self.entry, response, today)
-        cost = reserved_usd if cost is None else cost
-        self.dearest_usd = max(self.dearest_usd, cost)
-        await self.budget.settle(reserved_usd, cost)
+        counted = (reserved_usd or self.dearest_usd) if cost is None else cost
+        self.dearest_usd = max(self.dearest_usd, counted)
+        return counted
+
+    async def settle(self, reserved_usd: float, response: Response | None) -> None:
+        """Give back what was set aside and count what the request counts for."""
+        await self.budget.settle(reserved_usd, self.counted_usd(reserved_usd, response))
 
     def next_usd(self, question: Question) -> float:
         """Return what is to be set aside for a question."""
@@ -148,13 +156,25 @@ def open_model_budgets(
 
 
 def spent_usd(run: RunConfig, ledger: Ledger) -> float:
-    """Return what the ledger's answers cost on the days they were given, in USD; unpriced ones add nothing."""
+    """Return what the ledger's answers count for, in USD.
+
+    What a session counted is counted again. Answers of a session without a budget cost what they cost on
+    their day; one whose cost is unknown counts for the dearest of its model.
+    """
     entries = {entry.name: entry for entry in run.models}
-    total = 0.0
+    counted = ledger.counted_usd()
+    total, unknown, dearest_usd = 0.0, Counter[str](), dict.fromkeys(entries, 0.0)
     for row in ledger.rows():
         entry = entries.get(row.key.model)
         if row.status != "answered" or entry is None:
             continue
-        day = dt.datetime.fromtimestamp(row.started_at, dt.UTC).date()
-        total += cost_usd(entry, read_body(entry.provider, row.body or ""), day) or 0.0
-    return total
+        cost = counted.get((row.key, row.started_at))
+        if cost is None:
+            day = dt.datetime.fromtimestamp(row.started_at, dt.UTC).date()
+            cost = cost_usd(entry, read_body(entry.provider, row.body or ""), day)
+        if cost is None:
+            unknown[entry.name] += 1
+        else:
+            total += cost
+            dearest_usd[entry.name] = max(dearest_usd[entry.name], cost)
+    return total + sum(n * dearest_usd[name] for name, n in unknown.items())

@@ -216,6 +216,7 @@ class ModelRunner:
             image_sha256,
             attempt.body,
             self.background.question(self.model.prompt_for(sample), image_sha256),
+            attempt.counted_usd,
         )
 
     def _is_of_another_question(self, sample: Sample, image_sha256: str | None) -> bool:

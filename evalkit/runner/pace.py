@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evalkit.errors import DataError, GiveUp, RetryLater, StopModel, SystemFault
@@ -212,8 +213,11 @@ async def ask_with_retries(
         async with pace.slot():
             reserved_usd = await _set_aside(model_budget, question, pace)
             attempt, fault = await _attempt(model, question, number)
-            record(attempt)
-            if model_budget is not None:
+            if model_budget is None:
+                record(attempt)
+            else:
+                counted_usd = model_budget.counted_usd(reserved_usd, attempt.response)
+                record(replace(attempt, counted_usd=counted_usd))
                 await model_budget.settle(reserved_usd, attempt.response)
             if isinstance(fault, GiveUp):
                 fault = pace.refused(fault)

@@ -12,20 +12,41 @@ if TYPE_CHECKING:
     from evalkit.config.schema import RunConfig
 
 
+BILLING_UNKNOWN = (
+    "the costs shown are at the price of the model that answered; which of the two prices a routed answer is billed "
+    "by is not documented: only the invoice tells"
+)
+
+
 def routed_answers(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one record per (model, version) whose ``modelVersion`` is not the model that was asked for."""
+    """Return one record per (model, version) whose ``modelVersion`` is not the model that was asked for.
+
+    ``cost_usd``: at the price of the model that answered, ``requested_cost_usd``: at that of the model that
+    was asked, both sums of what is known with the number of answers they leave out, None where nothing is known.
+    """
     keys = ["model", "requested_model", "model_version"]
-    counted = scores.dropna(subset=["model_version"]).groupby(keys, sort=False).size().reset_index(name="n")
+    groups = scores.dropna(subset=["model_version"]).groupby(keys, sort=False)
     return [
         {
-            "model": row["model"],
-            "requested_model": row[keys[1]],
-            "model_version": row[keys[2]],
-            "n": int(row["n"]),
+            "model": model,
+            "requested_model": requested,
+            "model_version": version,
+            "n": len(rows),
+            **_costs(rows),
+            "billing": BILLING_UNKNOWN,
         }
-        for row in counted.to_dict("records")
-        if was_routed(row["requested_model"], row["model_version"])
+        for (model, requested, version), rows in groups
+        if was_routed(str(requested), str(version))
     ]
+
+
+def _costs(rows: pd.DataFrame) -> dict[str, Any]:
+    costs: dict[str, Any] = {}
+    for column in ("cost_usd", "requested_cost_usd"):
+        known = [] if column not in rows else [float(cost) for cost in rows[column].dropna()]
+        costs[column] = sum(known) if known else None
+        costs[f"n_{column.removesuffix('_usd')}_unknown"] = len(rows) - len(known)
+    return costs
 
 
 def unasked_thinking(scores: pd.DataFrame, config: RunConfig) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from evalkit.metrics.trials import agreements
 from evalkit.metrics.truth import Truth
 from evalkit.models import read_body
 from evalkit.models.answers import ModelView, decode_response
-from evalkit.models.prices import cost_usd
+from evalkit.models.prices import cost_usd, requested_cost_usd
 from evalkit.storage.ledger import Key, KeyState, Ledger
 from evalkit.storage.run_folder import RunFolder
 from evalkit.storage.scores_table import STATED_BOXES, scores_schema
@@ -127,6 +127,7 @@ def _billing_columns(response: Response, model: ModelView, state: KeyState) -> d
         "output_tokens": response.usage.output_tokens,
         "thought_tokens": response.usage.thought_tokens,
         "cost_usd": cost_usd(model.config, response, asked_on),
+        "requested_cost_usd": requested_cost_usd(model.config, response, asked_on),
         "model_version": response.model_version,
         "finish_reason": response.finish_reason,
         "simulated": response.simulated,

@@ -37,7 +37,8 @@ CREATE TABLE attempts (
     body BLOB,
     body_bytes INTEGER,
     question TEXT,
-    set_aside INTEGER NOT NULL DEFAULT 0
+    set_aside INTEGER NOT NULL DEFAULT 0,
+    counted_usd REAL
 );
 CREATE UNIQUE INDEX one_answer ON attempts (dataset, sample_id, model, trial)
     WHERE status = 'answered' AND set_aside = 0;
@@ -51,6 +52,10 @@ DROP INDEX one_answer;
 CREATE UNIQUE INDEX one_answer ON attempts (dataset, sample_id, model, trial)
     WHERE status = 'answered' AND set_aside = 0;
 UPDATE meta SET value = '2' WHERE key = 'schema_version';
+"""
+
+ADD_COUNTED_USD = """
+ALTER TABLE attempts ADD COLUMN counted_usd REAL;
 """
 
 CURRENT = """
@@ -79,6 +84,7 @@ class AttemptRow:
 
     ``attempt`` counts from 1. ``started_at`` is Unix time in seconds. ``latency_s``: seconds until
     the whole answer was there. ``question``: the digest of what was asked (``runner.resume``).
+    ``counted_usd``: what the budget counted it for; written only, ``Ledger.counted_usd`` reads it.
     """
 
     key: Key
@@ -91,6 +97,7 @@ class AttemptRow:
     image_sha256: str | None = None
     body: str | None = None
     question: str | None = None
+    counted_usd: float | None = None
 
 
 class AnsweredRow(NamedTuple):
@@ -140,6 +147,8 @@ class Ledger:
         if found == "1" and not read_only:
             self._in_one_transaction(FROM_VERSION_1)
             found = str(SCHEMA_VERSION)
+        if not read_only and not self._keeps_counted_usd():
+            self._in_one_transaction(ADD_COUNTED_USD)
         if found in ("1", str(SCHEMA_VERSION)):
             execute(CURRENT_OF_VERSION_1 if found == "1" else CURRENT)
         else:
@@ -147,6 +156,20 @@ class Ledger:
                 f"{self.path} has schema version {found}, this evalkit reads {SCHEMA_VERSION}: "
                 "use the evalkit that wrote it (its version stands in manifest.json)"
             )
+
+    def _keeps_counted_usd(self) -> bool:
+        query = "SELECT count(*) FROM pragma_table_info('attempts') WHERE name = 'counted_usd'"
+        return bool(self.connection.execute(query).fetchone()[0])
+
+    def counted_usd(self) -> dict[tuple[Key, float], float]:
+        """Return what the budget counted answers for, by key and start; those of sessions without a budget are left out."""
+        if not self._keeps_counted_usd():
+            return {}
+        query = (
+            "SELECT model, dataset, sample_id, trial, started_at, counted_usd FROM attempts"
+            " WHERE status = 'answered' AND counted_usd IS NOT NULL"
+        )
+        return {(Key(*key), started): usd for *key, started, usd in self.connection.execute(query)}
 
     def _in_one_transaction(self, statements: str) -> None:
         self.connection.execute("BEGIN IMMEDIATE")
@@ -288,7 +311,8 @@ class Ledger:
 
 INSERT = (
     "INSERT INTO attempts (model, dataset, sample_id, trial, attempt, status, started_at, latency_s,"
-    " http_status, error, image_sha256, body, body_bytes, question) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " http_status, error, image_sha256, body, body_bytes, question, counted_usd)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 
 SELECT = (
@@ -308,7 +332,7 @@ def _values_of(row: AttemptRow) -> tuple[object, ...]:
     # SQLite refuses half a character's escape (a lone surrogate), which an error text may quote.
     error = None if row.error is None else row.error.encode("utf-8", "replace").decode()
     measured = (row.started_at, row.latency_s, row.http_status, error, row.image_sha256)
-    return (*row.key, row.attempt, row.status, *measured, body, size, row.question)
+    return (*row.key, row.attempt, row.status, *measured, body, size, row.question, row.counted_usd)
 
 
 def _packed(body: str | None) -> tuple[bytes | None, int | None]:

@@ -87,7 +87,9 @@ COLUMNS: Final = (
     ScoreColumn("output_tokens", "count", "tokens of the answer without thinking"),
     ScoreColumn("thought_tokens", "count", "tokens of thinking"),
     ScoreColumn(
-        "cost_usd", "number", "by the price table or the config's price; null where no price is known"
+        "cost_usd",
+        "number",
+        "by the price table or the config's price, as of the model that answered; null where price or usage is unknown",
     ),
     ScoreColumn("requested_model", "text", "the model id that was asked"),
     ScoreColumn("model_version", "text", "the model id that answered"),
@@ -108,6 +110,11 @@ COLUMNS: Final = (
         "numbers",
         "for the diagnosis `reading`: the truth's box as fractions (x0, y0, x1, y1), width and height of the image "
         "as sent, then the four numbers of every box as they stand in the answer",
+    ),
+    ScoreColumn(
+        "requested_cost_usd",
+        "number",
+        "what the answer would cost at the price of the model that was asked; null where price or usage is unknown",
     ),
 )
 """Every column of scores.parquet, in its order. Counts are null for not_run and data_error."""

@@ -298,3 +298,12 @@ def test_a_parquet_round_trip_changes_nothing(tmp_path):
     frame = pd.DataFrame(MIXED)
     frame.to_parquet(tmp_path / "s.parquet")
     assert results_of(pd.read_parquet(tmp_path / "s.parquet")) == results_of(frame)
+
+
+def test_a_sum_with_unknown_costs_says_how_many():
+    """Half a dollar each for seven answers, of which two told no usage."""
+    rows = [{**r, "cost_usd": None} if r["sample_id"] in ("a1", "b1") else r for r in MIXED]
+    (found,) = results_of(rows)
+    assert (found["cost_usd"], found["n_cost_unknown"]) == (2.5, 2)
+    (nothing,) = results_of([{**r, "cost_usd": None} for r in MIXED])
+    assert (nothing["cost_usd"], nothing["n_cost_unknown"]) == (None, 7)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evalkit.config.prompts import find_prompt
+from evalkit.config.schema import RunConfig
 from evalkit.errors import StopModel
 from evalkit.models.base import Question
 from evalkit.models.google.gemini import GeminiConfig
 from evalkit.models.prices import Price
-from evalkit.runner.budget import Budget, ModelBudget
+from evalkit.runner.budget import Budget, ModelBudget, spent_usd
+from evalkit.storage.ledger import AttemptRow, Key, Ledger
 from evalkit.types import GroundTruth, ImageRef, Response, Sample, Usage
 
 QUESTION = Question(Sample("d", "v", "s", "i", ImageRef("x"), "it", GroundTruth(10, 10)), "Segment it.", None)
@@ -83,6 +87,41 @@ def test_an_answer_without_usage_costs_what_was_set_aside() -> None:
         return budget
 
     asyncio.run(run())
+
+
+def test_a_resumed_run_counts_what_the_session_counted(tmp_path: Path) -> None:
+    """An answer without usage counts for what was set aside then; without a record, for the dearest of its model."""
+    entry = {
+        "name": "m",
+        "provider": "gemini",
+        "model": "gemini-2.5-flash",
+        "price": {"input_usd_per_million": 1.0, "output_usd_per_million": 0.0},
+    }
+    run = RunConfig.model_validate({"name": "r", "datasets": [{"name": "d"}], "models": [entry]})
+    known = json.dumps({"usageMetadata": {"promptTokenCount": 30_000, "candidatesTokenCount": 5}})
+    told = json.dumps({"usageMetadata": {"totalTokenCount": 500}})
+
+    def row(number: int, body: str, counted_usd: float | None) -> AttemptRow:
+        key = Key("m", "d", f"s{number}", 0)
+        return AttemptRow(key, 1, "answered", 1_790_000_000.0, body=body, counted_usd=counted_usd)
+
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        ledger.add_all([row(1, known, 0.03), row(2, told, 0.2)])
+        assert spent_usd(run, ledger) == pytest.approx(0.23)
+        ledger.add_all([row(3, told, None)])
+        assert spent_usd(run, ledger) == pytest.approx(0.23 + 0.2)
+
+
+def test_a_ledger_without_counted_money_is_read(tmp_path: Path) -> None:
+    """One of an older evalkit gets the column when it is opened to be written, and needs none to be read."""
+    path = tmp_path / "l.sqlite"
+    with Ledger(path) as ledger:
+        ledger.connection.execute("ALTER TABLE attempts DROP COLUMN counted_usd")
+    with Ledger(path, read_only=True) as ledger:
+        assert ledger.counted_usd() == {}
+    with Ledger(path) as ledger:
+        ledger.add(AttemptRow(Key("m", "d", "s", 0), 1, "answered", 5.0, body="{}", counted_usd=0.5))
+        assert ledger.counted_usd() == {(Key("m", "d", "s", 0), 5.0): 0.5}
 
 
 def test_a_failed_request_costs_nothing() -> None:

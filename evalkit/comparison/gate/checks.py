@@ -199,15 +199,20 @@ def _total_check(rule: GateRule, bound: Bound, limit: float, rows: pd.DataFrame)
     if below.sum() == 0:
         return None
     total = float(above.sum())
-    broken = total > limit if bound == "max" else total < limit
+    above_limit = total > limit
+    unknown = int(answered_rows(rows).sum() - below.sum())
+    # What is unknown can only add to the sum: it settles a sum above the limit and no other.
+    settled = above_limit or not unknown
+    broken = above_limit if bound == "max" else total < limit
     check = GateCheck(
         **_place(rule, bound, limit, rows),
-        p_broken=0.0 if broken else 1.0,
-        p_kept=1.0 if broken else 0.0,
+        p_broken=0.0 if broken and settled else 1.0,
+        p_kept=0.0 if settled and not broken else 1.0,
         tested=False,
         observed=Interval(total, total, total),
         value=total,
         n=int(below.sum()),
+        detail=f"{unknown} more answers of unknown cost" if unknown else "",
     )
     return check.decided(check.p_broken)
 

@@ -239,6 +239,7 @@ class GeminiBatch:
         model_budget: ModelBudgetProtocol | None,
     ) -> None:
         """Record every line of a job's results by its key; keys that are answered already are left alone."""
+        set_aside_usd = self.reserved_usd.get(job.display_name, 0.0) / max(1, len(job.lines))
         data = await self._call(lambda: self._client.files.download(file=remote.dest.file_name))
         for raw in data.decode("utf-8").splitlines():
             line = json_object(self.live.endpoint.redact(raw)) or {}
@@ -246,9 +247,11 @@ class GeminiBatch:
             if pair is None:
                 continue
             attempt = attempt_of(self.live.endpoint.redact(raw), line, job.submitted_at)
-            record(*pair, job.lines.get(str(line["key"])), attempt)
             if model_budget is not None:
-                await model_budget.settle(0.0, attempt.response)
+                counted_usd = model_budget.counted_usd(set_aside_usd, attempt.response)
+                attempt = replace(attempt, counted_usd=counted_usd)
+                await model_budget.budget.settle(0.0, counted_usd)
+            record(*pair, job.lines.get(str(line["key"])), attempt)
 
     async def _cancel(self, job: BatchJob) -> None:
         try:

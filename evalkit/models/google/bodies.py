@@ -56,7 +56,7 @@ def gemini_response(body: str, data: Mapping[str, Any]) -> Response:
         finish_reason=_text(candidate.get("finishReason")),
         block_reason=_text(feedback.get("blockReason")),
         model_version=_text(data.get("modelVersion")),
-        usage=_usage(_mapping(data.get("usageMetadata"))),
+        usage=_usage(_mapping(data.get("usageMetadata")), wrote=bool(_answer_text(candidate))),
         simulated=(_text(data.get("responseId")) or "").startswith(SIMULATED_ID),
     )
 
@@ -120,19 +120,37 @@ def encodable(text: str) -> str:
     return text
 
 
-def _usage(usage: Mapping[str, Any]) -> Usage:
-    """Return the billed tokens; a field the service leaves out beside others means none (it omits zeros)."""
-    if not usage:
-        return Usage()
-    return Usage(
-        input_tokens=_count(usage.get("promptTokenCount")),
-        output_tokens=_count(usage.get("candidatesTokenCount")),
-        thought_tokens=_count(usage.get("thoughtsTokenCount")),
-    )
+MOST_TOKENS = 10_000_000
+"""A count above this is no count: no model reads or writes so much in one answer."""
 
 
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+def _usage(usage: Mapping[str, Any], *, wrote: bool) -> Usage:
+    """Return the billed tokens; None where a count is not told, or is none (negative, absurd, no number).
+
+    The service omits zeros: a missing count is 0 where others are told, unless the total (or an
+    answer that stands there) shows that something was billed which no count names.
+    """
+    names = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
+    told = [name in usage and usage[name] is not None for name in names]
+    if not any(told):
+        return Usage(all_counted=False)
+    counts = [_count(usage.get(name)) if given else 0 for name, given in zip(names, told, strict=True)]
+    unnamed = [name for name, given in zip(names, told, strict=True) if not given]
+    known = None not in counts
+    total = _count(usage.get("totalTokenCount"))
+    explained = sum(count or 0 for count in counts) + (_count(usage.get("toolUsePromptTokenCount")) or 0)
+    hidden = total is not None and total > explained
+    impossible = names[0] in unnamed or (names[1] in unnamed and wrote)
+    lost = bool(unnamed) and (hidden or impossible)
+    shown = [None if lost and not given else count for count, given in zip(counts, told, strict=True)]
+    return Usage(shown[0], shown[1], shown[2], all_counted=known and not lost)
+
+
+def _count(value: Any) -> int | None:
+    """Return a count of tokens, None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST_TOKENS:
+        return None
+    return int(value) if value == int(value) else None
 
 
 def _text(value: Any) -> str | None:

@@ -295,3 +295,15 @@ def test_outputs_agree(make_run, make_answers, good_iou) -> None:
     assert (suite.get("tests"), suite.get("failures")) == ("6", "1")
     assert "## evalkit gate FAILED" in verdict_markdown(verdict)
     assert verdict_text(verdict).splitlines()[1].strip().startswith("fail")
+
+
+def test_a_total_with_unknown_costs_is_kept_by_nothing(make_run, make_answers, good_iou) -> None:
+    """A sum that leaves answers out can break a limit and cannot keep one."""
+    rows = make_answers("m", good_iou)
+    rows.loc[:4, "cost_usd"] = None
+    known = float(rows["cost_usd"].sum())
+    for limit, status in ((known / 2, "fail"), (known * 2, "inconclusive")):
+        run = make_run(f"r{status}", [rows], gate=[{"metric": "cost_usd", "max": limit}])
+        check = check_of(gate_run(run, None), "cost_usd")
+        assert check.status == status
+        assert "5 more answers of unknown cost" in check.detail
