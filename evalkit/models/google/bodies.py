@@ -82,13 +82,13 @@ def read_vertex_body(body: str) -> Response:
     """Return a Vertex ``:predict`` answer; the decoder reads its ``{"predictions": [...]}`` as it is.
 
     A body without predictions and without an error says that nothing was found: the service leaves out
-    empty lists.
+    empty lists. ``{}`` says nothing at all.
     A prediction that was withheld (``raiFilteredReason`` and no mask at all) is a block.
     """
     data = json_object(body)
     if data is None:
         raise DataError(f"a stored Vertex answer is not a JSON object: it begins {body[:60]!r}")
-    empty = data.get("predictions") is None and "error" not in data
+    empty = bool(data) and data.get("predictions") is None and "error" not in data
     predictions = _items(data.get("predictions"))
     filtered = [_text(item.get("raiFilteredReason")) for item in predictions]
     masks = any(item.get("bytesBase64Encoded") for item in predictions)

@@ -107,7 +107,7 @@ def test_filtered_predictions_are_a_block() -> None:
 @pytest.mark.parametrize(
     ("body", "outcome"),
     [
-        ({}, "no_target"),
+        ({}, "format_failure"),
         ({"deployedModelId": "1", "model": "m"}, "no_target"),
         ({"predictions": []}, "no_target"),
         ({"predictions": None}, "no_target"),
