@@ -165,9 +165,10 @@ def _is_point(point: Any) -> bool:
     )
 
 
-def read_contour(contour: Contour, context: Context) -> MaskRead:
+def read_contour(contour: Contour, context: Context, *, least_fit: float = 0.0) -> MaskRead:
     """Return the mask under the stated reading, or under the one by which contour and box agree.
 
+    ``least_fit``: how well they must agree where nothing states a frame.
     Raises ``Unreadable``: polygon_ambiguous, polygon_degenerate, wrong_unit, box_missing (frame ``box``).
     """
     context.extents.append((*contour.low, *contour.high))
@@ -195,7 +196,20 @@ def read_contour(contour: Contour, context: Context) -> MaskRead:
         ]
         if not _of_one_thing(contour, chosen.reading, context, context.box):
             raise Unreadable("polygon_ambiguous")
-    return _finish(contour, chosen, stated, context, [rival.reading for rival in rivals])
+    if chosen.fit < least_fit:
+        raise Unreadable("polygon_ambiguous")
+    others = [rival.reading for rival in rivals]
+    if chosen.box is not None and chosen.reading.unit == "norm1000":
+        others += _pixels_too(contour, chosen.reading, context)
+    return _finish(contour, chosen, stated, context, others)
+
+
+def _pixels_too(contour: Contour, reading: Reading, context: Context) -> list[Reading]:
+    """Return the reading in pixels where nobody stated a unit for contours and they may be pixels as well."""
+    asked = context.asked.wire_format
+    told = asked is None or asked.startswith(("polygon", "svg"))
+    pixels = Reading(reading.order, "image", "pixel")
+    return [] if told or not _in_range(contour, pixels, context, slack=1.0) else [pixels]
 
 
 def _by_evidence(fitting: list[_Choice], context: Context) -> tuple[_Choice, list[_Choice]]:
@@ -237,16 +251,9 @@ def _without_box(contour: Contour, stated: Reading, context: Context) -> MaskRea
         if stated.unit != "norm1000" or not _in_range(contour, pixels, context, slack=1.0):
             raise Unreadable("wrong_unit")
         chosen = pixels
-    elif stated.unit == "norm1000" and _unit_untold(context):
-        # Nobody stated a unit for contours: where they may be pixels as well, nothing tells.
-        rivals = [pixels] * _in_range(contour, pixels, context, slack=1.0)
+    elif stated.unit == "norm1000":
+        rivals = _pixels_too(contour, stated, context)
     return _finish(contour, _Choice(1.0, chosen), stated, context, rivals)
-
-
-def _unit_untold(context: Context) -> bool:
-    """Return True where the prompt asked for something that has no contour."""
-    asked = context.asked.wire_format
-    return asked is not None and not asked.startswith(("polygon", "svg"))
 
 
 def _in_range(contour: Contour, reading: Reading, context: Context, *, slack: float = SLACK) -> bool:

@@ -46,6 +46,7 @@ MASK_KEYS: Final = (
     "segment",
     "points",
     "vertices",
+    "rings",
     "path",
     "svg_path",
     "masks",

@@ -12,7 +12,7 @@ from evalkit.decoding.raw_items import FoundItems, RawItem
 from evalkit.types import Unit
 
 MAX_WALK_DEPTH: Final = 64
-_TASK_TOKEN: Final = re.compile(r"<[A-Z_]{4,60}>")
+_TASK_TOKEN: Final = re.compile(r"<[A-Z_]{2,60}>")
 """Florence's task tokens, the keys of its answers, which are in pixels (its model card)."""
 
 

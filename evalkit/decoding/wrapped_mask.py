@@ -42,6 +42,9 @@ def _open(value: Any) -> Any:
     if isinstance(value, list):
         if value and all(isinstance(part, str) and holds_tokens(part) for part in value):
             return "".join(value)
+        pieces = [_rings(part) for part in value] if all(isinstance(part, dict) for part in value) else []
+        if len(pieces) > 1 and all(pieces):
+            return pieces
         bare = len(value) == 1 and isinstance(value[0], (str, dict)) and not find_format(value)[0]
         return value[0] if bare else None
     if isinstance(value, dict) and find_format(value)[0] == "placeholder":
@@ -59,12 +62,22 @@ def _json_inside(text: str) -> Any:
     return inside if isinstance(inside, (dict, list)) else None
 
 
-def _member_inside(members: dict[str, Any]) -> Any:
+def _rings(members: dict[str, Any]) -> list[Any] | None:
+    """Return an outline and the holes beside it; None where no outline is named."""
     outside = next((members[key] for key in _OUTSIDE if isinstance(members.get(key), list)), None)
     holes = next((members[key] for key in _HOLES if isinstance(members.get(key), list)), None)
-    if outside and holes and find_format(outside)[0] in ("polygon_pairs", "polygon_points"):
-        nested = isinstance(holes[0], list) and holes[0] and isinstance(holes[0][0], (list, dict))
-        return [outside, *(holes if nested else [holes])]
+    if not outside or find_format(outside)[0] not in ("polygon_pairs", "polygon_points"):
+        return None
+    if not holes:
+        return [outside]
+    nested = isinstance(holes[0], list) and holes[0] and isinstance(holes[0][0], (list, dict))
+    return [outside, *(holes if nested else [holes])]
+
+
+def _member_inside(members: dict[str, Any]) -> Any:
+    rings = _rings(members)
+    if rings is not None and len(rings) > 1:
+        return rings
     masks = [value for value in members.values() if _is_mask(value)]
     return masks[0] if len(masks) == 1 else None
 

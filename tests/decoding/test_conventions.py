@@ -224,3 +224,44 @@ def test_a_shipped_prompt_s_own_answer_is_strict(name):
     got = decode({want.wrapper: [item]} if want.wrapper else [item], want)
     assert (got.outcome, got.strict) == ("decoded", True)
     assert got.items[0].box_px_xyxy in (None, DOG_PX)
+
+
+BOX_1 = {"x_min": 0.1, "y_min": 0.6, "x_max": 0.3, "y_max": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("path", "box", "failure"),
+    [
+        ("M 0.1 0.6 L 0.3 0.6 L 0.3 0.9 L 0.1 0.9 Z", BOX_1, None),
+        ("M.1.6h.2v.3h-.2z", BOX_1, None),
+        ("m 0.1,0.6 0.2,0 0,0.3 -0.2,0 z", BOX_1, None),
+        ("M 0 0 L 1 0 L 1 1 L 0 1 Z", BOX_1, None),
+        ("M 0.1 0.6 C 0.1 0.6 0.3 0.6 0.3 0.6 Q 0.3 0.9 0.3 0.9 L 0.1 0.9", BOX_1, None),
+        ("M 0.15 0.6 L 0.25 0.6 L 0.25 0.7 Z", BOX_1, "polygon_ambiguous"),
+        ("M 0.1 0.6 L 0.3 0.6 L 0.3 0.9 Z", None, "box_missing"),
+        ("M 0.1 0.6 A 1 1 0 0 0 0.3 0.9 Z", BOX_1, "wrong_shape"),
+        ("M 0.1 0.6 L 0.3 0.6 L 0.3", BOX_1, "wrong_shape"),
+        ("L 0.3 0.6 L 0.3 0.9 M", BOX_1, "mask_placeholder"),
+    ],
+)
+def test_svg_paths_are_placed_by_their_box(path, box, failure):
+    """The hull is the box: the image's frame; the whole range: the box's; anything else is not known."""
+    got = decode({"path": path} | ({} if box is None else {"bbox": box}), AskedFormat())
+    assert (got.failure, region(got)) == (failure, None if failure else DOG_PX)
+
+
+def test_outlines_that_name_their_holes():
+    """One or several pieces, each an object."""
+    outline, hole = RING, [[150, 700], [250, 700], [250, 800], [150, 800]]
+    beside = [[400, 600], [500, 600], [500, 900], [400, 900]]
+    value = [{"exterior": outline, "holes": [hole]}, {"exterior": beside, "holes": []}]
+    got = decode([{"box_2d": [600, 100, 900, 500], "mask": value}], asked(), (1000, 1000))
+    assert int(full_mask(got.mask).sum()) == 200 * 300 - 100 * 100 + 100 * 300
+
+
+def test_coco_s_own_spelling_is_in_no_stated_unit():
+    """[x, y, w, h] beside a contour that nobody asked for: both may be pixels as well."""
+    item = {"segmentation": [[v for point in RING_PX for v in point]], "bbox": [64, 288, 128, 144]}
+    assert decode([item], AskedFormat()).failure == "polygon_ambiguous"
+    got = decode([item], asked("xywh", "pixel", keys=("bbox", "segmentation")))
+    assert region(got) == DOG_PX

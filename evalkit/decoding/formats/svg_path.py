@@ -14,7 +14,7 @@ from typing import Any, Final
 from evalkit.decoding.boxes import finite
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import Context, MaskRead, WireFormat
-from evalkit.decoding.contour import MAX_POINTS, make_contour, read_contour
+from evalkit.decoding.contour import MAX_POINTS, PLAIN_FIT, make_contour, read_contour
 
 _PATH: Final = re.compile(r"\s*+[Mm][\s,]*+[-+.\d][\s\d.,+\-eEMmLlHhVvCcSsQqTtZzAa]*+")
 _PART: Final = re.compile(r"([MmLlHhVvCcSsQqTtZzAa])|([-+]?(?:\d++\.?\d*+|\.\d++)(?:[eE][-+]?\d++)?)")
@@ -35,11 +35,9 @@ def read_svg_path(value: str, context: Context) -> MaskRead:
 
     Raises ``Unreadable``: wrong_shape (arcs, damaged data), box_missing where nothing says the frame.
     """
-    asked = context.asked
-    told = asked.wire_format == "svg_path" and not any("box" in key for key in asked.keys)
-    if context.box is None and not told:
-        raise Unreadable("box_missing")
-    return read_contour(make_contour(_Pen().draw(_commands(value)), named=True), context)
+    context.needed_box()
+    contour = make_contour(_Pen().draw(_commands(value)), named=True)
+    return read_contour(contour, context, least_fit=PLAIN_FIT)
 
 
 def _commands(text: str) -> Iterator[tuple[str, list[float]]]:
