@@ -1,9 +1,9 @@
 """Which model? Paired differences on common samples, with what they are worth. Pure but for reading.
 
-Every difference is the second side minus the first. Intervals: bootstrap over images. P-values: swaps
-of whole images for means and ratios, exact McNemar (its clustered form where images have several
-expressions) for shares of answers; adjusted by Holm over all verdicts, over all other measures shown,
-over the judging measure of all slices, over the other measures of all slices, and over the numbers of
+Every difference is the second side minus the first. Intervals are over images. P-values: of equal means over
+images (``significance.difference_test``), for shares of answers not below the exact McNemar test's (its clustered
+form where images have several expressions); adjusted by Holm over all verdicts, over all other measures
+shown, over the judging measure of all slices, over the other measures of all slices, and over the numbers of
 the rows' protocol.
 """
 
@@ -43,7 +43,7 @@ from evalkit.stats.bootstrap import (
 )
 from evalkit.stats.estimates import Estimate, interval_of
 from evalkit.stats.resampling import statistic_difference, statistic_estimate
-from evalkit.stats.significance import holm, mcnemar_clustered, swap_test
+from evalkit.stats.significance import difference_test, holm, mcnemar_clustered
 from evalkit.storage.run_folder import RunFolder
 from evalkit.types import Interval
 
@@ -352,12 +352,11 @@ def _measured(
     counted = below_a > 0
     changes = (above_b - above_a)[counted]
     by_answer = paired and bool(np.isin(changes, (-1.0, 0.0, 1.0)).all() and (below_a[counted] == 1).all())
+    p, test = difference_test(estimate, sums, seed=seed)
     if by_answer:
-        p, test = mcnemar_clustered(changes, codes[counted]), "exact McNemar, clustered by image"
+        p, test = max(p, mcnemar_clustered(changes, codes[counted])), "exact McNemar, clustered by image"
         if np.unique(codes[counted]).size == changes.size:
             test = "exact McNemar"
-    else:
-        p, test = swap_test(sums, seed=seed), "permutation by image"
     won = (int((changes > TIE_WITHIN).sum()), int((changes < -TIE_WITHIN).sum()))
     # Pseudo-values of a number that is no ratio of sums say nothing about single rows.
     counts_rows = paired and is_share(measure) and not isinstance(columns[0], StatisticColumns)

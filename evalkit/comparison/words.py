@@ -96,7 +96,8 @@ def not_worse(found: MeasureDifference, margin: float, confidence: float = 0.95)
     ``p`` is the one-sided p-value of "worse by ``margin`` or more" (Schuirmann 1987's one half).
     """
     worse_up = lower_is_better(found.measure)
-    p = 1 - found.estimate.confidence_below(margin) if worse_up else found.estimate.confidence_below(-margin)
+    kept = found.estimate.confidence_below(margin) if worse_up else found.estimate.confidence_above(-margin)
+    p = 1 - kept
     return {
         "metric": found.measure,
         "margin": margin,

@@ -7,6 +7,7 @@ and a mask not at all. It needs no ground truth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -52,18 +53,21 @@ def spread_of_trials(rows: pd.DataFrame) -> dict[str, Any] | None:
     """Return how the answered rows of one model vary between trials, None where there is one trial.
 
     ``giou_by_trial``: the mean IoU of each trial; ``giou_sd``: their sample standard deviation;
-    ``iou_sd_within_sample``: the standard deviation of IoU over the trials of one sample, averaged
-    over samples.
+    ``iou_sd_within_sample``: the standard deviation of IoU over the trials of one sample, pooled: the
+    root of the samples' variances averaged by their degrees of freedom. (The mean of standard deviations is too
+    small wherever samples differ in how much they vary.)
     """
     k = int(rows["trial"].max()) + 1 if len(rows) else 1
     if k == 1:
         return None
     scored = rows[rows["iou"].notna()]
     by_trial = [float(value) for value in scored.groupby("trial")["iou"].mean()]
-    within = scored.groupby("sample_id")["iou"].std().dropna()
+    samples = scored.groupby("sample_id")["iou"]
+    freedom = int((samples.count() - 1).sum())
+    squares = float((samples.var() * (samples.count() - 1)).sum())
     return {
         "k": k,
         "giou_by_trial": by_trial,
         "giou_sd": stdev(by_trial) if len(by_trial) > 1 else None,
-        "iou_sd_within_sample": float(within.mean()) if len(within) else None,
+        "iou_sd_within_sample": math.sqrt(squares / freedom) if freedom else None,
     }

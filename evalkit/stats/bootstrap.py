@@ -1,9 +1,15 @@
 """Intervals and paired differences for clustered evaluation data. Pure.
 
-Expressions of one image are not independent, so everything resamples images (clusters): an
-interval that resamples expressions was 1.6 times too narrow on simulated clustered data. Every
-metric is a ratio of sums: a mean has ones below, cIoU intersections over unions. All metrics
-given together share the same draws. Measured coverage and false alarms: docs/statistics.md.
+Expressions of one image are not independent, so everything is by image (cluster): an interval that
+takes expressions as independent was 1.6 times too narrow on simulated clustered data. Every metric is a ratio of
+sums: a mean has ones below, cIoU intersections over unions. Which estimator when:
+
+- shares, IoUs and their differences, which have a range: ``bounded.Bounded``, at any number of images;
+- amounts (seconds, tokens, USD) and their differences: a bootstrap over images, studentised for a
+  single ratio of ``CLUSTERS_FOR_PIVOTS`` images, percentiles below that and for differences, and Student's t on
+  the linearised error where fewer than ``FEW_CLUSTERS`` images differ.
+
+All amounts given together share the same draws. Measured coverage and false alarms: docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -14,14 +20,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evalkit.stats.bounded import Bounded, limits
 from evalkit.stats.estimates import (
     Estimate,
     Percentile,
     SingleImage,
     Student,
     Studentised,
-    Wilson,
     interval_of,
+    spanning,
 )
 from evalkit.types import Interval
 
@@ -34,8 +41,8 @@ DRAWS = 9_999
 """Bootstrap draws of every reported interval."""
 
 FEW_CLUSTERS = 10
-"""Below this many images, or images that differ from the most common value, a bootstrap has too few
-distinct draws to hold its level (benchmarks/coverage.py): formulas with a design effect take over."""
+"""Below this many images, or images that differ from the most common value, a bootstrap of an amount has too
+few distinct draws to hold its level: Student's t takes over."""
 
 CLUSTERS_FOR_PIVOTS = 30
 """Below this many images a studentised bootstrap may say anything: one image that dominates gives draws
@@ -92,7 +99,23 @@ def ratio_intervals(
     ``shares``: see ``ratio_estimates``.
     """
     estimates = ratio_estimates(numerators, denominators, clusters, seed=seed, draws=draws, shares=shares)
-    return [None if estimate is None else interval_of(estimate) for estimate in estimates]
+    return intervals_of(estimates)
+
+
+def intervals_of(estimates: Sequence[Estimate | None]) -> list[Interval | None]:
+    """Return the 95 % interval of every estimate, None for None; shares over the same images at once."""
+    bounded = [estimate for estimate in estimates if isinstance(estimate, Bounded)]
+    found: dict[int, Interval] = {}
+    for ends in {(one.least, one.most) for one in bounded}:
+        same = [one for one in bounded if (one.least, one.most) == ends]
+        above, below = np.stack([one.above for one in same]), np.stack([one.below for one in same])
+        low, high = (limits(above, below, level, least=ends[0], most=ends[1]) for level in (0.025, 0.975))
+        spans = map(spanning, [one.value for one in same], low.tolist(), high.tolist())
+        found |= dict(zip(map(id, same), spans, strict=True))
+    return [
+        None if estimate is None else found[id(estimate)] if id(estimate) in found else interval_of(estimate)
+        for estimate in estimates
+    ]
 
 
 def ratio_estimates(
@@ -108,13 +131,8 @@ def ratio_estimates(
 
     A slice is the same rows with zeros outside it. ``shares``: per metric, whether it lies in 0..1
     by definition (a rate, an IoU) and not by chance (a latency below one second); where not
-    given, every metric whose numerators all lie between 0 and their denominators.
-
-    From ``CLUSTERS_FOR_PIVOTS`` clusters on the studentised bootstrap, whose error in each draw is the
-    linearised one (Cochran 1977, Sampling Techniques, section 6.3); below, percentiles widened
-    for few clusters. Where fewer than ``FEW_CLUSTERS`` clusters differ from the most common value: the Wilson score interval with a
-    design effect for shares and other numbers within 0..1, Student's t for the rest. None where
-    the denominators of a metric sum to 0.
+    given, every metric whose numerators all lie between 0 and their denominators. The module says which
+    estimator is used when. None where the denominators of a metric sum to 0.
     """
     above, below = (
         np.atleast_2d(np.asarray(numerators, float)),
@@ -125,8 +143,10 @@ def ratio_estimates(
         np.stack([cluster_sums(above[m], codes, n_clusters), cluster_sums(below[m], codes, n_clusters)])
         for m in range(len(above))
     ]
-    kinds = [_ratio_kind(below[m], sums[m]) for m in range(len(above))]
-    most = [_most(above[m], below[m], shares is None or shares[m]) for m in range(len(above))]
+    kinds = [
+        _ratio_kind(above[m], below[m], sums[m], may_be_share=shares is None or shares[m])
+        for m in range(len(above))
+    ]
     drawn = [m for m, kind in enumerate(kinds) if kind == "bootstrap"]
     moments = (
         _drawn_totals(np.concatenate([_ratio_columns(sums[m]) for m in drawn]), draws, seed)
@@ -137,28 +157,32 @@ def ratio_estimates(
     for m, kind in enumerate(kinds):
         if kind == "undefined":
             made.append(None)
+        elif kind == "bounded":
+            value = float(sums[m][0].sum() / sums[m][1].sum())
+            made.append(Bounded(value, sums[m][0], sums[m][1], 0.0, 1.0))
         elif kind == "bootstrap" and moments is not None:
             first = 5 * drawn.index(m)
-            made.append(_bootstrapped(sums[m], moments[first : first + 5], most[m]))
+            made.append(_bootstrapped(sums[m], moments[first : first + 5]))
         else:
-            made.append(_few_clusters_ratio(below[m], sums[m], most[m]))
+            made.append(_few_clusters_ratio(sums[m]))
     return made
 
 
-def _ratio_kind(below: Floats, sums: Floats) -> str:
-    """Return how one ratio is estimated: ``undefined``, ``few`` or ``bootstrap``."""
+def _ratio_kind(above: Floats, below: Floats, sums: Floats, *, may_be_share: bool) -> str:
+    """Return how one ratio is estimated: ``undefined``, ``bounded``, ``few`` or ``bootstrap``."""
     if below.size == 0 or below.sum() == 0:
         return "undefined"
+    if may_be_share and _within(above, below):
+        return "bounded"
     inside = sums[1] != 0
     _, counts = np.unique(sums[0, inside] / sums[1, inside], return_counts=True)
     few = counts.sum() < FEW_CLUSTERS or counts.sum() - counts.max() < FEW_CLUSTERS
     return "few" if few else "bootstrap"
 
 
-def _most(above: Floats, below: Floats, may_be_share: bool) -> float:
-    """Return the largest value that a ratio can have: 1 for a share, else infinity."""
-    within = bool((above >= 0).all() and (above <= below * (1 + 1e-9)).all())
-    return 1.0 if may_be_share and within else np.inf
+def _within(above: Floats, below: Floats) -> bool:
+    """Tell whether every numerator lies between 0 and its denominator."""
+    return bool((above >= 0).all() and (above <= below * (1 + 1e-9)).all())
 
 
 def _ratio_columns(sums: Floats) -> Floats:
@@ -178,8 +202,11 @@ def _ratio_error(totals: Floats, n_clusters: int) -> tuple[Floats, Floats]:
     return ratio, error
 
 
-def _bootstrapped(sums: Floats, moments: Floats, most: float) -> Estimate:
-    """Return the bootstrap estimate of a ratio from its drawn ``moments``, shape (5, draws)."""
+def _bootstrapped(sums: Floats, moments: Floats) -> Estimate:
+    """Return the bootstrap estimate of an amount from its drawn ``moments``, shape (5, draws).
+
+    The error of each draw is the linearised one (Cochran 1977, Sampling Techniques, section 6.3).
+    """
     n_clusters = int((sums[1] != 0).sum())
     value, error = _ratio_error(_ratio_columns(sums).sum(axis=1), n_clusters)
     drawn, drawn_error = _ratio_error(moments, n_clusters)
@@ -187,30 +214,21 @@ def _bootstrapped(sums: Floats, moments: Floats, most: float) -> Estimate:
         return Percentile(float(value), np.sort(drawn[np.isfinite(drawn)]), n_clusters)
     usable = np.isfinite(drawn) & (drawn_error > 1e-9 * float(error))
     pivots = np.sort((drawn[usable] - value) / drawn_error[usable])
-    least = 0.0 if (sums[0] >= 0).all() else -np.inf
-    return Studentised(float(value), float(error), pivots, least, most)
+    return Studentised(float(value), float(error), pivots, _least(sums[0]))
 
 
-def _few_clusters_ratio(below: Floats, sums: Floats, most: float) -> Estimate:
-    """Return the estimate of a ratio that too few clusters inform for a bootstrap."""
+def _few_clusters_ratio(sums: Floats) -> Estimate:
+    """Return the estimate of an amount that too few clusters inform for a bootstrap."""
     n_clusters = int((sums[1] != 0).sum())
     value = float(sums[0].sum() / sums[1].sum())
-    if most == 1.0:
-        return _wilson(min(value, 1.0), sums, n_clusters, int((below != 0).sum()))
     if n_clusters == 1:
         return SingleImage(value)
     error = float(_ratio_error(_ratio_columns(sums).sum(axis=1), n_clusters)[1])
-    least = 0.0 if (sums[0] >= 0).all() else -np.inf
-    return Student(value, value, error, n_clusters - 1, least, most)
+    return Student(value, error, n_clusters - 1, _least(sums[0]))
 
 
-def _wilson(value: float, sums: Floats, n_clusters: int, n_rows: int) -> Estimate:
-    """Return the score interval; where no error was observed an image counts as one answer."""
-    if n_clusters > 1 and 0 < value < 1:
-        error = float(_ratio_error(_ratio_columns(sums).sum(axis=1), n_clusters)[1])
-        if error > 0:
-            return Wilson(value, min(value * (1 - value) / error**2, n_rows), n_clusters - 1)
-    return Wilson(value, n_clusters, np.inf)
+def _least(above: Floats) -> float:
+    return 0.0 if (above >= 0).all() else -np.inf
 
 
 def paired_differences(
@@ -225,36 +243,62 @@ def paired_differences(
     """Return per metric the ratio of ``second`` minus the ratio of ``first``, paired by cluster, with shared draws.
 
     ``first`` and ``second`` are (numerators, denominators) of the same rows under two models or
-    runs. Percentile bootstrap over clusters with the tails of Student's t. Where fewer than
-    ``FEW_CLUSTERS`` clusters changed: Student's t on the linearised error with one answer more on
-    either side (Agresti & Min 2005, Statistics in Medicine 24(5)), so that no change at all in n
-    answers still leaves about 2/n either way. None where either ratio is undefined, or where one
-    image cannot tell anything. ``shares``: per metric, whether it lies in 0..1 by definition.
+    runs. ``shares``: per metric, whether it lies in 0..1 by definition. The module says which estimator is used
+    when. None where either ratio is undefined, or where one image cannot tell anything of an amount.
     """
     codes, n_clusters = cluster_codes(clusters)
     rows = [np.asarray([a, b, c, d], dtype=np.float64) for (a, b), (c, d) in zip(first, second, strict=True)]
     sums = [np.stack([cluster_sums(values, codes, n_clusters) for values in four]) for four in rows]
-    kinds = [_difference_kind(four) for four in sums]
+    kinds = [
+        _difference_kind(four, by_image, may_be_share=shares is None or shares[m])
+        for m, (four, by_image) in enumerate(zip(rows, sums, strict=True))
+    ]
     drawn = [m for m, kind in enumerate(kinds) if kind == "bootstrap"]
     totals = _drawn_totals(np.concatenate([sums[m] for m in drawn]), draws, seed) if drawn else None
     made: list[Estimate | None] = []
     for m, kind in enumerate(kinds):
         if kind == "undefined":
             made.append(None)
+        elif kind == "bounded":
+            made.append(_bounded_difference(sums[m]))
         elif kind == "bootstrap" and totals is not None:
             at = 4 * drawn.index(m)
             made.append(_percentile_difference(sums[m], totals[at : at + 4]))
         else:
-            made.append(_few_clusters_difference(rows[m], sums[m], may_be_share=shares is None or shares[m]))
+            made.append(_few_clusters_difference(sums[m]))
     return made
 
 
-def _difference_kind(sums: Floats) -> str:
+def _difference_kind(rows: Floats, sums: Floats, *, may_be_share: bool) -> str:
     if sums.size == 0 or sums[1].sum() == 0 or sums[3].sum() == 0:
         return "undefined"
+    if may_be_share and _within(rows[0], rows[1]) and _within(rows[2], rows[3]):
+        return "bounded"
     changed = (sums[0] != sums[2]) | (sums[1] != sums[3])
     few = changed.sum() < FEW_CLUSTERS or ((sums[1] != 0) | (sums[3] != 0)).sum() < FEW_CLUSTERS
     return "few" if few else "bootstrap"
+
+
+def _bounded_difference(sums: Floats) -> Estimate:
+    """Return the difference of two shares as one ratio over images, and how far one image can move it.
+
+    Each image weighs the mean of its shares of both denominators. Where they are equal its numerator is
+    what it changed; else its part of the linearised difference. The ends of the range are those of an image that
+    one side loses, or gets, wholly while the other answers as usual; what is usual is pulled towards the worse end
+    by one image, so that a single image says little.
+    """
+    whole = sums.sum(axis=1)
+    parts = sums / np.repeat(whole[1::2], 2)[:, None]
+    before, after = whole[0] / whole[1], whole[2] / whole[3]
+    value = float(after - before)
+    weights = (parts[1] + parts[3]) / 2
+    changes = parts[2] - parts[0]
+    if (sums[1] != sums[3]).any():
+        changes += value * weights + before * parts[1] - after * parts[3]
+    n = int((weights > 0).sum())
+    fallen = max(n * before + 1, n * (1 - after) + 1) / (n + 1)
+    risen = max(n * after + 1, n * (1 - before) + 1) / (n + 1)
+    return Bounded(value, changes, weights, -float(fallen), float(risen))
 
 
 def _percentile_difference(sums: Floats, totals: Floats) -> Estimate:
@@ -266,20 +310,13 @@ def _percentile_difference(sums: Floats, totals: Floats) -> Estimate:
     return Percentile(value, drawn, int(((sums[1] != 0) | (sums[3] != 0)).sum()))
 
 
-def _few_clusters_difference(rows: Floats, sums: Floats, *, may_be_share: bool) -> Estimate | None:
-    """Return Student's t on the linearised error, with pseudo-answers where the metric is bounded."""
+def _few_clusters_difference(sums: Floats) -> Estimate | None:
+    """Return Student's t on the linearised error, None for one image."""
     n_clusters = int(((sums[1] != 0) | (sums[3] != 0)).sum())
-    value, error = difference_error(sums)
-    sides = ((rows[0], rows[1]), (rows[2], rows[3]))
-    bounded = all(_most(above, below, may_be_share) == 1.0 for above, below in sides)
     if n_clusters < 2:
-        return Student(value, 0.0, 1.0, 1, -1.0, 1.0) if bounded else None
-    if not bounded:
-        return Student(value, value, error, n_clusters - 1, -np.inf, np.inf)
-    n_rows = int(((rows[1] != 0) | (rows[3] != 0)).sum())
-    shrunk = value * n_rows / (n_rows + 2)
-    widened = float(np.sqrt((error * n_rows) ** 2 + 1 + 2 * value**2)) / (n_rows + 2)
-    return Student(value, shrunk, widened, n_clusters - 1, -1.0, 1.0)
+        return None
+    value, error = difference_error(sums)
+    return Student(value, error, n_clusters - 1, -np.inf)
 
 
 def difference_error(sums: Floats) -> tuple[float, float]:

@@ -1,13 +1,15 @@
 """Confidence distributions: an estimate that can say every limit and every one-sided p-value.
 
 A gate asks "is the change below -0.02 with 95 % confidence?", a table asks for a 95 % interval and
-a correction for many questions needs p-values. Each class answers all three from one function and
+a correction for many questions needs p-values. Each class answers all of them from one function and
 its inverse: ``limit(level)``, the value that the truth lies below with confidence ``level``, and
-``confidence_below(bound)``, the confidence that the truth lies below ``bound``. Pure.
+``confidence_below(bound)``, the confidence that the truth lies below ``bound``. Here are those of amounts
+(seconds, tokens, USD), which have no upper end; ``bounded.Bounded`` is that of shares. Pure.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,34 +31,69 @@ class Estimate(Protocol):
     def limit(self, level: float) -> float:
         """Return the value that the truth lies below with confidence ``level`` (0..1)."""
 
+    def exact_limit(self, level: float) -> float:
+        """Return the limit that decisions use: the inverse of the confidences, never too near."""
+
     def confidence_below(self, bound: float) -> float:
-        """Return the confidence (0..1) that the truth lies below ``bound``: the inverse of ``limit``."""
+        """Return the confidence (0..1) that the truth lies below ``bound``."""
+
+    def confidence_above(self, bound: float) -> float:
+        """Return the confidence (0..1) that the truth lies above ``bound``."""
 
 
-def interval_of(estimate: Estimate, confidence: float = 0.95) -> Interval:
-    """Return the two-sided interval with half of ``1 - confidence`` in each tail."""
-    tail = (1 - confidence) / 2
-    return Interval(estimate.value, estimate.limit(tail), estimate.limit(1 - tail))
+def interval_of(estimate: Estimate, confidence: float = 0.95, *, exact: bool = False) -> Interval:
+    """Return the two-sided interval with half of ``1 - confidence`` in each tail; it holds the value.
+
+    ``exact``: by the limits that decisions use, so that what is shown agrees with what was decided.
+    """
+    tail, limit = (1 - confidence) / 2, estimate.exact_limit if exact else estimate.limit
+    return spanning(estimate.value, limit(tail), limit(1 - tail))
+
+
+def spanning(value: float, low: float, high: float) -> Interval:
+    """Return an interval that holds its own value: rounding may put a bound 1e-17 beyond it."""
+    return Interval(value, min(low, value), max(high, value))
+
+
+class _Amount(ABC):
+    """An estimate whose confidences on both sides of a bound add to 1: it holds no counts to be careful with."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def limit(self, level: float) -> float:
+        """Return the limit of ``Estimate.limit``."""
+
+    @abstractmethod
+    def confidence_below(self, bound: float) -> float:
+        """Return the confidence that the truth lies below ``bound``."""
+
+    def exact_limit(self, level: float) -> float:
+        """Return ``limit``: there is one kind."""
+        return self.limit(level)
+
+    def confidence_above(self, bound: float) -> float:
+        """Return the confidence that the truth lies above ``bound``."""
+        return 1 - self.confidence_below(bound)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Studentised:
+class Studentised(_Amount):
     """Bootstrap-t: ``pivots`` are (draw - value) / (standard error of that draw), sorted ascending.
 
-    Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 12.5. ``least`` and ``most``
-    bound what the number can be. Needs a positive ``standard_error``.
+    Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 12.5. ``least`` is the least
+    that the number can be. Needs a positive ``standard_error``.
     """
 
     value: float
     standard_error: float
     pivots: NDArray[np.float64]
     least: float
-    most: float
 
     def limit(self, level: float) -> float:
         """Return the limit of ``Estimate.limit``."""
         raw = self.value - float(np.quantile(self.pivots, 1 - level)) * self.standard_error
-        return float(np.clip(raw, self.least, self.most))
+        return max(raw, self.least)
 
     def confidence_below(self, bound: float) -> float:
         """Return the share of pivots that make the truth lie below ``bound``, never exactly 0 or 1."""
@@ -66,7 +103,7 @@ class Studentised:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Percentile:
+class Percentile(_Amount):
     """Bootstrap percentiles, widened for few clusters; ``drawn`` are the draws, sorted ascending.
 
     The plain percentile interval is as narrow as a normal interval that divides by n; the tails
@@ -99,68 +136,33 @@ class Percentile:
 
 
 @dataclass(frozen=True, slots=True)
-class Student:
-    """``centre`` plus Student's t times ``standard_error``, within ``least``..``most``.
-
-    ``value`` is what is reported; ``centre`` differs from it where pseudo-observations pull the
-    middle of the interval towards zero (see ``stats.bootstrap.paired_differences``).
-    """
+class Student(_Amount):
+    """``value`` plus Student's t times ``standard_error``, never below ``least``."""
 
     value: float
-    centre: float
     standard_error: float
     degrees_of_freedom: float
     least: float
-    most: float
 
     def limit(self, level: float) -> float:
         """Return the limit of ``Estimate.limit``."""
         from scipy.special import stdtrit
 
-        raw = self.centre + float(stdtrit(self.degrees_of_freedom, level)) * self.standard_error
-        return float(np.clip(raw, self.least, self.most))
+        return max(
+            self.value + float(stdtrit(self.degrees_of_freedom, level)) * self.standard_error, self.least
+        )
 
     def confidence_below(self, bound: float) -> float:
         """Return Student's distribution function at ``bound``; a step where the error is zero."""
         from scipy.special import stdtr
 
         if self.standard_error == 0:
-            return float(np.heaviside(bound - self.centre, 0.5))
-        return float(stdtr(self.degrees_of_freedom, (bound - self.centre) / self.standard_error))
+            return float(np.heaviside(bound - self.value, 0.5))
+        return float(stdtr(self.degrees_of_freedom, (bound - self.value) / self.standard_error))
 
 
 @dataclass(frozen=True, slots=True)
-class Wilson:
-    """The score interval of a share, with a design effect: never [0, 0] for a count of zero.
-
-    ``effective_n`` is the number of independent answers that would give the observed error
-    (Kish 1965); with it the score interval (Wilson 1927) holds its level for clustered rare events
-    where a bootstrap cannot (Franco et al. 2019, J. Surv. Stat. Methodol. 7(3)).
-    ``degrees_of_freedom`` is that of the observed error, infinite where none was observed.
-    """
-
-    value: float
-    effective_n: float
-    degrees_of_freedom: float
-
-    def limit(self, level: float) -> float:
-        """Return the limit of ``Estimate.limit``."""
-        quantile = _t_quantile(self.degrees_of_freedom, level)
-        squared, share, n = quantile * quantile, self.value, self.effective_n
-        middle = (share + squared / (2 * n)) / (1 + squared / n)
-        half = abs(quantile) * np.sqrt(share * (1 - share) / n + squared / (4 * n * n)) / (1 + squared / n)
-        return float(np.clip(middle + np.sign(quantile) * half, 0.0, 1.0))
-
-    def confidence_below(self, bound: float) -> float:
-        """Return the confidence of the score test at ``bound``."""
-        if not 0 < bound < 1:
-            return float(bound >= 1)
-        score = (bound - self.value) / np.sqrt(bound * (1 - bound) / self.effective_n)
-        return _t_share(self.degrees_of_freedom, float(score))
-
-
-@dataclass(frozen=True, slots=True)
-class SingleImage:
+class SingleImage(_Amount):
     """A mean duration, cost or count from one image: all that is known is that it is not negative.
 
     The interval is that of one exponential observation (value over chi-square of 2 degrees of
@@ -176,17 +178,3 @@ class SingleImage:
     def confidence_below(self, bound: float) -> float:
         """Return the confidence that the mean lies below ``bound``."""
         return float(np.exp(-self.value / bound)) if bound > 0 else 0.0
-
-
-def _t_quantile(degrees_of_freedom: float, level: float) -> float:
-    from scipy.special import ndtri, stdtrit
-
-    infinite = np.isinf(degrees_of_freedom)
-    return float(ndtri(level) if infinite else stdtrit(degrees_of_freedom, level))
-
-
-def _t_share(degrees_of_freedom: float, quantile: float) -> float:
-    from scipy.special import ndtr, stdtr
-
-    infinite = np.isinf(degrees_of_freedom)
-    return float(ndtr(quantile) if infinite else stdtr(degrees_of_freedom, quantile))

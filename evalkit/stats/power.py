@@ -2,8 +2,8 @@
 
 Assumptions, all changeable: two models answer the same expressions; the per-expression difference
 of IoU has standard deviation ``SD_OF_DIFFERENCES``; expressions of one image share
-``INTRA_IMAGE_CORRELATION`` of its variance; the mean of the images' sums is close to normal.
-The two constants are assumptions, not measurements: IoU of one model has a standard
+``INTRA_IMAGE_CORRELATION`` of its variance; the mean of the images' sums is close to normal; the models'
+mean IoU is about ``USUAL_IOU``. The constants are assumptions, not measurements: IoU of one model has a standard
 deviation of about 0.3 wherever some answers fail and most are good, and two models that agree on
 which samples are hard (correlation 0.5) differ by 0.3 * sqrt(2 * (1 - 0.5)) = 0.3. Once a run
 exists, ``detectable_by`` uses its own error and none of this.
@@ -12,9 +12,18 @@ exists, ``detectable_by`` uses its own error and none of this.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+
+import numpy as np
+
+from evalkit.stats.bounded import score_of_sum
 
 SD_OF_DIFFERENCES = 0.30
 INTRA_IMAGE_CORRELATION = 0.2
+USUAL_IOU = 0.7
+"""What an image that was not drawn would lose, were it lost wholly (``evalkit.stats.bounded``)."""
+
+MOST_IMAGES = 10**9
 
 
 def detectable_difference(
@@ -31,8 +40,8 @@ def detectable_difference(
     """Return the smallest true difference of mean IoU that is found with probability ``power``.
 
     ``sd``: standard deviation of the per-expression difference. ``alpha``: false alarms allowed,
-    shared by ``comparisons`` tests; ``sides``: 2 for "different", 1 for "worse" (the gate, where the
-    figure comes on top of the allowed drop). The variance of the mean is
+    shared by ``comparisons`` tests; ``sides``: 2 for "different" (the verdict of a comparison), 1 for "worse" (the
+    gate, where the figure comes on top of the allowed drop). The variance of the mean is
     sd^2 (1 + (m - 1) rho) / (n m) for m expressions per image (Kish 1965, Survey Sampling).
     Infinite below two images.
     """
@@ -49,20 +58,45 @@ def detectable_by(
     power: float = 0.8,
     sides: int = 2,
     comparisons: int = 1,
+    unseen: float = USUAL_IOU,
 ) -> float:
     """Return the smallest difference that a comparison with this ``standard_error`` finds.
 
-    The true difference at which Student's t on ``n_images`` - 1, shifted by it, passes the critical
-    value with probability ``power`` (noncentral t, approximated by two central quantiles:
-    Machin et al. 2018, Sample Sizes for Clinical, Laboratory and Epidemiology Studies, chapter 5).
+    The value that just has the evidence, plus the quantile of Student's t that ``power`` asks for times the
+    error (Machin et al. 2018, Sample Sizes for Clinical, Laboratory and Epidemiology Studies, chapter 5). One side:
+    Student's t on ``n_images`` - 1. Two sides: the test of equal means, which allows for an image not
+    drawn that moves the difference by ``unseen``. Infinite below two images.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     if n_images < 2:
         return math.inf
-    freedom = n_images - 1
-    quantiles = t.ppf(1 - alpha / (sides * comparisons), freedom) + t.ppf(power, freedom)
-    return float(quantiles) * standard_error
+    level, freedom = alpha / (sides * comparisons), n_images - 1
+    reserve = float(stdtrit(freedom, power)) * standard_error
+    if sides == 1:
+        return float(stdtrit(freedom, 1 - level)) * standard_error + reserve
+    return _least_evident(standard_error, n_images, level, unseen) + reserve
+
+
+def _least_evident(standard_error: float, n_images: int, level: float, unseen: float) -> float:
+    """Return the mean difference whose one-sided p-value in the test of equal means is ``level``.
+
+    The test is that of ``bounded.Bounded`` on images of which half lie one standard deviation above the mean and
+    half below: with many images, others of that mean and deviation give the same.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
+    deviation = standard_error * math.sqrt(n_images)
+    halves = np.full(2, n_images / 2)
+
+    def excess(value: float) -> float:
+        images = np.array([[value - deviation, value + deviation]])
+        score = score_of_sum(images, np.array([-unseen]), counts=halves)[0]
+        return float(score) - float(ndtri(level))
+
+    highest = 10 * (deviation + unseen)
+    return float(brentq(excess, 0.0, highest)) if excess(highest) < 0 else math.inf
 
 
 def images_needed(
@@ -70,19 +104,24 @@ def images_needed(
     standard_error: float,
     n_images: int,
     *,
-    alpha: float = 0.05,
-    power: float = 0.8,
-    sides: int = 2,
     comparisons: int = 1,
+    unseen: float = USUAL_IOU,
 ) -> int | None:
     """Return how many images would find a true ``difference``, given the error seen on ``n_images``.
 
-    The error shrinks with the root of the number of images. None where ``difference`` is 0 or no
-    error was seen.
+    The error shrinks with the root of the number of images. None where ``difference`` is 0, no
+    error was seen, or a billion images would not do.
     """
     if difference == 0 or n_images < 2 or standard_error <= 0:
         return None
-    detectable = detectable_by(
-        standard_error, n_images, alpha=alpha, power=power, sides=sides, comparisons=comparisons
-    )
-    return max(2, math.ceil(n_images * (detectable / abs(difference)) ** 2))
+
+    def enough(images: int) -> bool:
+        error = standard_error * math.sqrt(n_images / images)
+        return detectable_by(error, images, comparisons=comparisons, unseen=unseen) <= abs(difference)
+
+    most = 2
+    while not enough(most):
+        most *= 2
+        if most > MOST_IMAGES:
+            return None
+    return bisect_left(range(most + 1), 1, lo=max(2, most // 2), key=lambda images: int(enough(images)))

@@ -2,8 +2,7 @@
 
 Such a number is still determined by sums over rows (or by weighted detections), so a bootstrap over
 images needs no second look at any mask: the rows of an image are drawn together. Where the images
-that inform it are too few for a bootstrap, the formulas of ``evalkit.stats.bootstrap`` stand in,
-fed with the number's influences (Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 21.3).
+that inform it are too few for a bootstrap, ``evalkit.stats.bounded`` stands in, fed with the number's influences (Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 21.3).
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from evalkit.stats.bootstrap import DRAWS, FEW_CLUSTERS, cluster_codes, cluster_sums, draw_chunks
-from evalkit.stats.estimates import Estimate, Percentile, SingleImage, Student, Wilson
+from evalkit.stats.bounded import Bounded
+from evalkit.stats.estimates import Estimate, Percentile
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -109,8 +109,7 @@ def statistic_estimate(statistic: Statistic, clusters: ArrayLike, *, seed: int) 
     """Return an estimate of the number over clusters, None where it is undefined.
 
     ``clusters`` names each unit's image. Percentile bootstrap; where fewer than ``FEW_CLUSTERS`` images
-    have any influence, the Wilson score interval on the linearised error for values in 0..1 (an image
-    counts as one answer where no error was observed), Student's t for others.
+    have any influence, that of a bounded mean of the pseudo-values.
     """
     codes, n_clusters = cluster_codes(clusters)
     by_cluster = statistic.grouped(codes, n_clusters)
@@ -121,10 +120,7 @@ def statistic_estimate(statistic: Statistic, clusters: ArrayLike, *, seed: int) 
     if _moving(residuals) >= FEW_CLUSTERS:
         drawn = _drawn(by_cluster, n_clusters, statistic.draws, seed)
         return Percentile(value, np.sort(drawn[np.isfinite(drawn)]), n_clusters)
-    error = _error(residuals)
-    if 0 <= value <= 1:
-        return _score_interval(value, error, n_clusters)
-    return SingleImage(value) if n_clusters == 1 else Student(value, value, error, n_clusters - 1, -1.0, 1.0)
+    return _bounded(value, residuals, 0.0 if value >= 0 else -1.0)
 
 
 def statistic_difference(
@@ -133,8 +129,7 @@ def statistic_difference(
     """Return the number of ``second`` minus that of ``first`` over the same units, paired by cluster.
 
     Percentile bootstrap with the same draws for both; where fewer than ``FEW_CLUSTERS`` images moved
-    the difference, Student's t on the linearised error with one image more on either side (Agresti &
-    Min 2005, Statistics in Medicine 24(5)). None where either is undefined.
+    the difference, that of a bounded mean of the pseudo-values. None where either is undefined.
     """
     codes, n_clusters = cluster_codes(clusters)
     before, after = first.grouped(codes, n_clusters), second.grouped(codes, n_clusters)
@@ -146,11 +141,7 @@ def statistic_difference(
         draws = min(first.draws, second.draws)
         drawn = _drawn(after, n_clusters, draws, seed) - _drawn(before, n_clusters, draws, seed)
         return Percentile(value, np.sort(drawn[np.isfinite(drawn)]), n_clusters)
-    if n_clusters < 2:
-        return Student(value, 0.0, 1.0, 1, -1.0, 1.0)
-    shrunk = value * n_clusters / (n_clusters + 2)
-    widened = np.sqrt((_error(residuals) * n_clusters) ** 2 + 1 + 2 * value**2) / (n_clusters + 2)
-    return Student(value, shrunk, float(widened), n_clusters - 1, -1.0, 1.0)
+    return _bounded(value, residuals, -1.0)
 
 
 def _residuals(by_cluster: Statistic) -> Floats:
@@ -165,16 +156,9 @@ def _moving(residuals: Floats) -> int:
     return int((np.abs(residuals) > 1e-9).sum())
 
 
-def _error(residuals: Floats) -> float:
-    n_clusters = residuals.size
-    correction = n_clusters / (n_clusters - 1) if n_clusters > 1 else 0.0
-    return float(np.sqrt(correction * (residuals**2).sum()))
-
-
-def _score_interval(value: float, error: float, n_clusters: int) -> Estimate:
-    if n_clusters > 1 and 0 < value < 1 and error > 1e-9:
-        return Wilson(value, min(value * (1 - value) / error**2, n_clusters), n_clusters - 1)
-    return Wilson(value, n_clusters, np.inf)
+def _bounded(value: float, residuals: Floats, least: float) -> Estimate:
+    """Return the estimate of a mean over images whose values are the pseudo-values, in ``least``..1."""
+    return Bounded(value, value + residuals.size * residuals, np.ones(residuals.size), least, 1.0)
 
 
 def _drawn(by_cluster: Statistic, n_clusters: int, draws: int, seed: int) -> Floats:

@@ -1,11 +1,15 @@
 """Where a series of runs over the same samples shifted, and how sure that is. Pure.
 
 The null hypothesis is that nothing changed: image by image, the runs could have come in any other
-order. So the reference distribution comes from shuffling the order of each image's results on its
-own, which keeps hard images hard and rare failures rare. The statistic is the largest standardised
-difference of means before and after a split (Page 1954; the permutation form as in Matteson & James
-2014, J. Am. Stat. Assoc. 109(505)); found shifts split the series and both parts are searched again.
-False alarms measured by benchmarks/history_alarms.py, see docs/statistics.md.
+order, but for noise that a whole run shares (another server, another hour). So the reference distribution
+comes from shuffling the order of each image's results on its own, which keeps hard images hard and rare
+failures rare, and from adding to each run a normal deviate with what the runs' variance has beyond that of the images.
+The statistic is the largest squared difference of means before and after a split (Page 1954; the permutation
+form as in Matteson & James 2014, J. Am. Stat. Assoc. 109(505)) over the variance between neighbouring runs, by
+their median difference, which a few shifts do not move; that ratio hardly depends on the size of the common
+noise, which a few runs tell badly. Found shifts split the series and both parts are searched again. Fewer than
+``FEWEST_RUNS`` runs cannot tell a shift from a bad night, whatever happened in it. False alarms measured by
+benchmarks/history_alarms.py, see docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -22,6 +26,12 @@ if TYPE_CHECKING:
 
 LEVEL = 0.01
 """Chance that a month in which nothing changed shows a shift, for all series watched together."""
+
+FEWEST_RUNS = 4
+"""With fewer there are two differences of neighbouring runs or one, and the shift is among them."""
+
+MEDIAN_OF_DIFFERENCES = 0.6745 * 2**0.5
+"""Median size of the difference of two normal deviates of variance 1."""
 
 SHUFFLES = 1_999
 
@@ -71,35 +81,42 @@ def _search(image_sums: Floats, start: int, stop: int, seed: int, level: float) 
 
 
 def largest_shift(image_sums: Floats, *, seed: int, shuffles: int = SHUFFLES) -> tuple[int | None, float]:
-    """Return the most likely place of one shift and its p-value; (None, 1.0) where nothing varies."""
+    """Return the most likely place of one shift and its p-value; (None, 1.0) where nothing can be told.
+
+    That is where nothing varies, and in fewer than ``FEWEST_RUNS`` runs.
+    """
     n_runs = len(image_sums)
     varies = (image_sums != image_sums[:1]).any(axis=0)
-    if n_runs < 2 or not varies.any():
+    if n_runs < FEWEST_RUNS or not varies.any():
         return None, 1.0
     series = image_sums[:, varies].T
-    observed = _split_statistics(series.sum(axis=0)[None])[0]
+    of_images = float(series.var(axis=1, ddof=1).sum())
+    totals = series.sum(axis=0)
+    common = np.sqrt(max(0.0, float(totals.var(ddof=1)) - of_images))
+    observed = _split_statistics(totals[None], of_images)[0]
     at = int(observed.argmax())
     generator = np.random.default_rng(seed)
     as_extreme = done = 0
     while done < shuffles and as_extreme < ENOUGH:
         size = min(SHUFFLES_AT_A_TIME, shuffles - done)
-        shuffled = generator.permuted(np.broadcast_to(series, (size, *series.shape)), axis=2)
-        largest = _split_statistics(shuffled.sum(axis=1)).max(axis=1)
-        as_extreme += int((largest >= observed[at] - 1e-9 * abs(observed[at])).sum())
+        shuffled = generator.permuted(np.broadcast_to(series, (size, *series.shape)), axis=2).sum(axis=1)
+        noisy = shuffled + generator.normal(0, common, shuffled.shape)
+        largest = _split_statistics(noisy, of_images).max(axis=1)
+        as_extreme += int((largest >= observed[at] * (1 - 1e-9)).sum())
         done += size
     return at + 1, (as_extreme + 1) / (done + 1)
 
 
-def _split_statistics(totals: Floats) -> Floats:
-    """Return |mean after - mean before| over its scale for every split, shape (series, runs - 1).
+def _split_statistics(totals: Floats, of_images: float) -> Floats:
+    """Return the variance between the parts of every split over that of neighbouring runs, (series, runs - 1).
 
-    ``totals``: (series, runs). The scale is that of independent runs; their common variance is
-    the same in every shuffle and cancels.
+    ``totals``: (series, runs). The latter is at least ``of_images``, the variance of independent images, so that
+    runs which agree by chance are no evidence.
     """
     n_runs = totals.shape[1]
     before = np.arange(1, n_runs)
-    sums = totals.cumsum(axis=1)[:, :-1]
-    whole = totals.sum(axis=1, keepdims=True)
-    gaps = (whole - sums) / (n_runs - before) - sums / before
-    statistics: Floats = np.abs(gaps) / np.sqrt(1 / before + 1 / (n_runs - before))
+    sums = (totals - totals.mean(axis=1, keepdims=True)).cumsum(axis=1)[:, :-1]
+    between = sums**2 * n_runs / (before * (n_runs - before))
+    typical = np.median(np.abs(np.diff(totals, axis=1)), axis=1, keepdims=True) / MEDIAN_OF_DIFFERENCES
+    statistics: Floats = between / np.maximum(typical**2, of_images)
     return statistics

@@ -1,7 +1,12 @@
-"""Tests of "no difference" for paired, clustered answers, and the correction for many of them. Pure.
+"""Tests of "no difference" and "no rise" for paired, clustered answers, and the correction for many of them. Pure.
 
-The null hypothesis is that it does not matter which of the two models gave which answer; so the
-reference distribution comes from swapping the two models' answers of whole images.
+Two null hypotheses, and which is asked when:
+
+- *the means are equal*, whatever else differs between two models: ``difference_test``, for verdicts. One model may
+  lose whole images rarely and answer the rest a little better; swaps of such answers gave wrong
+  verdicts in as many samples as held no lost image (0.9^20 = 12 %);
+- *nothing changed*, so that it does not matter which of two runs gave which answer: ``swap_test``, the exact
+  test of the gate's alarms (``rise_test``) and of format drift (``mix_test``).
 """
 
 from __future__ import annotations
@@ -10,6 +15,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from evalkit.stats.bootstrap import difference_error
+from evalkit.stats.bounded import Bounded
+from evalkit.stats.estimates import Estimate, Student
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,6 +33,35 @@ EXACT_UP_TO = 13
 
 CHUNK_CELLS = 2_000_000
 """Cells of swap patterns held at a time (16 MB)."""
+
+
+def difference_test(estimate: Estimate, sums: Floats, *, seed: int) -> tuple[float, str]:
+    """Return the two-sided p-value of "both means are equal", and the test's name.
+
+    ``estimate``: the difference; ``sums``: as for ``swap_test``. For shares and IoUs twice the smaller
+    confidence of its sign; for amounts, which have no range, the swap test.
+    """
+    if not isinstance(estimate, Bounded):
+        return swap_test(sums, seed=seed), "permutation by image"
+    doubt = 1 - max(estimate.confidence_below(0.0), estimate.confidence_above(0.0))
+    return min(1.0, 2 * doubt), "means by image"
+
+
+def rise_test(sums: Floats, allowed: float, *, seed: int) -> tuple[float, Student | None]:
+    """Return the one-sided p-value of "the second ratio is at most ``allowed`` above the first", and its t estimate.
+
+    ``sums``: as for ``swap_test``. An alarm needs both: a rise beyond what swaps of whole images give where
+    nothing changed (exact at any count), and one beyond ``allowed`` by Student's t over images. None and 1.0 for
+    fewer than two images.
+    """
+    n_clusters = int(((sums[1] != 0) | (sums[3] != 0)).sum())
+    if n_clusters < 2:
+        return 1.0, None
+    rise = Student(*difference_error(sums), n_clusters - 1, -np.inf)
+    p_value = 1 - rise.confidence_above(allowed)
+    if p_value < 0.5 and rise.value > 0:
+        p_value = max(p_value, swap_test(sums, seed=seed) / 2)
+    return p_value, rise
 
 
 def swap_test(sums: Floats, *, seed: int, swaps: int = SWAPS) -> float:
@@ -66,16 +104,16 @@ def _random_swaps(n_changed: int, swaps: int, seed: int) -> Iterator[Floats]:
         yield generator.integers(0, 2, size=size, dtype=np.int8).astype(np.float64)
 
 
-def mix_test(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
+def mix_test(before: NDArray[np.bool_], after: NDArray[np.bool_], codes: NDArray[np.intp]) -> float:
     """Return the p-value of "the mix of kinds is the same" for the same questions asked twice.
 
-    ``before``, ``after``: which kind each answer was, one-hot, shape (questions, kinds). The smallest exact
-    McNemar p-value of any kind, times their number (two kinds are one question). It takes the answers
-    as independent, images included: given the questions, calls are. So a small p speaks of these
-    questions, not of a population of images. 1.0 where no answer changed its kind.
+    ``before``, ``after``: which kind each answer was, one-hot, shape (questions, kinds); ``codes``: each
+    question's image, 0..n-1. The smallest p-value of McNemar's test by image of any kind, times their number (two
+    kinds are one question). Repeats of a question and the questions of an image may share their answer, so an
+    image counts once. 1.0 where no answer changed its kind.
     """
-    gone, come = (before & ~after).sum(axis=0), (after & ~before).sum(axis=0)
-    p_values = [mcnemar(int(lost), int(won)) for lost, won in zip(gone, come, strict=True)]
+    changes = after.astype(np.int8) - before
+    p_values = [mcnemar_clustered(changes[:, kind], codes) for kind in range(changes.shape[1])]
     questions = len(p_values) if len(p_values) > 2 else 1
     return min([1.0, *(questions * p for p in p_values)])
 

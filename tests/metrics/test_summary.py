@@ -258,10 +258,10 @@ def test_intervals_are_those_of_the_statistics_module():
 
 
 def test_the_same_seed_gives_the_same_summary():
-    """Numbers are a function of the rows and the seed."""
+    """Numbers are a function of the rows and the seed; those of shares of the rows alone."""
     frame = random_rows(60)
     assert results_of(frame) == results_of(frame)
-    assert results_of(frame, seed=2) != results_of(frame)
+    assert results_of(frame, seed=2)[0]["giou"] == results_of(frame)[0]["giou"]
 
 
 def test_slices_are_tags_with_few_values():

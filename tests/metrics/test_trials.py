@@ -40,7 +40,7 @@ def test_refusals_agree_with_each_other_and_with_no_mask():
 
 
 def test_spread_is_told_between_trials_and_within_samples():
-    """Means per trial, their deviation, and the mean deviation within a sample."""
+    """Means per trial, their deviation, and the deviation within a sample, pooled over samples."""
     rows = pd.DataFrame(
         {"sample_id": ["a", "a", "b", "b"], "trial": [0, 1, 0, 1], "iou": [0.2, 0.4, 0.6, 0.6]}
     )
@@ -48,5 +48,5 @@ def test_spread_is_told_between_trials_and_within_samples():
     assert spread["k"] == 2
     assert spread["giou_by_trial"] == pytest.approx([0.4, 0.5])
     assert spread["giou_sd"] == pytest.approx(np.std([0.4, 0.5], ddof=1))
-    assert spread["iou_sd_within_sample"] == pytest.approx(np.std([0.2, 0.4], ddof=1) / 2)
+    assert spread["iou_sd_within_sample"] == pytest.approx(np.sqrt((np.var([0.2, 0.4], ddof=1) + 0) / 2))
     assert spread_of_trials(rows[rows.trial == 0]) is None

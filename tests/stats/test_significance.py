@@ -10,7 +10,16 @@ from numpy.testing import assert_allclose
 from scipy import stats as scipy_stats
 from support.random_search import draws
 
-from evalkit.stats.significance import holm, mcnemar, mcnemar_clustered, mix_test, swap_test
+from evalkit.stats.bootstrap import paired_differences
+from evalkit.stats.significance import (
+    difference_test,
+    holm,
+    mcnemar,
+    mcnemar_clustered,
+    mix_test,
+    rise_test,
+    swap_test,
+)
 
 
 def sums_of(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -110,20 +119,71 @@ def test_holm_is_its_definition(p_values: list[float]) -> None:
 
 
 def test_mix_test_of_two_kinds_is_mcnemar() -> None:
-    """With two kinds the distance of the mixes is the difference of discordant counts."""
+    """With two kinds and one question an image it is the test of discordant counts."""
     before = np.zeros((40, 2), dtype=bool)
     after = np.zeros((40, 2), dtype=bool)
     before[:, 0] = True
     after[:, 0] = True
     after[:9] = [False, True]
     before[9:11] = [False, True]
-    assert mix_test(before, after) == pytest.approx(mcnemar(2, 9))
+    assert mix_test(before, after, np.arange(40)) == pytest.approx(mcnemar(2, 9))
 
 
 def test_mix_test_sees_a_replaced_format_and_no_shuffled_one() -> None:
     """Another format in every answer is beyond chance; the same formats on other questions are not."""
     kinds = np.eye(3, dtype=bool)
-    before = kinds[np.arange(60) % 3]
-    assert mix_test(before, np.roll(before, 1, axis=0)) > 0.5
-    assert mix_test(before, np.repeat(kinds[[0]], 60, axis=0)) < 1e-6
-    assert mix_test(before, before) == 1.0
+    before, images = kinds[np.arange(60) % 3], np.arange(60)
+    assert mix_test(before, np.roll(before, 1, axis=0), images) > 0.5
+    assert mix_test(before, np.repeat(kinds[[0]], 60, axis=0), images) < 1e-6
+    assert mix_test(before, before, images) == 1.0
+
+
+def test_equal_repeats_are_no_more_evidence_for_a_drift() -> None:
+    """Three equal answers to each question leave the p-value of one."""
+    kinds = np.eye(2, dtype=bool)
+    before, after = kinds[np.zeros(20, int)], kinds[np.repeat([1, 0], [6, 14])]
+    once = mix_test(before, after, np.arange(20))
+    thrice = mix_test(np.tile(before, (3, 1)), np.tile(after, (3, 1)), np.tile(np.arange(20), 3))
+    assert once == pytest.approx(2 / 64)
+    assert thrice == pytest.approx(once)
+
+
+def test_equal_means_with_rare_losses_are_not_told_apart() -> None:
+    """All of 20 images a little better and none lost: a tenth lost elsewhere would make the means equal."""
+    first = np.full(20, 0.8)
+    sums = sums_of(first, first + 0.09)
+    estimate = paired_differences(
+        [(first, np.ones(20))], [(first + 0.09, np.ones(20))], np.arange(20), seed=0
+    )[0]
+    assert estimate is not None
+    assert swap_test(sums, seed=0) < 0.001
+    assert difference_test(estimate, sums, seed=0)[0] > 0.05
+
+
+@pytest.mark.parametrize("wins", [3, 6, 8])
+def test_the_test_of_means_is_mcnemars_where_whole_images_are_won(wins: int) -> None:
+    """Wins against no loss of whole images: 2^-wins a side, as the exact test has."""
+    second = np.repeat([1.0, 0.0], [wins, 2_000 - wins])
+    estimate = paired_differences(
+        [(np.zeros(2_000), np.ones(2_000))], [(second, np.ones(2_000))], np.arange(2_000), seed=0
+    )[0]
+    assert estimate is not None
+    assert 1 - estimate.confidence_above(0) == pytest.approx(0.5**wins, rel=0.05)
+
+
+def test_a_rise_needs_images_and_size() -> None:
+    """Three images that fell alike are no evidence, twelve are, unless the bound allows as much."""
+    few, many = (sums_of(np.zeros(30), np.repeat([1.0, 0.0], [n, 30 - n])) for n in (3, 12))
+    assert rise_test(few, 0.0, seed=0)[0] == pytest.approx(1 / 8)
+    assert rise_test(many, 0.0, seed=0)[0] < 0.001
+    assert rise_test(many, 0.4, seed=0)[0] > 0.4
+    assert rise_test(sums_of(np.zeros(1), np.ones(1)), 0.0, seed=0) == (1.0, None)
+
+
+def test_a_rise_beyond_what_is_allowed_is_students_t() -> None:
+    """On many images the p-value is scipy's one-sided t-test of the differences."""
+    generator = np.random.default_rng(3)
+    first = generator.random(200)
+    second = first + generator.normal(0.05, 0.2, 200)
+    expected = scipy_stats.ttest_1samp(second - first, 0.02, alternative="greater").pvalue
+    assert rise_test(sums_of(first, second), 0.02, seed=0)[0] == pytest.approx(expected)

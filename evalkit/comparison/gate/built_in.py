@@ -18,8 +18,8 @@ from evalkit.config.gate_rules import GateRule
 from evalkit.metrics.names import answered_rows, codes_of
 from evalkit.metrics.reading_words import what_to_do, what_was_found
 from evalkit.models.known_models import was_routed
-from evalkit.stats.bootstrap import paired_differences
-from evalkit.stats.significance import mcnemar, mix_test
+from evalkit.stats.bootstrap import cluster_codes, cluster_sums, paired_differences
+from evalkit.stats.significance import mcnemar, mix_test, rise_test
 from evalkit.types import Interval
 
 if TYPE_CHECKING:
@@ -143,7 +143,10 @@ def format_drift_check(given: GateRows, rule: GateRule) -> GateCheck:
     allowed = _allowed(rule)
     p_broken, p_kept = 1.0, 0.0
     if distance > allowed:
-        p_broken = mix_test(*(np.stack([pair[side] for pair in shares], axis=1) == 1 for side in (0, 1)))
+        kinds_before, kinds_after = (
+            np.stack([pair[side] for pair in shares], axis=1) == 1 for side in (0, 1)
+        )
+        p_broken = mix_test(kinds_before, kinds_after, cluster_codes(images)[0])
     if distance > 0 and allowed < 1:
         p_kept = _changes_not_within(shares, images, allowed, seed=given.seed)
     check = _tested(rule, after[seen] if seen.any() else after, distance, p_broken=p_broken, p_kept=p_kept)
@@ -170,15 +173,15 @@ def _not_within(estimate: Estimate | None, allowed: float) -> float:
     """Return the p-value of "changed by ``allowed`` or more, one way or the other"."""
     if estimate is None:
         return 1.0
-    return max(1 - estimate.confidence_below(allowed), estimate.confidence_below(-allowed))
+    return max(1 - estimate.confidence_below(allowed), 1 - estimate.confidence_above(-allowed))
 
 
 def new_failures_check(given: GateRows, rule: GateRule) -> GateCheck:
     """Return the check that no failure code appeared which the baseline never had.
 
-    With ``rule.max`` 0 the evidence is the
-    exact McNemar test of the code's appearance (a code seen once is inconclusive, not a
-    failure); a higher ``max`` asks that its share is above that.
+    With ``rule.max`` 0 the evidence is the exact McNemar test of the images in which the code appeared (a code seen
+    in one image is inconclusive, not a failure, however often the image was asked about); a higher ``max``
+    asks that its share is above that.
     """
     after, known = given.after, {code for codes in codes_of(given.baseline, "failures") for code in codes}
     found = Counter(code for codes in codes_of(after, "failures") for code in codes if code not in known)
@@ -197,13 +200,12 @@ def new_failures_check(given: GateRows, rule: GateRule) -> GateCheck:
 def _appearance(code: str, after: pd.DataFrame, allowed: float, seed: int) -> float:
     """Return the one-sided p-value that a code which the baseline never had is no more than chance."""
     appeared = np.array([code in found for found in codes_of(after, "failures")], dtype=np.float64)
+    images, n_images = cluster_codes(after["image_id"].to_numpy(dtype=str))
     if allowed == 0:
-        return mcnemar(0, int(appeared.sum())) / 2
+        return mcnemar(0, int(np.unique(images[appeared > 0]).size)) / 2
     ones = np.ones(len(after))
-    never = (np.zeros(len(after)), ones)
-    images = after["image_id"].to_numpy(dtype=str)
-    estimate = paired_differences([never], [(appeared, ones)], images, seed=seed)[0]
-    return 1.0 if estimate is None else estimate.confidence_below(allowed)
+    sums = [cluster_sums(values, images, n_images) for values in (np.zeros(len(after)), ones, appeared, ones)]
+    return rise_test(np.stack(sums), allowed, seed=seed)[0]
 
 
 def served_versions(rows: pd.DataFrame) -> dict[str, int]:

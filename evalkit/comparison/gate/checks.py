@@ -26,12 +26,16 @@ from evalkit.metrics.names import (
 )
 from evalkit.metrics.summary import slice_rows
 from evalkit.metrics.table import find_metric
-from evalkit.stats.bootstrap import ratio_estimates
-from evalkit.stats.estimates import Estimate, interval_of
+from evalkit.stats.bootstrap import cluster_codes, cluster_sums, ratio_estimates
+from evalkit.stats.estimates import Estimate, interval_of, spanning
+from evalkit.stats.significance import rise_test
 from evalkit.types import Interval
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
+    from numpy.typing import NDArray
 
     from evalkit.config.gate_rules import GateRule
 
@@ -158,10 +162,33 @@ def relative_check(
     estimate = paired_estimates(*columns, _images(after), seed=seed).get(metric)
     if estimate is None:
         return None
-    old, new = (float(above.sum() / below.sum()) for above, below in (side[metric] for side in columns))
-    counted = columns[1][metric][1] > 0
-    check = _estimated(rule, bound, limit, estimate, after, value=new, counted=counted)
-    return replace(check, baseline=old, metric=metric)
+    first, second = (side[metric] for side in columns)
+    old, new = (float(above.sum() / below.sum()) for above, below in (first, second))
+    check = _estimated(rule, bound, limit, estimate, after, value=new, counted=second[1] > 0)
+    check = replace(check, baseline=old, metric=metric)
+    return _alarmed(check, _image_sums([*first, *second], _images(after)), seed=seed)
+
+
+def _alarmed(check: GateCheck, sums: NDArray[np.float64], *, seed: int) -> GateCheck:
+    """Return a relative check with the evidence that its bound is broken.
+
+    That it is kept needs the estimate's confidence, which allows for losses not seen; that it is broken is
+    judged as a change between two runs of one model (``significance.rise_test``). The interval shown has the
+    limit of either side from the test that uses it.
+    """
+    rises = check.bound == "max_rise"
+    p_broken, rise = rise_test(sums if rises else sums[[2, 3, 0, 1]], check.limit, seed=seed)
+    shown = check.observed
+    if rise is not None and shown is not None:
+        nearer = rise.limit(1 - check.confidence)
+        ends = (nearer, shown.high) if rises else (shown.low, -nearer)
+        shown = spanning(shown.value, *ends)
+    return replace(check, p_broken=p_broken, observed=shown)
+
+
+def _image_sums(columns: Sequence[NDArray[np.float64]], images: NDArray[np.str_]) -> NDArray[np.float64]:
+    codes, n_images = cluster_codes(images)
+    return np.stack([cluster_sums(column, codes, n_images) for column in columns])
 
 
 def _estimated(
@@ -175,8 +202,9 @@ def _estimated(
     counted: Any,
 ) -> GateCheck:
     """Return the check of an estimate against a bound, not yet decided."""
-    below = estimate.confidence_below(-limit if bound == "max_drop" else limit)
-    p_broken, p_kept = (1 - below, below) if bound in ("max_drop", "min") else (below, 1 - below)
+    at = -limit if bound == "max_drop" else limit
+    p_below, p_above = 1 - estimate.confidence_below(at), 1 - estimate.confidence_above(at)
+    p_broken, p_kept = (p_below, p_above) if bound in ("max_drop", "min") else (p_above, p_below)
     metric = find_metric(metric_of_rule(rule.metric))
     if metric is not None and metric.is_share and (bound, limit) in (("max", 0.0), ("min", 1.0)):
         # At the edge of what a share can be, one answer beyond it breaks the rule, and none keeps it.
@@ -187,7 +215,7 @@ def _estimated(
         p_broken=p_broken,
         p_kept=p_kept,
         tested=True,
-        observed=interval_of(estimate, 2 * rule.confidence - 1),
+        observed=interval_of(estimate, 2 * rule.confidence - 1, exact=True),
         value=value,
         n=int(counted.sum()),
         n_images=int(np.unique(images).size),

@@ -59,12 +59,17 @@ def test_too_little_data_is_inconclusive_and_counts_as_the_rule_says(
 
 
 def test_a_small_real_drop_within_the_allowance_passes(make_run, make_answers, good_iou) -> None:
-    """A certain drop of 0.01 is within an allowed 0.02, however certain."""
+    """A certain drop of 0.01 is within an allowed 0.04, however certain.
+
+    Within 0.02 it would be open: 120 images do not exclude that 1 % more of them are lost wholly.
+    """
     base = make_run("base", [make_answers("m", good_iou)])
-    run = make_run("new", [make_answers("m", good_iou - 0.01)], gate=[DROP])
+    run = make_run("new", [make_answers("m", good_iou - 0.01)], gate=[DROP | {"max_drop": 0.04}])
     check = check_of(gate_run(run, base), "giou")
     assert check.observed.high < 0
     assert check.status == "pass"
+    tight = make_run("tight", [make_answers("m", good_iou - 0.01)], gate=[DROP])
+    assert check_of(gate_run(tight, base), "giou").status == "inconclusive"
 
 
 def test_more_failures_fail(make_run, make_answers, good_iou) -> None:
