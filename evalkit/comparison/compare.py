@@ -69,7 +69,8 @@ LEVEL = 0.05
 class MeasureDifference:
     """One measure of both sides on the common rows, its difference (second minus first) and its evidence.
 
-    ``p``: two-sided; ``p_holm``: adjusted for the table. ``standard_error``: of the difference.
+    ``difference``: with its 95 % interval; ``p``: two-sided; ``p_holm``: adjusted for the table.
+    ``standard_error``: of the difference.
     ``wins``, ``ties``, ``losses``: rows where the second side's value is higher, about equal, lower.
     """
 
@@ -77,6 +78,7 @@ class MeasureDifference:
     a: Interval
     b: Interval
     estimate: Estimate
+    difference: Interval
     standard_error: float
     p: float
     p_holm: float
@@ -86,11 +88,6 @@ class MeasureDifference:
     wins: int | None
     ties: int | None
     losses: int | None
-
-    @property
-    def difference(self) -> Interval:
-        """The difference with its 95 % interval."""
-        return interval_of(self.estimate)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -364,6 +361,7 @@ def _measured(
         measure,
         *intervals,
         estimate=estimate,
+        difference=interval_of(estimate),
         standard_error=difference_error(sums)[1],
         p=p,
         p_holm=p,

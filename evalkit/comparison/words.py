@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from evalkit.comparison.compare import LEVEL, MeasureDifference, MeasureTable, Pair, RunComparison
 from evalkit.comparison.pareto import ParetoPoint, pareto
 from evalkit.metrics.names import lower_is_better, metric_of
+from evalkit.stats.bounded import Bounded
+from evalkit.stats.estimates import Estimate
 from evalkit.stats.power import detectable_by, images_needed
 from evalkit.text_table import text_table
 from evalkit.version import __version__
@@ -79,15 +82,21 @@ def rate_sentences(table: MeasureTable, pair: Pair) -> list[str]:
 
 def power_of(found: MeasureDifference, tests: int) -> dict[str, Any]:
     """Return what this size can detect (80 % power, 5 % over all tests) and how many images the seen difference needs."""
-    error, n = found.standard_error, found.n_images
-    needed = images_needed(found.difference.value, error, n, comparisons=max(1, tests))
+    error, n, tests, unseen = found.standard_error, found.n_images, max(1, tests), _unseen(found.estimate)
+    needed = images_needed(found.difference.value, error, n, comparisons=tests, unseen=unseen)
+    detectable = detectable_by(error, n, comparisons=tests, unseen=unseen) if error > 0 else math.inf
     return {
-        "detectable": _finite(detectable_by(error, n, comparisons=max(1, tests))) if error > 0 else None,
+        "detectable": _finite(detectable),
         "images": n,
         "images_needed_for_the_difference_seen": needed,
         "more_images_needed": None if needed is None else max(0, needed - n),
         "power": 0.8,
     }
+
+
+def _unseen(estimate: Estimate) -> float:
+    """Return how far one image that was not drawn can move a difference; 0 for amounts, which have no range."""
+    return max(-estimate.least, estimate.most) if isinstance(estimate, Bounded) else 0.0
 
 
 def not_worse(found: MeasureDifference, margin: float, confidence: float = 0.95) -> dict[str, Any]:

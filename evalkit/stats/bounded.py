@@ -46,7 +46,7 @@ FARTHEST_SCORE = 38.0
 STEPS = 60
 """Most iterations of a search; ten are usual."""
 
-CLOSE = 1e-8
+CLOSE = 1e-10
 """A search ends at this relative change."""
 
 FINEST = 1e-14

@@ -31,6 +31,10 @@ SWAPS = 9_999
 EXACT_UP_TO = 13
 """Up to this many changed images every swap is enumerated (at most 8,192) instead of drawn."""
 
+EXACT_NET_CHANGES = 5_000
+"""Beyond so many changed images the distribution of their sum is normal to four digits; convolving it would take
+time that grows with the square of their number."""
+
 CHUNK_CELLS = 2_000_000
 """Cells of swap patterns held at a time (16 MB)."""
 
@@ -143,6 +147,8 @@ def mcnemar_clustered(differences: ArrayLike, codes: NDArray[np.intp]) -> float:
     steps = steps[steps > 0]
     if steps.size == 0:
         return 1.0
+    if steps.size > EXACT_NET_CHANGES:
+        return _normal_of_steps(abs(float(net.sum())), steps)
     probability = np.ones(1)
     for step in steps:
         longer = np.zeros(probability.size + 2 * step)
@@ -151,6 +157,13 @@ def mcnemar_clustered(differences: ArrayLike, codes: NDArray[np.intp]) -> float:
         probability = longer
     sums = np.arange(probability.size) - steps.sum()
     return float(min(1.0, probability[np.abs(sums) >= abs(round(float(net.sum())))].sum()))
+
+
+def _normal_of_steps(total: float, steps: NDArray[np.int64]) -> float:
+    """Return the two-sided p-value of a sum of many steps up or down, by the normal law, half a step less."""
+    from scipy.special import ndtr
+
+    return float(2 * ndtr(-max(total - 1, 0) / np.sqrt((steps**2).sum())))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
