@@ -4,7 +4,9 @@
 
 Images have 1 + Poisson(2) expressions that share 30 % of the variance. Each line is one metric at one
 number of images: share of intervals that hold the truth, share that lie above and below it (2.5 % each
-is ideal), and the mean width. ``iid`` is the plain bootstrap of expressions, for comparison.
+is ideal), and the mean width, beside that of Student's t over images on the same data. ``iid`` is the interval that
+takes every expression for an image, for comparison. Lost images are whole images at 0; ``difference`` lines are of
+two runs that lose images on their own. The last lines show a difference at nine and at ten images.
 """
 
 from __future__ import annotations
@@ -15,14 +17,22 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
-from evalkit.stats.bootstrap import ratio_interval
+from evalkit.stats.bootstrap import (
+    cluster_codes,
+    cluster_sums,
+    difference_error,
+    paired_differences,
+    ratio_intervals,
+)
+from evalkit.stats.estimates import interval_of
+from evalkit.types import Interval
 
 Floats = NDArray[np.float64]
 Data = tuple[Floats, Floats, NDArray[np.intp]]
 
-IMAGES = (20, 50, 200, 1000)
+IMAGES = (20, 30, 50, 100, 200, 1000)
 DRAWS = 999
 """Fewer draws than a report's 9,999: coverage does not depend on them at this precision."""
 
@@ -72,15 +82,45 @@ def rate(share: float) -> Callable[[np.random.Generator, int], Data]:
     return failures
 
 
+def giou_lost(generator: np.random.Generator, n_images: int) -> Data:
+    """Mean IoU of a good model that loses 2 % of the images wholly."""
+    level, _, images = latent(generator, n_images)
+    kept = generator.random(n_images)[images] >= 0.02
+    return np.where(kept, ndtr(1.5 + 0.8 * level), 0.0), np.ones(images.size), images
+
+
+def ciou_shared_areas(generator: np.random.Generator, n_images: int) -> Data:
+    """CIoU where the areas of an image's expressions are of one size, log-normal between images."""
+    level, _, images = latent(generator, n_images)
+    area_px = np.exp(9 + 1.2 * generator.normal(size=n_images))[images]
+    union = area_px * np.exp(0.3 * np.abs(generator.normal(size=images.size)))
+    return ndtr(0.7 + 1.2 * level) * union, union, images
+
+
+def rate_of_images(share: float) -> Callable[[np.random.Generator, int], Data]:
+    """Return the maker of a failure rate of ``share`` where whole images of three expressions fail."""
+
+    def failures(generator: np.random.Generator, n_images: int) -> Data:
+        images = np.repeat(np.arange(n_images), 3)
+        failed = generator.random(n_images)[images] < share
+        return failed.astype(float), np.ones(images.size), images
+
+    return failures
+
+
 METRICS: dict[str, Callable[[np.random.Generator, int], Data]] = {
     "giou": giou,
     "giou_skewed": giou_skewed,
+    "giou_lost_2%": giou_lost,
     "ciou": ciou,
+    "ciou_shared": ciou_shared_areas,
     "latency": latency,
     "rate_1%": rate(0.01),
     "rate_5%": rate(0.05),
     "rate_20%": rate(0.2),
     "rate_50%": rate(0.5),
+    "images_0.5%": rate_of_images(0.005),
+    "images_2%": rate_of_images(0.02),
 }
 
 
@@ -95,44 +135,102 @@ def truth_of(make: Callable[[np.random.Generator, int], Data]) -> float:
     return above / below
 
 
-def iid_width(data: Data, seed: int) -> float:
-    """Return the width of the interval that treats every expression as an image of its own."""
-    interval = ratio_interval(data[0], data[1], np.arange(data[0].size), seed=seed, draws=DRAWS)
-    return 0.0 if interval is None else interval.high - interval.low
+def interval_over(data: Data, name: str, seed: int) -> Interval:
+    """Return the interval that evalkit shows."""
+    above, below, images = data
+    share = name != "latency"
+    found = ratio_intervals([above], [below], images, seed=seed, draws=DRAWS, shares=[share])[0]
+    if found is None:
+        raise SystemExit(f"{name}: an undefined ratio cannot happen here")
+    return found
+
+
+def student_width(data: Data) -> float:
+    """Return the width of Student's t interval over images."""
+    codes, n_images = cluster_codes(data[2])
+    above, below = (cluster_sums(column, codes, n_images) for column in data[:2])
+    nothing = np.zeros(n_images)
+    error = difference_error(np.stack([nothing, below, above, below]))[1]
+    return float(2 * stdtrit(n_images - 1, 0.975) * error)
+
+
+def show(place: tuple[str, int], found: list[Interval], truth: float, *, others: str, seconds: float) -> None:
+    """Print one line; ``others``: the widths of other intervals."""
+    name, n_images = place
+    low, high = (np.array([getattr(one, end) for one in found]) for end in ("low", "high"))
+    held = ((low <= truth) & (truth <= high)).mean()
+    print(
+        f"{name:<18}{n_images:>7}{held:>10.1%}{(low > truth).mean():>8.1%}{(high < truth).mean():>8.1%}"
+        f"{(high - low).mean():>8.4f}{others:>20}{seconds:>6.0f}",
+        flush=True,
+    )
+
+
+def single(name: str, n_images: int, truth: float, repetitions: int) -> None:
+    """Print the line of one metric of one model."""
+    started = time.perf_counter()
+    generator = np.random.default_rng(n_images)
+    found, student, iid = [], [], []
+    for repetition in range(repetitions):
+        data = METRICS[name](generator, n_images)
+        found.append(interval_over(data, name, repetition % 50))
+        student.append(student_width(data))
+        if repetition < 20:
+            alone = interval_over((data[0], data[1], np.arange(data[0].size)), name, repetition)
+            iid.append(alone.high - alone.low)
+    others = f"{np.mean(student):.4f}{np.mean(iid):>11.4f}"
+    show((name, n_images), found, truth, others=others, seconds=time.perf_counter() - started)
+
+
+def difference(share: float, n_images: int, repetitions: int) -> None:
+    """Print the line of the difference of two failure rates of ``share``, by whole images on either side."""
+    started = time.perf_counter()
+    generator = np.random.default_rng(n_images)
+    found = []
+    for _ in range(repetitions):
+        (first, ones, images), (second, _, _) = (rate_of_images(share)(generator, n_images) for _ in range(2))
+        estimate = paired_differences([(first, ones)], [(second, ones)], images, seed=0, draws=DRAWS)[0]
+        if estimate is not None:
+            found.append(interval_of(estimate))
+    place = f"difference_{share:.1%}", n_images
+    show(place, found, 0.0, others="", seconds=time.perf_counter() - started)
+
+
+def seam() -> None:
+    """Print the interval of one difference at nine and at ten images."""
+    generator = np.random.default_rng(1)
+    first = generator.uniform(0.8, 0.95, 10)
+    second = np.maximum(0, first - generator.uniform(0.6, 0.85, 10))
+    for n_images in (9, 10):
+        ones = np.ones(n_images)
+        rows = (first[:n_images], ones), (second[:n_images], ones)
+        estimate = paired_differences([rows[0]], [rows[1]], np.arange(n_images), seed=0)[0]
+        if estimate is not None:
+            found = interval_of(estimate)
+            print(
+                f"difference of {n_images} images: {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+            )
 
 
 def main() -> None:
     """Print one line per metric and number of images."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repetitions", type=int, default=1000)
-    repetitions = parser.parse_args().repetitions
+    parser.add_argument("--only", default="", help="metrics whose name begins so")
+    given = parser.parse_args()
     print(
-        f"{'metric':<12}{'images':>7}{'coverage':>10}{'above':>8}{'below':>8}{'width':>8}{'iid width':>11}{'s':>6}"
+        f"{'metric':<18}{'images':>7}{'coverage':>10}{'above':>8}{'below':>8}{'width':>8}{'t width':>9}{'iid width':>11}{'s':>6}"
     )
     for name, make in METRICS.items():
-        truth = truth_of(make)
-        for n_images in IMAGES:
-            started = time.perf_counter()
-            generator = np.random.default_rng(n_images)
-            held = above = below = 0
-            widths, iid = [], []
-            for repetition in range(repetitions):
-                data = make(generator, n_images)
-                interval = ratio_interval(*data, seed=repetition % 50, draws=DRAWS)
-                if interval is None:
-                    raise SystemExit(f"{name}: an undefined ratio cannot happen here")
-                held += interval.low <= truth <= interval.high
-                above += truth < interval.low
-                below += truth > interval.high
-                widths.append(interval.high - interval.low)
-                if repetition < 20:
-                    iid.append(iid_width(data, repetition))
-            print(
-                f"{name:<12}{n_images:>7}{held / repetitions:>10.1%}{above / repetitions:>8.1%}"
-                f"{below / repetitions:>8.1%}{np.mean(widths):>8.4f}{np.mean(iid):>11.4f}"
-                f"{time.perf_counter() - started:>6.0f}",
-                flush=True,
-            )
+        if name.startswith(given.only):
+            truth = truth_of(make)
+            for n_images in IMAGES:
+                single(name, n_images, truth, given.repetitions)
+    if "difference".startswith(given.only):
+        for share in (0.005, 0.02):
+            for n_images in IMAGES:
+                difference(share, n_images, given.repetitions)
+        seam()
 
 
 if __name__ == "__main__":

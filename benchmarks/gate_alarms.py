@@ -3,10 +3,12 @@
     python benchmarks/gate_alarms.py [--pairs 2000]
 
 1. No change: the same model answers the same samples twice, with fresh noise. Share of gates that fail,
-   with no drop allowed at all (the hardest case: stated level 5 %) and with usual allowances.
-2. Power: a true drop of ``max_drop`` plus ``detectable_difference`` of the planned size; share of gates
+   with no drop allowed at all (the hardest case: stated level 5 %) and with usual allowances; failures by
+   answer or by whole image, each question asked once or three times with equal answers, one model or three.
+2. Power of the gate: a true drop of ``max_drop`` plus ``detectable_difference`` of the planned size; share of gates
    that fail, against the 80 % promised.
-3. P-values of the permutation and McNemar tests under no change: share below 1, 5, 10, 50 %.
+3. Power of a verdict: two models whose true difference is the one that ``plan`` says can be detected.
+4. P-values of the permutation and McNemar tests under no change: share below 1, 5, 10, 50 %.
 """
 
 from __future__ import annotations
@@ -15,18 +17,22 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import ndtr
 
 from evalkit.comparison.gate.checks import relative_check
 from evalkit.comparison.gate.verdict import BUILT_IN_SHARE, gate_run
 from evalkit.config.gate_rules import GateRule
+from evalkit.stats.bootstrap import paired_differences
+from evalkit.stats.estimates import interval_of
 from evalkit.stats.power import detectable_difference
-from evalkit.stats.significance import mcnemar_clustered, swap_test
+from evalkit.stats.significance import difference_test, mcnemar_clustered, swap_test
 from evalkit.storage.manifest import Manifest
 
 EXPRESSIONS = 3
@@ -49,10 +55,15 @@ class MemoryRun:
         return self._frame
 
 
-def rows(iou: np.ndarray, failed: np.ndarray, model: str = "m") -> pd.DataFrame:
-    """Return score rows with ``EXPRESSIONS`` per image."""
+def rows(
+    iou: np.ndarray, failed: np.ndarray, model: str = "m", polygon: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Return score rows with ``EXPRESSIONS`` per image; ``polygon``: rows answered in the other format."""
     n = iou.size
     iou = np.where(failed, 0.0, iou)
+    formats = np.where(
+        np.zeros(n, dtype=bool) if polygon is None else polygon, "polygon_pairs", "png_data_url"
+    )
     return pd.DataFrame(
         {
             "model": model,
@@ -64,7 +75,7 @@ def rows(iou: np.ndarray, failed: np.ndarray, model: str = "m") -> pd.DataFrame:
             "tags": "{}",
             "outcome": np.where(failed, "format_failure", "decoded"),
             "failure": np.where(failed, "no_json", None),
-            "wire_formats": [[] if bad else ["png_data_url"] for bad in failed],
+            "wire_formats": [[] if bad else [name] for bad, name in zip(failed, formats, strict=True)],
             "strict": ~failed,
             "iou": iou,
             "intersection": iou * 1e4,
@@ -84,26 +95,79 @@ def rows(iou: np.ndarray, failed: np.ndarray, model: str = "m") -> pd.DataFrame:
     )
 
 
-def night(generator: np.random.Generator, hardness: np.ndarray, model: str = "m") -> pd.DataFrame:
-    """Return one night's rows of a model that does not change: some hard samples, 5 % failures."""
-    image_noise = np.repeat(generator.normal(0, 0.05, hardness.size // EXPRESSIONS), EXPRESSIONS)
-    iou = np.clip(hardness + image_noise + generator.normal(0, 0.1, hardness.size), 0, 1)
-    return rows(iou, generator.random(hardness.size) < 0.05, model)
+@dataclass(frozen=True, slots=True)
+class Night:
+    """How a model answers that does not change: some hard samples, 5 % failures, 10 % in another format.
+
+    ``by_image``: failures and formats come by whole images; ``repeats``: how often each question is
+    asked, with equal answers.
+    """
+
+    by_image: bool = False
+    repeats: int = 1
+
+    def rows(self, generator: np.random.Generator, hardness: np.ndarray, model: str) -> pd.DataFrame:
+        """Return one night's rows."""
+        n = hardness.size
+        image_noise = np.repeat(generator.normal(0, 0.05, n // EXPRESSIONS), EXPRESSIONS)
+        iou = np.clip(hardness + image_noise + generator.normal(0, 0.1, n), 0, 1)
+        once = rows(iou, self._share(generator, n, 0.05), model, self._share(generator, n, 0.1))
+        return pd.concat([once.assign(trial=trial) for trial in range(self.repeats)], ignore_index=True)
+
+    def _share(self, generator: np.random.Generator, n: int, share: float) -> np.ndarray:
+        if self.by_image:
+            return np.repeat(generator.random(n // EXPRESSIONS) < share, EXPRESSIONS)
+        return generator.random(n) < share
 
 
-def false_alarms(pairs: int, n_images: int, gate: Sequence[Mapping[str, Any]], models: int) -> float:
+def false_alarms(
+    pairs: int, n_images: int, gate: Sequence[Mapping[str, Any]], models: int, night: Night
+) -> float:
     """Return the share of no-change gates that fail."""
     failed = 0
     for pair in range(pairs):
         generator = np.random.default_rng(pair)
         hardness = np.clip(generator.normal(0.7, 0.2, n_images * EXPRESSIONS), 0, 1)
         nights = [
-            pd.concat([night(generator, hardness, f"m{k}") for k in range(models)], ignore_index=True)
+            pd.concat([night.rows(generator, hardness, f"m{k}") for k in range(models)], ignore_index=True)
             for _ in range(2)
         ]
         base, run = (MemoryRun(frame, gate, seed=0) for frame in nights)
         failed += gate_run(run, base).exit_code == 1  # type: ignore[arg-type]
     return failed / pairs
+
+
+def answers(generator: np.random.Generator, n_images: int, drop: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the IoU of two models that find the same samples hard and fail on 6 %; the second's mean is ``drop`` lower."""
+    n = n_images * EXPRESSIONS
+    common = generator.normal(size=n) * 0.7
+    both = []
+    for _ in range(2):
+        image = np.repeat(generator.normal(size=n_images), EXPRESSIONS)
+        own = common + 0.45 * image + 0.55 * generator.normal(size=n)
+        both.append(np.where(generator.random(n) < 0.06, 0.0, ndtr(0.9 + own)))
+    return both[0], both[1] * (1 - drop / both[0].mean())
+
+
+def verdict_power(pairs: int, n_images: int) -> tuple[float, float]:
+    """Return the planned difference and the share of comparisons whose verdict finds it."""
+    first, second = answers(np.random.default_rng(1), 200_000, 0.0)
+    change = (second - first).reshape(-1, EXPRESSIONS)
+    sd = float(change.std())
+    correlation = (float(change.mean(axis=1).var()) / sd**2 * EXPRESSIONS - 1) / (EXPRESSIONS - 1)
+    promised = detectable_difference(n_images, EXPRESSIONS, sd, intra_image_correlation=correlation)
+    images = np.repeat(np.arange(n_images), EXPRESSIONS)
+    found = 0
+    for pair in range(pairs):
+        before, after = answers(np.random.default_rng(20_000 + pair), n_images, 0.0)
+        after = after * (1 - promised / float(first.mean()))
+        ones = np.ones(images.size)
+        estimate = paired_differences([(before, ones)], [(after, ones)], images, seed=0)[0]
+        sums = np.stack([np.bincount(images, column).astype(float) for column in (before, ones, after, ones)])
+        if estimate is not None:
+            gap = interval_of(estimate)
+            found += difference_test(estimate, sums, seed=0)[0] <= 0.05 and not gap.low <= 0 <= gap.high
+    return promised, found / pairs
 
 
 def power(pairs: int, n_images: int, allowed: float, rules: int) -> tuple[float, float]:
@@ -114,7 +178,13 @@ def power(pairs: int, n_images: int, allowed: float, rules: int) -> tuple[float,
     """
     sd, correlation = 0.1, 0.2
     promised = detectable_difference(
-        n_images, EXPRESSIONS, sd, intra_image_correlation=correlation, sides=1, comparisons=rules
+        n_images,
+        EXPRESSIONS,
+        sd,
+        intra_image_correlation=correlation,
+        alpha=0.05 * (1 - BUILT_IN_SHARE),
+        sides=1,
+        comparisons=rules,
     )
     rule = GateRule(metric="giou", max_drop=allowed)
     n = n_images * EXPRESSIONS
@@ -152,26 +222,49 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=2000)
     pairs = parser.parse_args().pairs
-    for name, gate, n_images, models, n_pairs in (
-        ("no change, no drop allowed", ZERO, 50, 1, pairs),
-        ("no change, no drop allowed, 3 models", ZERO, 50, 3, pairs // 4),
-        ("no change, usual allowances", USUAL, 200, 1, pairs // 4),
+    for name, gate, n_images, models, n_pairs, night in (
+        ("no drop allowed", ZERO, 50, 1, pairs, Night()),
+        ("no drop allowed", ZERO, 50, 3, pairs // 2, Night()),
+        ("no drop allowed, failures by image", ZERO, 50, 1, pairs, Night(by_image=True)),
+        (
+            "no drop allowed, failures by image, three repeats",
+            ZERO,
+            50,
+            3,
+            pairs // 2,
+            Night(by_image=True, repeats=3),
+        ),
+        ("usual allowances", USUAL, 200, 1, pairs // 2, Night()),
+        (
+            "usual allowances, failures by image, three repeats",
+            USUAL,
+            200,
+            3,
+            pairs // 2,
+            Night(by_image=True, repeats=3),
+        ),
     ):
         started = time.perf_counter()
-        share = false_alarms(n_pairs, n_images, gate, models)
+        share = false_alarms(n_pairs, n_images, gate, models, night)
         show(
-            name,
+            f"no change, {name}",
+            models=models,
             pairs=n_pairs,
             images=n_images,
             false_alarms=share,
             stated=0.05,
             seconds=time.perf_counter() - started,
         )
+    for n_images in (50, 200, 1000):
+        promised, found = verdict_power(pairs, n_images)
+        show(
+            "power of a verdict", pairs=pairs, images=n_images, difference=promised, power=found, promised=0.8
+        )
     for n_images, allowed, rules in ((50, 0.0, 1), (200, 0.02, 1), (200, 0.02, 6)):
         started = time.perf_counter()
         promised, found = power(pairs, n_images, allowed, rules)
         show(
-            "power at the planned size",
+            "power of the gate at the planned size",
             pairs=pairs,
             images=n_images,
             max_drop=allowed,
