@@ -7,8 +7,8 @@ failures rare, and from adding to each run a normal deviate with what the runs' 
 The statistic is the largest squared difference of means before and after a split (Page 1954; the permutation
 form as in Matteson & James 2014, J. Am. Stat. Assoc. 109(505)) over the variance between neighbouring runs, by
 their median difference, which a few shifts do not move; that ratio hardly depends on the size of the common
-noise, which a few runs tell badly. Found shifts split the series and both parts are searched again. Fewer than
-``FEWEST_RUNS`` runs cannot tell a shift from a bad night, whatever happened in it. False alarms measured by
+noise, which a few runs tell badly. Fewer than ``FEWEST_RUNS`` runs tell nothing of it, and ``ASSUMED_NOISE`` is
+taken. Found shifts split the series and both parts are searched again. False alarms measured by
 benchmarks/history_alarms.py, see docs/statistics.md.
 """
 
@@ -29,6 +29,9 @@ LEVEL = 0.01
 
 FEWEST_RUNS = 4
 """With fewer there are two differences of neighbouring runs or one, and the shift is among them."""
+
+ASSUMED_NOISE = 0.02
+"""Standard deviation of what a whole run shares (of a share or an IoU) where too few runs tell it."""
 
 MEDIAN_OF_DIFFERENCES = 0.6745 * 2**0.5
 """Median size of the difference of two normal deviates of variance 1."""
@@ -58,7 +61,7 @@ def shifts_of(image_sums: Floats, n_rows: int, *, seed: int, level: float = LEVE
     ``image_sums``: per run and image, the sum of a measure over the rows that all runs answered, shape
     (runs, images); ``n_rows``: how many rows that is, so that sum / n_rows is the run's mean.
     """
-    found = sorted(_search(image_sums, 0, len(image_sums), seed, level))
+    found = sorted(_search(image_sums, (0, len(image_sums)), n_rows, seed=seed, level=level))
     edges = [0, *(at for at, _ in found), len(image_sums)]
     means = image_sums.sum(axis=1) / n_rows
     return [
@@ -67,32 +70,39 @@ def shifts_of(image_sums: Floats, n_rows: int, *, seed: int, level: float = LEVE
     ]
 
 
-def _search(image_sums: Floats, start: int, stop: int, seed: int, level: float) -> list[tuple[int, float]]:
-    """Return (index of the first run after it, p) of every shift inside ``start``..``stop``."""
-    at, p = largest_shift(image_sums[start:stop], seed=seed)
+def _search(
+    image_sums: Floats, span: tuple[int, int], n_rows: int, *, seed: int, level: float
+) -> list[tuple[int, float]]:
+    """Return (index of the first run after it, p) of every shift inside ``span``."""
+    start, stop = span
+    at, p = largest_shift(image_sums[start:stop], n_rows, seed=seed)
     if at is None or p > level:
         return []
     middle = start + at
     return [
-        *_search(image_sums, start, middle, seed, level),
+        *_search(image_sums, (start, middle), n_rows, seed=seed, level=level),
         (middle, p),
-        *_search(image_sums, middle, stop, seed, level),
+        *_search(image_sums, (middle, stop), n_rows, seed=seed, level=level),
     ]
 
 
-def largest_shift(image_sums: Floats, *, seed: int, shuffles: int = SHUFFLES) -> tuple[int | None, float]:
-    """Return the most likely place of one shift and its p-value; (None, 1.0) where nothing can be told.
+def largest_shift(
+    image_sums: Floats, n_rows: int, *, seed: int, shuffles: int = SHUFFLES
+) -> tuple[int | None, float]:
+    """Return the most likely place of one shift and its p-value; (None, 1.0) where nothing varies.
 
-    That is where nothing varies, and in fewer than ``FEWEST_RUNS`` runs.
+    ``image_sums`` and ``n_rows``: as for ``shifts_of``.
     """
     n_runs = len(image_sums)
     varies = (image_sums != image_sums[:1]).any(axis=0)
-    if n_runs < FEWEST_RUNS or not varies.any():
+    if n_runs < 2 or not varies.any():
         return None, 1.0
     series = image_sums[:, varies].T
     of_images = float(series.var(axis=1, ddof=1).sum())
     totals = series.sum(axis=0)
-    common = np.sqrt(max(0.0, float(totals.var(ddof=1)) - of_images))
+    common = float(np.sqrt(max(0.0, float(totals.var(ddof=1)) - of_images)))
+    if n_runs < FEWEST_RUNS:
+        common = ASSUMED_NOISE * n_rows
     observed = _split_statistics(totals[None], of_images)[0]
     at = int(observed.argmax())
     generator = np.random.default_rng(seed)
@@ -111,12 +121,14 @@ def _split_statistics(totals: Floats, of_images: float) -> Floats:
     """Return the variance between the parts of every split over that of neighbouring runs, (series, runs - 1).
 
     ``totals``: (series, runs). The latter is at least ``of_images``, the variance of independent images, so that
-    runs which agree by chance are no evidence.
+    runs which agree by chance are no evidence; with few runs it is that.
     """
     n_runs = totals.shape[1]
     before = np.arange(1, n_runs)
     sums = (totals - totals.mean(axis=1, keepdims=True)).cumsum(axis=1)[:, :-1]
-    between = sums**2 * n_runs / (before * (n_runs - before))
+    between: Floats = sums**2 * n_runs / (before * (n_runs - before))
+    if n_runs < FEWEST_RUNS:
+        return between / of_images
     typical = np.median(np.abs(np.diff(totals, axis=1)), axis=1, keepdims=True) / MEDIAN_OF_DIFFERENCES
     statistics: Floats = between / np.maximum(typical**2, of_images)
     return statistics
