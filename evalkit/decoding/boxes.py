@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from evalkit.decoding.codes import Unreadable
@@ -162,7 +162,7 @@ def read_box(raw: RawBox, frame: Frame) -> ItemBox:
         unit = "pixel"
         repairs += ["order_swapped"] * (found != order) + ["pixel_box"]
         order = found
-    return replace(box_as(raw, order, unit, frame, repairs), raw=raw)
+    return box_as(raw, order, unit, frame, repairs)
 
 
 def _as_pixels(raw: RawBox, frame: Frame) -> BoxOrder | None:
