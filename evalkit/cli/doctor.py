@@ -46,7 +46,7 @@ Level = Literal["ok", "note", "problem"]
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class DoctorLine:
     """One line of the report; a ``problem`` will stop a run."""
 
     level: Level
@@ -59,7 +59,7 @@ class Diagnosis:
         return f"{mark}  {self.what}: {self.said}"
 
 
-def doctor(config_path: str | None = None) -> list[Diagnosis]:
+def doctor(config_path: str | None = None) -> list[DoctorLine]:
     """Return every finding; with a config, its endpoints and models are asked too."""
     findings = [*_installed(), *_environment(), _disk(Path.cwd())]
     if config_path is None:
@@ -69,55 +69,57 @@ def doctor(config_path: str | None = None) -> list[Diagnosis]:
     try:
         config = load_config(config_path)
     except EvalkitError as error:
-        return [*findings, Diagnosis("problem", "config", str(error))]
-    return [*findings, Diagnosis("ok", "config", f"{config_path} is valid"), *asyncio.run(_models(config))]
+        return [*findings, DoctorLine("problem", "config", str(error))]
+    return [*findings, DoctorLine("ok", "config", f"{config_path} is valid"), *asyncio.run(_models(config))]
 
 
-def _installed() -> list[Diagnosis]:
+def _installed() -> list[DoctorLine]:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     found = [
-        Diagnosis("ok", "installed", f"Python {platform.python_version()} on {sys.platform}; {versions}")
+        DoctorLine("ok", "installed", f"Python {platform.python_version()} on {sys.platform}; {versions}")
     ]
     extras = [extra for module, extra in EXTRAS.items() if find_spec(module) is not None]
     missing = [extra for extra in EXTRAS.values() if extra not in extras]
     found.append(
-        Diagnosis(
+        DoctorLine(
             "note",
             "extras",
             f"installed: {', '.join(extras) or 'none'}; not installed: {', '.join(missing) or 'none'}",
         )
     )
     if find_spec("aiohttp") is not None:
-        found.append(Diagnosis("ok", "transport", "aiohttp is importable; evalkit pins httpx2 all the same"))
+        found.append(DoctorLine("ok", "transport", "aiohttp is importable; evalkit pins httpx2 all the same"))
     return found
 
 
-def _environment() -> list[Diagnosis]:
+def _environment() -> list[DoctorLine]:
     named = [name for name in KEY_VARIABLES if os.environ.get(name, "").strip()]
     if named:
         both = f" ({named[0]} is used)" if len(named) > 1 else ""
-        found = [Diagnosis("ok", "key", f"{' and '.join(named)} set{both}")]
+        found = [DoctorLine("ok", "key", f"{' and '.join(named)} set{both}")]
     else:
         found = [
-            Diagnosis("note", "key", "no GEMINI_API_KEY: only local endpoints and the simulator can be asked")
+            DoctorLine(
+                "note", "key", "no GEMINI_API_KEY: only local endpoints and the simulator can be asked"
+            )
         ]
     surprises = [name for name in SURPRISES if os.environ.get(name)]
     if surprises:
         found.append(
-            Diagnosis(
+            DoctorLine(
                 "note", "environment", f"{', '.join(surprises)} set: say it in the config where it is meant"
             )
         )
     return found
 
 
-def _disk(folder: Path) -> Diagnosis:
+def _disk(folder: Path) -> DoctorLine:
     free_gb = shutil.disk_usage(folder).free / 1e9
     level: Level = "ok" if free_gb >= LEAST_FREE_GB else "problem"
-    return Diagnosis(level, "disk", f"{free_gb:.1f} GB free in {folder} (a stored answer takes 1 to 10 kB)")
+    return DoctorLine(level, "disk", f"{free_gb:.1f} GB free in {folder} (a stored answer takes 1 to 10 kB)")
 
 
-async def _models(config: RunConfig) -> list[Diagnosis]:
+async def _models(config: RunConfig) -> list[DoctorLine]:
     """Return a finding for each model, and one for the clock from the first answer that tells the time."""
     checked = await asyncio.gather(*(_model(entry, config) for entry in config.models))
     findings = [finding for finding, _ in checked]
@@ -125,7 +127,7 @@ async def _models(config: RunConfig) -> list[Diagnosis]:
     return [*findings, _clock(skews[0])] if skews else findings
 
 
-async def _model(entry: ModelEntry, config: RunConfig) -> tuple[Diagnosis, float | None]:
+async def _model(entry: ModelEntry, config: RunConfig) -> tuple[DoctorLine, float | None]:
     from evalkit.models import check_models, find_provider
 
     what = f"model {entry.name}"
@@ -133,21 +135,21 @@ async def _model(entry: ModelEntry, config: RunConfig) -> tuple[Diagnosis, float
         check_models([entry], config)
         provider = find_provider(entry.provider)
         if provider.describe is None:
-            return Diagnosis("ok", what, f"{entry.provider} is ready"), None
+            return DoctorLine("ok", what, f"{entry.provider} is ready"), None
         said, skew_s = await provider.describe(entry)
     except EvalkitError as error:
-        return Diagnosis("problem", what, str(error)), None
+        return DoctorLine("problem", what, str(error)), None
     warnings = provider.warnings(entry, dt.datetime.now(dt.UTC).date())
     if warnings:
-        return Diagnosis("note", what, f"{said}; {'; '.join(warnings)}"), skew_s
-    return Diagnosis("ok", what, said), skew_s
+        return DoctorLine("note", what, f"{said}; {'; '.join(warnings)}"), skew_s
+    return DoctorLine("ok", what, said), skew_s
 
 
-def _clock(skew_s: float) -> Diagnosis:
+def _clock(skew_s: float) -> DoctorLine:
     if abs(skew_s) <= MOST_CLOCK_SKEW_S:
-        return Diagnosis("ok", "clock", f"within {max(abs(skew_s), 1):.0f} s of the endpoint's")
+        return DoctorLine("ok", "clock", f"within {max(abs(skew_s), 1):.0f} s of the endpoint's")
     side = "ahead of" if skew_s > 0 else "behind"
-    return Diagnosis(
+    return DoctorLine(
         "problem",
         "clock",
         f"{abs(skew_s):.0f} s {side} the endpoint's: dated prices and tokens of access go wrong",

@@ -14,7 +14,7 @@ from evalkit.decoding.context import Context
 from evalkit.decoding.find_items import find_items
 from evalkit.decoding.formats.png import is_base64, is_data_url
 from evalkit.decoding.formats.seg_tokens import holds_tokens, located_objects
-from evalkit.decoding.images import ImageCache
+from evalkit.decoding.images import AnswerImages
 from evalkit.decoding.items import read_item
 from evalkit.decoding.keys import ItemKeys, item_keys
 from evalkit.decoding.raw_items import FoundItems, RawItem
@@ -99,7 +99,7 @@ class OpenedAnswer:
     asked: AskedFormat
     finish_reason: str | None = None
     settled: Decoded | None = None
-    images: ImageCache = field(default_factory=ImageCache)
+    images: AnswerImages = field(default_factory=AnswerImages)
 
     def read(self, settings: DecodeSettings) -> Decoded:
         """Return the verdict under ``settings``."""

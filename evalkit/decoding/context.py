@@ -9,7 +9,7 @@ from typing import Any, Literal
 from evalkit.decoding.boxes import Frame, ItemBox
 from evalkit.decoding.budget import PixelBudget
 from evalkit.decoding.codes import Unreadable
-from evalkit.decoding.images import ImageCache
+from evalkit.decoding.images import AnswerImages
 from evalkit.decoding.settings import DecodeSettings
 from evalkit.types import AskedFormat, CropMask, StatedBox
 
@@ -31,7 +31,7 @@ class Context:
     frame: Frame
     box: ItemBox | None = None
     extents: list[StatedBox] = field(default_factory=list)
-    images: ImageCache = field(default_factory=ImageCache)
+    images: AnswerImages = field(default_factory=AnswerImages)
 
     def needed_box(self) -> ItemBox:
         """Return the item's box. Raises ``Unreadable`` (box_missing) where there is none."""

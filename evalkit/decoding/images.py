@@ -221,7 +221,7 @@ def _times(colour: Any, opacity: Any) -> Any:
     return (colour.astype(np.uint16) * opacity // 255).astype(np.uint8)
 
 
-class ImageCache:
+class AnswerImages:
     """The images of one answer: opened once and resized once, under however many settings it is read.
 
     What an image costs is taken off each reading's own budget, so that none is judged by another.

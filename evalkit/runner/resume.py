@@ -26,7 +26,7 @@ from evalkit.storage.samples_table import image_stamp
 if TYPE_CHECKING:
     from evalkit.models.base import Model
     from evalkit.runner.prepare import RunPlan
-    from evalkit.storage.ledger import AnsweredRow
+    from evalkit.storage.ledger import AskedDigests
     from evalkit.storage.samples_table import StoredQuestions
     from evalkit.types import Sample
 
@@ -108,7 +108,7 @@ class _Comparison:
         self.samples = samples
         self.digests: dict[str, str | None] = {}
 
-    def changed(self, rows: Iterator[AnsweredRow]) -> list[tuple[Key, str]]:
+    def changed(self, rows: Iterator[AskedDigests]) -> list[tuple[Key, str]]:
         """Return the keys whose question is another one now, each with what changed."""
         found = []
         for row in rows:
@@ -118,7 +118,7 @@ class _Comparison:
                 found.append((row.key, reason))
         return found
 
-    def _reason(self, row: AnsweredRow, sample: Sample) -> str | None:
+    def _reason(self, row: AskedDigests, sample: Sample) -> str | None:
         """Return what differs between the question that was answered and today's, None where nothing does."""
         image_sha256 = self._image_sha256(row, sample) if self.needs_image else row.image_sha256
         prompt = self.model.prompt_for(sample)
@@ -139,7 +139,7 @@ class _Comparison:
         )
         return " and ".join(f"the {name}" for name in names) or "the prompt"
 
-    def _image_sha256(self, row: AnsweredRow, sample: Sample) -> str | None:
+    def _image_sha256(self, row: AskedDigests, sample: Sample) -> str | None:
         """Return the digest of the photograph as it lies there now; a file that was not touched is not read again."""
         before = self.stored.get((sample.dataset, sample.sample_id))
         stamp = image_stamp(sample.image)

@@ -100,8 +100,8 @@ class AttemptRow:
     counted_usd: float | None = None
 
 
-class AnsweredRow(NamedTuple):
-    """What an answer was given to: the digests of its question and of its photograph, None where not kept."""
+class AskedDigests(NamedTuple):
+    """What an answer was given to: the digests of its question and of its image, None where not kept."""
 
     key: Key
     question: str | None
@@ -222,14 +222,14 @@ class Ledger:
         )
         return {Key(*row) for row in rows}
 
-    def answered_rows(self, model: str) -> Iterator[AnsweredRow]:
+    def answered_rows(self, model: str) -> Iterator[AskedDigests]:
         """Yield what each standing answer of a model was given to."""
         query = (
             "SELECT model, dataset, sample_id, trial, question, image_sha256 FROM standing"
             " WHERE status = 'answered' AND model = ? ORDER BY id"
         )
         for *key, question, image_sha256 in self.connection.execute(query, (model,)):
-            yield AnsweredRow(Key(*key), question, image_sha256)
+            yield AskedDigests(Key(*key), question, image_sha256)
 
     def set_aside(self, keys: Sequence[Key]) -> None:
         """Keep all that was stored for these keys out of every number; the bodies stay as they are."""

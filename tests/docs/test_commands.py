@@ -30,7 +30,7 @@ BLOCK = re.compile(
     r"(?:<!-- (?P<how>(?:file|run): [^>]*?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)```", re.DOTALL
 )
 WRITTEN_BY_SHELL = {"sh", "yaml", "cron", "ini"}
-"""Languages of docs/scheduling.md, whose commands tests/comparison/test_scheduling_recipes.py checks."""
+"""Languages of docs/scheduling.md, whose commands tests/docs/test_scheduling_recipes.py checks."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from support.protocol_fixtures import values_of
 
 from evalkit.comparison.compare import paired_estimates
 from evalkit.errors import ConfigError
@@ -79,12 +80,12 @@ def test_intervals_are_those_of_drawn_images():
     by_image = [part for _, part in rows.groupby("image_id", sort=False)]
     random = np.random.default_rng(9)
     drawn = [
-        PROTOCOLS["saco"].aggregate(pd.concat([by_image[k] for k in random.integers(0, 40, 40)]))["cgf1"]
+        values_of("saco", pd.concat([by_image[k] for k in random.integers(0, 40, 40)]))["cgf1"]
         for _ in range(300)
     ]
     low, high = np.percentile(drawn, [2.5, 97.5])
     width = high - low
-    assert found["cgf1"].value == PROTOCOLS["saco"].aggregate(rows)["cgf1"]
+    assert found["cgf1"].value == values_of("saco", rows)["cgf1"]
     assert found["cgf1"].low == pytest.approx(low, abs=0.15 * width)
     assert found["cgf1"].high == pytest.approx(high, abs=0.15 * width)
 
@@ -92,7 +93,7 @@ def test_intervals_are_those_of_drawn_images():
 def test_metrics_come_from_the_rows_protocol():
     """Value, columns and estimate agree; rows of another protocol have no such number."""
     rows = saco_rows(1)
-    value = PROTOCOLS["saco"].aggregate(rows)["pmf1"]
+    value = values_of("saco", rows)["pmf1"]
     above, below = row_measures(rows, ["protocol.pmf1"])["protocol.pmf1"]
     assert above.sum() / below.sum() == pytest.approx(value, abs=1e-12)
     assert estimate_measure(rows, "protocol.pmf1", seed=1).value == pytest.approx(value, abs=1e-12)
@@ -109,7 +110,7 @@ def test_differences_are_paired():
     sides = row_measures(before, names), row_measures(after, names)
     for name, gap in paired_estimates(*sides, images, seed=1).items():
         key = name.removeprefix("protocol.")
-        numbers = [PROTOCOLS["saco"].aggregate(side)[key] for side in (before, after)]
+        numbers = [values_of("saco", side)[key] for side in (before, after)]
         assert gap.value == pytest.approx(numbers[1] - numbers[0], abs=1e-12)
 
 

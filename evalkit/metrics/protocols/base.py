@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     BoolArray = NDArray[np.bool_]
     FloatArray = NDArray[np.float64]
 
-Numbers = dict[str, float | None]
-"""A protocol's results by name, each in 0..1 (a correlation in -1..1), None where undefined."""
-
 Statistics = dict[str, Statistic | None]
 """A protocol's results by name as functions of the rows, so that images can be resampled; None where undefined."""
 
@@ -60,10 +57,6 @@ class Protocol:
             key: plain.number(key) if isinstance(value := found.get(key), (int, float)) else value
             for key in dict.fromkeys((*self.keys, *found))
         }
-
-    def aggregate(self, rows: pd.DataFrame) -> Numbers:
-        """Return the numbers themselves, None where undefined."""
-        return {key: number_of(statistic) for key, statistic in self.numbers(rows).items()}
 
 
 class RecomputedNumbers:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from support.protocol_fixtures import values_of
 from support.shared_data import need_shared
 
 from evalkit.masks import crop_of, rle_decode, rle_encode
@@ -64,7 +65,7 @@ def score_rows(protocol, pairs):
 
 def protocol_numbers(name, pairs):
     """Return the numbers of a protocol on pairs."""
-    return PROTOCOLS[name].aggregate(score_rows(PROTOCOLS[name], pairs))
+    return values_of(name, score_rows(PROTOCOLS[name], pairs))
 
 
 @pytest.fixture(scope="session")

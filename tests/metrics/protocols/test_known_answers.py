@@ -5,6 +5,7 @@ import json
 
 import pandas as pd
 import pytest
+from support.protocol_fixtures import values_of
 
 from evalkit.config.schema import RunConfig
 from evalkit.decoding import decode_answer
@@ -170,7 +171,7 @@ def test_a_predictions_file_gives_the_official_numbers(
         lines.append(json.dumps({"sample_id": str(row["ref_id"]), "mask": mask, "box": None}))
     (tmp_path / "p.jsonl").write_text("\n".join(lines))
     model = predictions_model(tmp_path / "p.jsonl", samples)
-    found = PROTOCOLS["rela"].aggregate(rows_from_file(model, samples, PROTOCOLS["rela"]))
+    found = values_of("rela", rows_from_file(model, samples, PROTOCOLS["rela"]))
     assert found["giou"] * 100 == pytest.approx(gref_expected["rela_official"]["gIoU"], abs=1e-6)
     assert found["n_acc"] == pytest.approx(gref_expected["rela_official"]["N_acc"], abs=1e-6)
 
@@ -190,4 +191,4 @@ def test_a_coco_results_file_gives_the_official_numbers(shared_data, made):
     rows = rows_from_file(model, samples, PROTOCOLS["saco"])
     wanted = json.loads((shared_data / "known-answers/saco_gold_fixture_expected.json").read_text())
     official = wanted["gold_fixture_oracle_segm"]["cgF1_eval_segm_cgF1"]
-    assert PROTOCOLS["saco"].aggregate(rows)["cgf1"] == pytest.approx(official, abs=1e-9)
+    assert values_of("saco", rows)["cgf1"] == pytest.approx(official, abs=1e-9)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from support.protocol_fixtures import values_of
 
 from evalkit.errors import ConfigError
 from evalkit.metrics.protocols import PROTOCOLS, find_protocol
@@ -88,7 +89,7 @@ def test_lisa_exact_counts_a_doubled_pixel_against_the_prediction(made, stored):
     assert made.numbers("lisa", pairs)["ciou"] == pytest.approx(1.0)
     assert made.numbers("lisa-exact", pairs)["ciou"] == pytest.approx(100 / 120)
     missed = [(made.decoded([]), truth)]
-    assert PROTOCOLS["lisa-exact"].aggregate(made.rows(PROTOCOLS["lisa-exact"], missed))["ciou"] == 0
+    assert values_of("lisa-exact", made.rows(PROTOCOLS["lisa-exact"], missed))["ciou"] == 0
 
 
 def naive_lisa_exact(predicted, summed):
@@ -262,7 +263,7 @@ def test_boxes_alone_have_no_mask_numbers(made, name):
 def test_no_rows_give_no_numbers(made, name):
     """An empty table is null throughout and keeps its keys."""
     columns = made.rows(PROTOCOLS[name], [(made.decoded([]), NOTHING)]).columns
-    numbers = PROTOCOLS[name].aggregate(pd.DataFrame(columns=columns))
+    numbers = values_of(name, pd.DataFrame(columns=columns))
     assert numbers
     assert set(numbers.values()) == {None}
     assert PROTOCOLS[name].name == name
