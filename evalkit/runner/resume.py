@@ -66,7 +66,7 @@ def set_aside_changed(
     with Ledger(plan.out / LEDGER) as ledger:
         known = ledger.backgrounds()
         for model, entry in zip(models, plan.model_configs, strict=True):
-            comparison = _Comparison(
+            comparison = QuestionComparison(
                 model,
                 backgrounds[model.name],
                 known=known.get(model.name),
@@ -87,7 +87,7 @@ def set_aside_changed(
     return told
 
 
-class _Comparison:
+class QuestionComparison:
     """One model's stored answers against the questions of today."""
 
     def __init__(
