@@ -49,7 +49,8 @@ def commands_page() -> str:
     from evalkit.cli.app import main
 
     intro = (
-        "Exit codes: 0 fine; 1 the gate found a regression; 2 usage, config or data error; 3 the run is incomplete. "
+        "Exit codes: 0 fine; 1 the gate found a regression; 2 usage, config or data error; 3 the run is incomplete; 70 "
+        "a defect of evalkit, which is no verdict. "
         "`--json` prints one JSON document on stdout and nothing else. `evalkit --debug COMMAND` shows tracebacks."
     )
     return page("Commands", intro, *(_command(path, command) for path, command in _commands("evalkit", main)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import click
 from evalkit.cli.decode_options import DecodingCommand
 from evalkit.errors import EvalkitError
 from evalkit.version import __version__
+
+EXIT_DEFECT = 70
+"""EX_SOFTWARE of sysexits.h: evalkit itself went wrong, which is no verdict on anything."""
 
 
 class CommandGroup(click.Group):
@@ -35,6 +39,24 @@ class CommandGroup(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("stopped before it was done", err=True)
             ctx.exit(3)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort: an exit code that no scheduler takes for a verdict
+            if ctx.params.get("debug"):
+                click.echo(traceback.format_exc(), err=True)
+            click.echo(f"error: {_defect(error)}", err=True)
+            ctx.exit(EXIT_DEFECT)
+
+
+def _defect(error: Exception) -> str:
+    said = (
+        "".join(traceback.format_exception_only(error)).strip().encode("utf-8", "backslashreplace").decode()
+    )
+    return (
+        f"a defect of evalkit, not of your data or of a model: {said}. What was answered so far is stored. "
+        "`evalkit --debug COMMAND` shows the traceback; please report it with that (SECURITY.md says how, where it "
+        "concerns safety)"
+    )
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -48,6 +48,10 @@ class GenerationConfig(Section):
         default=None, description="harm category -> threshold, in the API's words"
     )
     service_tier: str | None = Field(default=None, description="the API's service tier")
+    store: bool = Field(
+        default=False,
+        description="let the service keep requests and answers; false is sent as `store: false`",
+    )
     extra_body: dict[str, Any] | None = Field(
         default=None, description="anything else of the request's body, merged into it as it stands"
     )

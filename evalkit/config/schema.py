@@ -222,13 +222,24 @@ def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
     own = config.get("prompts") or {}
     asked["models"] = [
         {
-            key: _sent(value, own) if key == "prompt" else value
+            key: _sent(value, own)
+            if key == "prompt"
+            else _generating(value)
+            if key == "generation"
+            else value
             for key, value in model.items()
             if key not in NOT_ASKED_OF_A_MODEL
         }
         for model in asked.get("models", [])
     ]
     return asked
+
+
+def _generating(settings: Any) -> Any:
+    """Return the generation settings that change answers; whether the service keeps them does not."""
+    if not isinstance(settings, Mapping):
+        return settings
+    return {key: value for key, value in settings.items() if key != "store"}
 
 
 def _sent(prompt: Any, own: Mapping[str, Any]) -> Any:

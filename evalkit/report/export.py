@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, nearest
 from evalkit.masks import area, box_of, crop_of, full_mask, region_mask, rle_encode, truth_mask
+from evalkit.safe_text import csv_cell
 from evalkit.storage.files import write_json
 from evalkit.storage.ledger import Key
 from evalkit.storage.run_folder import RunFolder
@@ -144,9 +145,16 @@ def export_csv(run: RunFolder, folder: Path) -> list[Path]:
     for column in ("wire_formats", "repairs"):
         rows[column] = [" ".join(names) if names is not None else "" for names in rows[column]]
     scores, summary = folder / "scores.csv", folder / "summary.csv"
-    rows.to_csv(scores, index=False)
-    pd.json_normalize(run.summary().results).to_csv(summary, index=False)
+    _inert(rows).to_csv(scores, index=False)
+    _inert(pd.json_normalize(run.summary().results)).to_csv(summary, index=False)
     return [scores, summary]
+
+
+def _inert(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with text and headings that no spreadsheet runs."""
+    texts = rows.select_dtypes(exclude=["number", "bool"]).columns
+    changed = rows.assign(**{name: rows[name].map(csv_cell) for name in texts})
+    return changed.rename(columns=csv_cell)
 
 
 def export_parquet(run: RunFolder, folder: Path) -> list[Path]:

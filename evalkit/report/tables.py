@@ -15,6 +15,7 @@ from typing import Any
 from evalkit.metrics.table import METRICS, Metric
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import NOTHING, Kind, TableCell, bare, cell, spell, triple
+from evalkit.safe_text import csv_cell, markdown_cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def as_csv(table: ReportTable) -> str:
         heading.append(column.key)
         if column.key in spans:
             heading += [f"{column.key}_low", f"{column.key}_high"]
-    writer.writerow(heading)
+    writer.writerow([csv_cell(text) for text in heading])
     for row in table.rows:
         line: list[Any] = [f"{row.group}={row.label}" if row.group else row.label]
         for column in table.columns:
@@ -163,7 +164,7 @@ def as_csv(table: ReportTable) -> str:
             line.append(found.value)
             if column.key in spans:
                 line += [found.low, found.high]
-        writer.writerow(["" if value is None else value for value in line])
+        writer.writerow(["" if value is None else csv_cell(value) for value in line])
     return stream.getvalue()
 
 
@@ -231,8 +232,7 @@ def latex_text(text: str) -> str:
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
-    escaped = [text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") for text in cells]
-    return "| " + " | ".join(escaped) + " |"
+    return "| " + " | ".join(markdown_cell(text) for text in cells) + " |"
 
 
 def _row_name(row: TableRow) -> str:

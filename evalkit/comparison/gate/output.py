@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 from evalkit.comparison.gate.checks import GateCheck
 from evalkit.comparison.gate.verdict import GateVerdict
+from evalkit.safe_text import markdown_cell
 from evalkit.version import __version__
 
 HEADLINES = {
@@ -155,18 +156,18 @@ def _passed_lines(checks: Sequence[GateCheck]) -> list[str]:
 
 def verdict_markdown(verdict: GateVerdict) -> str:
     """Return the verdict as Markdown that a CI job summary shows."""
-    lines = [f"## evalkit gate {HEADLINES[kind_of(verdict)]}", "", f"{_against(verdict)}.", ""]
+    lines = [f"## evalkit gate {HEADLINES[kind_of(verdict)]}", "", f"{markdown_cell(_against(verdict))}.", ""]
     if step := what_to_do(verdict):
-        lines += [f"**What to do:** {step}.", ""]
+        lines += [f"**What to do:** {markdown_cell(step)}.", ""]
     if verdict.simulated:
         lines += ["> **Simulated answers**: this says nothing about any real model.", ""]
     lines += ["| verdict | rule | what was seen |", "| --- | --- | --- |"]
     lines += [
-        f"| {_label(check)} | {_cell(check.group)} | {_cell(message(check))} |"
+        f"| {_label(check)} | {markdown_cell(check.group)} | {markdown_cell(message(check))} |"
         for check in _sorted(verdict.checks)
     ]
     if verdict.notes:
-        lines += ["", "Notes:", "", *(f"- {note}" for note in verdict.notes)]
+        lines += ["", "Notes:", "", *(f"- {markdown_cell(note)}" for note in verdict.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -226,7 +227,3 @@ def _against(verdict: GateVerdict) -> str:
     return (
         f"{verdict.run.path} against {baseline}, {len(verdict.checks)} checks, {verdict.tests} of them tests"
     )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

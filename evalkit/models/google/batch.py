@@ -242,11 +242,12 @@ class GeminiBatch:
         set_aside_usd = self.reserved_usd.get(job.display_name, 0.0) / max(1, len(job.lines))
         data = await self._call(lambda: self._client.files.download(file=remote.dest.file_name))
         for raw in data.decode("utf-8").splitlines():
-            line = json_object(self.live.endpoint.redact(raw)) or {}
+            body = self.live.endpoint.redact_body(raw)
+            line = json_object(body) or {}
             pair = by_key.pop(str(line.get("key")), None)
             if pair is None:
                 continue
-            attempt = attempt_of(self.live.endpoint.redact(raw), line, job.submitted_at)
+            attempt = attempt_of(body, line, job.submitted_at)
             if model_budget is not None:
                 counted_usd = model_budget.counted_usd(set_aside_usd, attempt.response)
                 attempt = replace(attempt, counted_usd=counted_usd)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+from evalkit.errors import DataError
 
 
 @dataclass
@@ -22,6 +25,23 @@ class BatchJob:
     done: bool = False
 
 
+def _job(entry: Any) -> BatchJob:
+    """Return one record of the file. Raises ``TypeError`` where it is none."""
+    job = BatchJob(**entry)
+    submitted_at: Any = job.submitted_at
+    fits = (
+        isinstance(job.display_name, str)
+        and isinstance(submitted_at, int | float)
+        and not isinstance(submitted_at, bool)
+        and isinstance(job.lines, dict)
+        and (job.name is None or isinstance(job.name, str))
+        and isinstance(job.done, bool)
+    )
+    if not fits:
+        raise TypeError(f"no record of a batch job: {str(entry)[:80]}")
+    return job
+
+
 @dataclass
 class BatchJobFile:
     """All jobs of one model; ``save`` replaces the file whole."""
@@ -31,10 +51,20 @@ class BatchJobFile:
 
     @classmethod
     def load(cls, path: Path | None) -> BatchJobFile:
-        """Return the jobs that the file remembers, none where it does not exist."""
+        """Return the jobs that the file remembers, none where it does not exist.
+
+        Raises ``DataError`` where it is damaged: questions on their way would be asked, and paid, again.
+        """
         if path is None or not path.is_file():
             return cls(path)
-        return cls(path, [BatchJob(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))])
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            return cls(path, [_job(entry) for entry in entries])
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise DataError(
+                f"{path} cannot be read as the batch jobs of this run ({error}): restore it from a copy. Without it "
+                "the answers of jobs on their way cannot be collected; remove it to ask those questions anew"
+            ) from error
 
     @property
     def open(self) -> list[BatchJob]:

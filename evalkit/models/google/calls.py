@@ -63,11 +63,13 @@ def no_answer(body: str, data: Mapping[str, Any], model: str) -> SystemFault:
 
 def api_fault(error: APIError, endpoint: Endpoint, model: str) -> SystemFault:
     """Return the typed error of an SDK error, the key blanked out of all that it says."""
-    details = json.loads(endpoint.redact(json.dumps(error.details, default=str)))
-    return classify(
+    details = json.loads(endpoint.redact_body(json.dumps(error.details, default=str)))
+    fault = classify(
         error.code,
         details,
         getattr(error.response, "headers", None),
         model=model,
         availability=availability(model, dt.datetime.now(dt.UTC).date()),
     )
+    fault.args = (endpoint.redact(str(fault)),)
+    return fault

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 MOST_BODY_BYTES = 64_000_000
 """The largest answer that is read: thirty times the largest on record, a full-image PNG for each of many objects."""
 
+LEAST_KEY_CHARACTERS = 16
+"""From here on a key is one that cannot be a part of an answer by chance (Google's have 39)."""
+
 LOOPBACK_KEY = "local-endpoint-needs-no-key"
 LOOPBACK_PROJECT, LOOPBACK_LOCATION = "local", "us-central1"
 
@@ -47,8 +51,21 @@ class Endpoint:
     secret: str | None = field(default=None, repr=False)
 
     def redact(self, text: str) -> str:
-        """Return ``text`` without the key, should an endpoint have echoed it."""
-        return text.replace(self.secret, "[key]") if self.secret and self.secret in text else text
+        """Return a text of our own (an error, a log line) without the key; a short one only as a whole word."""
+        if not self.secret or self.secret not in text:
+            return text
+        if len(self.secret) >= LEAST_KEY_CHARACTERS:
+            return text.replace(self.secret, "[key]")
+        return re.sub(rf"(?<!\w){re.escape(self.secret)}(?!\w)", "[key]", text)
+
+    def redact_body(self, body: str) -> str:
+        """Return an answer as it came; one that echoes a key of real length without it.
+
+        A shorter one (``GEMINI_API_KEY=x``) is no key of Google's, and blanking it out would destroy the answer.
+        """
+        if self.secret and len(self.secret) >= LEAST_KEY_CHARACTERS:
+            return body.replace(self.secret, "[key]")
+        return body
 
     async def generate(self, model: str, body: dict[str, Any]) -> str:
         """Send exactly one ``generateContent`` request with this JSON body; return the raw answer.
@@ -60,7 +77,7 @@ class Endpoint:
         """
         path = f"{resource_name(model, vertexai=bool(self.client.vertexai))}:generateContent"
         answer = await self.client._api_client.async_request("post", path, body)  # noqa: SLF001
-        return self.redact(answer.body or "")
+        return self.redact_body(answer.body or "")
 
     async def close(self) -> None:
         """Close every connection."""

@@ -84,6 +84,9 @@ class GeminiModel:
         self.always_seed = always_seed
         self.examples = example_turns(prompt, directory)
         self.settings = request_settings(entry.generation, prompt)
+        if not entry.vertexai:
+            # Vertex AI keeps no requests by default and its API has no such field.
+            self.settings["store"] = entry.generation.store
 
     def prompt_for(self, sample: Sample) -> str:
         """Return the text of the question about one sample."""

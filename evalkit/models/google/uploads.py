@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from evalkit.errors import RetryLater
 from evalkit.images import ImageBytes
 from evalkit.models.google.client import Endpoint
+
+LOG = logging.getLogger(__name__)
 
 KEPT_S = 47 * 3600.0
 """The service keeps a file for 48 hours (vendor page, read 2026-11-21); an hour is left for a request on its way."""
@@ -26,7 +29,7 @@ class Uploads:
         self.locks: dict[str, asyncio.Lock] = {}
         self.known: dict[str, dict[str, Any]] = {}
         if memory is not None and memory.is_file():
-            self.known = json.loads(memory.read_text(encoding="utf-8"))
+            self.known = _remembered(memory)
 
     async def uri_of(self, image: ImageBytes) -> str:
         """Return the URI of an uploaded image; each content is uploaded once even when asked for at once."""
@@ -64,3 +67,24 @@ class Uploads:
         beside = self.memory.with_name(self.memory.name + ".part")
         beside.write_text(json.dumps(self.known, indent=1), encoding="utf-8")
         beside.replace(self.memory)
+
+
+def _remembered(memory: Path) -> dict[str, dict[str, Any]]:
+    """Return the uploads of earlier sessions; a damaged file or record is forgotten, which costs an upload at most."""
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        LOG.warning("%s cannot be read (%s): images are uploaded anew", memory, type(error).__name__)
+        return {}
+    records = known.items() if isinstance(known, dict) else ()
+    kept = {key: file for key, file in records if _is_upload(file)}
+    if not isinstance(known, dict) or len(kept) < len(known):
+        LOG.warning("%s holds records that are no uploads: those images are uploaded anew", memory)
+    return kept
+
+
+def _is_upload(file: Any) -> bool:
+    if not isinstance(file, dict) or not isinstance(file.get("uri"), str):
+        return False
+    uploaded_at = file.get("uploaded_at")
+    return isinstance(uploaded_at, int | float) and not isinstance(uploaded_at, bool)

@@ -102,7 +102,7 @@ class VertexSegmentation:
         await self.endpoint.client.aio.models.segment_image(
             model=self.requested_model, source=types.SegmentImageSource(**source), config=self.config
         )
-        body = self.endpoint.redact(_last_body.get())
+        body = self.endpoint.redact_body(_last_body.get())
         data = json_object(body) or {}
         if not data or ("error" in data and not data.get("predictions")):
             raise no_answer(body, data, self.requested_model)

@@ -145,6 +145,7 @@ def test_the_request_is_what_the_sdk_would_write(
     client.close()
     (our_path, ours, _), (their_path, theirs, _) = recorder.seen
     assert our_path == their_path == "/v1beta/models/gemini-2.5-flash:generateContent"
+    assert ours.pop("store") is False, "the one field that the SDK has no word for"
     assert folded(ours) == folded(theirs)
 
 
@@ -239,3 +240,21 @@ def test_a_model_id_becomes_a_resource_name(
     """Whole names stay, bare ids get their folder, and no id can change the address."""
     ask(gemini_entry(recorder.url, model=model), find_prompt("google-mask"), question)
     assert recorder.seen[0][0] == path
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_requests_are_kept_only_where_the_config_says_so(
+    recorder: Any, gemini_entry: Callable[..., GeminiConfig], question: Question, *, kept: bool
+) -> None:
+    """`store` stands at the top of every request: false unless `generation: {store: true}`."""
+    generation = {"store": True} if kept else {}
+    ask(gemini_entry(recorder.url, generation=generation), find_prompt("google-mask"), question)
+    assert recorder.seen[0][1]["store"] is kept
+
+
+def test_keeping_requests_changes_no_answer(run_config: Callable[..., Any]) -> None:
+    """A run is resumed with `store` changed: its digest and its questions stay."""
+    entry = {"name": "m", "provider": "gemini", "model": "gemini-2.5-flash"}
+    plain, kept = run_config(entry), run_config(entry | {"generation": {"store": True}})
+    assert plain.answers_fingerprint() == kept.answers_fingerprint()
+    assert kept.questions_changed_since(plain.model_dump(mode="json"), {"m"}) == []
