@@ -194,7 +194,7 @@ def _refuse_other_config(path: Path, config: RunConfig) -> None:
     if not changed:
         return
     raise ConfigError(
-        f"{path} belongs to another config: its answers were asked with {'; '.join(changed)}. Give another folder with "
+        f"{path} belongs to another config: {'; '.join(changed)}. Give another folder with "
         "--out, another `name:`, or the config it was made with. What has no answer yet may change: decode, score, "
         "limits, gate, and models that were not asked"
     )

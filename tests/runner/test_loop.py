@@ -380,7 +380,7 @@ def test_a_folder_of_another_config_is_refused(tmp_path):
     replaced(config, "seed: 3", "seed: 4")
     result = evalkit("run", config, "--out", tmp_path / "out", "--yes")
     assert result.exit_code == 2
-    assert "belongs to another config: seed" in result.output
+    assert "belongs to another config: seed: 3, now 4" in result.output
 
 
 def test_a_missing_key_is_said_before_anything_is_sent(tmp_path, monkeypatch):
