@@ -56,7 +56,9 @@ def test_the_evaluators_own_numbers_are_shown(nightly):
     assert found.heading == "As the evaluator of rela counts"
     numbers = data.result("shapes", "good")["protocol"]
     row = next(row for row in found.table.rows if row.label == "good")
-    shown = {key: {"value": cell.value, "low": cell.low, "high": cell.high} for key, cell in row.cells.items()}
+    shown = {
+        key: {"value": cell.value, "low": cell.low, "high": cell.high} for key, cell in row.cells.items()
+    }
     assert shown == {key: number for key, number in numbers.items() if key != "name"}
 
 
