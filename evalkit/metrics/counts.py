@@ -174,11 +174,11 @@ def _instance_counts(decoded: Decoded, truth: Truth) -> Counts:
     masks = [item.mask for item in items if item.mask is not None]
     if masks:
         matrix = mask_iou_matrix(masks, truth.instances)
-        ignored = np.array([_ignored_share(mask, truth) for mask in masks])
+        ignored = np.array([ignored_share(mask, truth) for mask in masks])
     else:
         boxes = [item.box_px_xyxy for item in items if item.box_px_xyxy is not None]
         matrix = _box_iou_matrix(boxes, truth)
-        ignored = np.array([_ignored_share_of_box(box, truth) for box in boxes])
+        ignored = np.array([ignored_share_of_box(box, truth) for box in boxes])
     rows, columns = matched_pairs(matrix)
     spare = ignored < INSTANCE_MATCH_IOU
     hits = rows[matrix[rows, columns] >= INSTANCE_MATCH_IOU]
@@ -186,14 +186,14 @@ def _instance_counts(decoded: Decoded, truth: Truth) -> Counts:
     return {"instance_tp": hits.size, "instance_fp": int(spare.sum()), "instance_fn": n_wanted - hits.size}
 
 
-def _ignored_share(mask: CropMask, truth: Truth) -> float:
+def ignored_share(mask: CropMask, truth: Truth) -> float:
     """Return the share of a mask's pixels that are ignored, 0..1."""
     if truth.ignore_hw is None:
         return 0.0
     return intersection_with(mask, truth.ignore_hw) / max(1, area(mask))
 
 
-def _ignored_share_of_box(box: FloatBox, truth: Truth) -> float:
+def ignored_share_of_box(box: FloatBox, truth: Truth) -> float:
     """Return the share of the pixels in a box, rounded outwards to whole ones, that are ignored, 0..1."""
     if truth.ignore_hw is None:
         return 0.0

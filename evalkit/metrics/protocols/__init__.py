@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from evalkit.extensions import Kind
-from evalkit.metrics.protocols import converseg, default, gseval, lisa, phrasecut, refzom, rela, saco
+from evalkit.metrics.protocols import (
+    boxes,
+    coco_ap,
+    converseg,
+    default,
+    gseval,
+    lisa,
+    muse,
+    phrasecut,
+    refzom,
+    rela,
+    saco,
+    seg_zero,
+)
 from evalkit.metrics.protocols.base import Protocol
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -18,6 +31,15 @@ PROTOCOLS: dict[str, Protocol] = {
     "gseval-box": gseval.GSEVAL_BOX,
     "gseval-mask": gseval.GSEVAL_MASK,
     "saco": saco.PROTOCOL,
+    "saco-box": saco.BOXES,
+    "grec": boxes.GREC,
+    "ref-l4": boxes.REF_L4,
+    "rec": boxes.REC,
+    "coco-ap": coco_ap.COCO_AP_MASK,
+    "coco-ap-box": coco_ap.COCO_AP_BOX,
+    "muse": muse.PROTOCOL,
+    "seg-zero": seg_zero.SEG_ZERO,
+    "vision-reasoner": seg_zero.VISION_REASONER,
 }
 """Evalkit's own protocols by name."""
 

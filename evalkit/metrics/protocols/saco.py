@@ -6,6 +6,8 @@ counts as 1). Items and objects are paired by the Hungarian method on mask IoU; 
 t = 0.50, 0.55 .. 0.95 a pair with IoU >= t is a hit. With several annotators each pair takes the
 one whose mean F1 is best (oracle). Pairs that some annotator did not mark exhaustively are out.
 
+``saco-box`` pairs by boxes, in pixels: the evaluator compares the normalised numbers of its files, which gives the same.
+
 A failed answer is no refusal: on a pair without objects it counts as a false alarm in IL_MCC.
 """
 
@@ -16,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.metrics.counts import mask_iou_matrix, matched_ious
+from evalkit.metrics.counts import box_iou, mask_iou_matrix, matched_ious
 from evalkit.metrics.protocols.base import Protocol, Statistics, protocol_counts
+from evalkit.metrics.protocols.boxes import instance_boxes, item_boxes
 from evalkit.stats.resampling import SumStatistic
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evalkit.metrics.truth import Truth
-    from evalkit.types import CropMask, Decoded, Sample
+    from evalkit.types import Decoded, Sample
 
     Floats = NDArray[np.float64]
 
@@ -58,21 +61,45 @@ def count(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float]:
         for item in (decoded.items if decoded.outcome == "decoded" else ())
         if item.mask is not None and (item.score is None or item.score >= SCORE_THRESHOLD)
     ]
-    scored = [(_hits(masks, annotator), len(annotator.source.instances)) for annotator in annotators]
+    matrices = [mask_iou_matrix(masks, annotator.instances) for annotator in annotators]
+    return _counts(matrices, annotators, len(masks), failed=failed)
+
+
+def count_boxes(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float]:
+    """Return the same by the boxes of items and objects; one without a box has its mask's tight one."""
+    del sample
+    annotators = (truth, *truth.alternatives)
+    boxes = [box for _, box in item_boxes(decoded, SCORE_THRESHOLD)]
+    matrices = [
+        np.array([[box_iou(box, one) for one in wanted] for box in boxes]).reshape(len(boxes), len(wanted))
+        for wanted in map(instance_boxes, annotators)
+    ]
+    failed = decoded.outcome not in ("decoded", "no_target")
+    return _counts(matrices, annotators, len(boxes), failed=failed)
+
+
+def _counts(
+    matrices: Sequence[Floats], annotators: Sequence[Truth], n_predicted: int, *, failed: bool
+) -> dict[str, float]:
+    """Return the counts against the annotator that agrees best; ``matrices``: IoU (items, objects) of each."""
+    scored = [
+        (_hits(matrix), len(annotator.source.instances))
+        for matrix, annotator in zip(matrices, annotators, strict=True)
+    ]
     # The first of equals wins, as in the evaluator's strict comparison.
-    hits, n_gt = max(scored, key=lambda pair: _pair_f1(pair[0], pair[1], len(masks), failed=failed))
+    hits, n_gt = max(scored, key=lambda pair: _pair_f1(pair[0], pair[1], n_predicted, failed=failed))
     return {
         "counted": float(all(annotator.source.exhaustive for annotator in annotators)),
         "n_gt": n_gt,
-        "n_pred": len(masks),
-        "found": float(bool(masks) or (failed and n_gt == 0)),
+        "n_pred": n_predicted,
+        "found": float(bool(n_predicted) or (failed and n_gt == 0)),
         **{f"tp_{threshold:.2f}": int(hit) for threshold, hit in zip(IOU_THRESHOLDS, hits, strict=True)},
     }
 
 
-def _hits(masks: Sequence[CropMask], truth: Truth) -> NDArray[np.int64]:
+def _hits(matrix: Floats) -> NDArray[np.int64]:
     """Return the matched pairs per threshold, shape (10,)."""
-    matched = matched_ious(mask_iou_matrix(masks, truth.instances))
+    matched = matched_ious(matrix)
     hits: NDArray[np.int64] = (matched[:, None] >= IOU_THRESHOLDS).sum(axis=0)
     return hits
 
@@ -143,6 +170,6 @@ def image_level_mcc(sums: Floats) -> Floats:
     return np.where(sums[16] > 0, found, np.nan)
 
 
-PROTOCOL = Protocol(
-    "saco", "facebookresearch/sam3: sam3/eval/cgf1_eval.py, commit 99d02f28c8d3", statistics, count, KEYS
-)
+SOURCE = "facebookresearch/sam3: sam3/eval/cgf1_eval.py, commit 99d02f28c8d3"
+PROTOCOL = Protocol("saco", SOURCE, statistics, count, KEYS)
+BOXES = Protocol("saco-box", SOURCE, statistics, count_boxes, KEYS)

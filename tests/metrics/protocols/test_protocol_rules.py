@@ -10,11 +10,13 @@ from support.protocol_fixtures import values_of
 
 from evalkit.errors import ConfigError
 from evalkit.metrics.protocols import PROTOCOLS, find_protocol
+from evalkit.metrics.protocols.boxes import generalised_iou
 from evalkit.storage.samples_table import truth_from_json, truth_to_json
 from evalkit.types import Decoded, GroundTruth, Item, Polygons
 
 SHAPE = (10, 20)
 NOTHING = GroundTruth(*SHAPE)
+BY_BOXES = {"gseval-box", "saco", "saco-box", "grec", "ref-l4", "rec", "coco-ap-box"}
 FAILURE = Decoded("format_failure", "no_json", strict=False)
 
 
@@ -248,15 +250,14 @@ def test_saco_drops_low_scores_and_counts_failures_as_found(made):
     assert (failure["n_pred"], failure["found"]) == (0, 1)
 
 
-@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name not in {"gseval-box", "saco"}])
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name not in BY_BOXES])
 def test_boxes_alone_have_no_mask_numbers(made, name):
     """A mask protocol on answers without masks is undefined, not zero."""
     item = Item(None, (0, 0, 5, 10), "box_only")
     pairs = [(Decoded("decoded", None, strict=True, items=(item,)), made.truth([box(0, 5)]))]
     numbers = made.numbers(name, pairs)
-    assert {key: value for key, value in numbers.items() if key != "share_predicted"} == dict.fromkeys(
-        key for key in numbers if key != "share_predicted"
-    )
+    of_masks = {key: value for key, value in numbers.items() if key not in ("share_predicted", "box_any")}
+    assert of_masks == dict.fromkeys(of_masks)
 
 
 @pytest.mark.parametrize("name", list(PROTOCOLS))
@@ -273,3 +274,92 @@ def test_an_unknown_protocol_lists_the_known_ones():
     """The error names the nearest."""
     with pytest.raises(ConfigError, match=r"'rella'.*Did you mean 'rela'"):
         find_protocol("rella")
+
+
+def boxes_of(*boxes, scores=None):
+    """Return the verdict on an answer of these boxes alone."""
+    if not boxes:
+        return Decoded("no_target", None, strict=True)
+    scores = scores or [None] * len(boxes)
+    items = tuple(Item(None, one, "box_only", score=score) for one, score in zip(boxes, scores, strict=True))
+    return Decoded("decoded", None, strict=True, items=items)
+
+
+def test_grec_counts_rows_that_are_right_in_full(made):
+    """F1 is 1 only with every object found and none besides; low scores are no boxes."""
+    two = made.truth([box(0, 5), box(10, 15)])
+    left, right, spare = (0, 0, 5, 10), (10, 0, 15, 10), (16, 0, 20, 10)
+    pairs = [
+        (boxes_of(left, right), two),  # 1
+        (boxes_of(right, left, spare, scores=[0.9, 0.8, 0.69]), two),  # 1: the spare one scores too little
+        (boxes_of(left, right, spare), two),  # a false positive
+        (boxes_of(left), two),  # a miss
+        (boxes_of((0, 0, 5, 4), right), two),  # generalised IoU 0.4
+        (boxes_of(), two),
+        (boxes_of(), NOTHING),  # 1
+        (boxes_of(spare), NOTHING),
+        (FAILURE, NOTHING),
+        (FAILURE, two),
+    ]
+    found = made.numbers("grec", pairs)
+    assert found["f1"] == pytest.approx(3 / 10)
+    assert found["n_acc"] == pytest.approx(1 / 3)
+    assert found["t_acc"] == pytest.approx(5 / 7)
+
+
+def test_grec_takes_distance_off():
+    """Two boxes apart have a negative generalised IoU; equal ones 1."""
+    assert generalised_iou((0, 0, 2, 2), (0, 0, 2, 2)) == 1.0
+    assert generalised_iou((0, 0, 1, 1), (3, 0, 4, 1)) == pytest.approx(-0.5)
+
+
+def test_ref_l4_thresholds_must_be_exceeded(made):
+    """IoU 0.5 exactly is not above 0.5; mAcc is the mean over ten thresholds."""
+    target = made.truth([box(0, 10)])
+    pairs = [(boxes_of((0, 0, 10, 10)), target), (boxes_of((0, 0, 5, 10)), target), (boxes_of(), target)]
+    found = made.numbers("ref-l4", pairs)
+    assert found == {"acc_0.5": pytest.approx(1 / 3)} | dict.fromkeys(
+        ("acc_0.75", "acc_0.9", "macc"), pytest.approx(1 / 3)
+    )
+    eight = made.numbers("ref-l4", [(boxes_of((0, 0, 8, 10)), target)])
+    assert eight["macc"] == pytest.approx(0.6)  # above .50 .. .75; 0.8 is not above 0.80 in single precision
+
+
+def test_rec_gives_the_first_box_beside_the_hull(made):
+    """A right first box and a wrong second one: the first is right, the hull is not."""
+    target = made.truth([box(0, 5)])
+    found = made.numbers("rec", [(boxes_of((0, 0, 5, 10), (15, 0, 20, 10)), target), (boxes_of(), target)])
+    assert found == {"acc_first": 0.5, "acc_hull": 0.0}
+
+
+def test_seg_zero_gives_a_right_refusal_nothing(made, mixed):
+    """An empty union is an IoU of 0; any box above 0.5 counts in VisionReasoner's."""
+    found = made.numbers("vision-reasoner", mixed)
+    assert found["giou"] == pytest.approx(1.5 / 7)
+    assert found["ciou"] == pytest.approx(150 / 340)
+    assert found["box_any"] == pytest.approx(1 / 7)  # exact; the half box is 0.5, which is not above
+    assert made.numbers("seg-zero", mixed)["giou"] == found["giou"]
+
+
+def test_muse_scores_each_target_with_its_own_mask(made):
+    """Two targets, one exact and one half found; a spare mask counts nothing, a missed target its area."""
+    two = made.truth([box(0, 5), box(10, 20)])
+    pairs = [
+        (made.decoded([box(10, 15), box(0, 5), box(6, 8)]), two),
+        (made.decoded([box(0, 5)]), two),
+        (made.decoded([]), two),
+    ]
+    found = made.numbers("muse", pairs)
+    assert found["giou"] == pytest.approx((1 + 0.5 + 1) / 6, abs=1e-6)
+    assert found["ciou"] == pytest.approx((50 + 50 + 50) / (3 * 150))
+
+
+def test_saco_by_boxes_equals_saco_by_rectangles(made):
+    """Rectangular masks have the IoU of their boxes."""
+    pairs = [
+        (made.decoded([box(0, 5), box(10, 15)]), made.truth([box(0, 5)])),
+        (made.decoded([box(0, 3)]), made.truth([box(0, 5)])),
+        (made.decoded([box(0, 5)]), NOTHING),
+        (made.decoded([]), NOTHING),
+    ]
+    assert made.numbers("saco-box", pairs) == pytest.approx(made.numbers("saco", pairs))
