@@ -33,6 +33,7 @@ from PIL import Image
 from evalkit.masks import crop_of, rle_encode
 from evalkit.metrics.counts import count_row
 from evalkit.metrics.protocols import PROTOCOLS
+from evalkit.metrics.protocols.base import number_of
 from evalkit.metrics.truth import Truth, box_of_crop
 from evalkit.types import Decoded, GroundTruth, ImageRef, Item, Sample
 
@@ -99,7 +100,7 @@ def ours(name: str, pairs: list[tuple[Masks, Masks, list[float]]], *, scored: bo
                 "protocol_counts": None if counts is None else json.dumps(counts),
             }
         )
-    return protocol.aggregate(pd.DataFrame(rows))
+    return {key: number_of(one) for key, one in protocol.numbers(pd.DataFrame(rows)).items()}
 
 
 def module_at(path: Path, name: str) -> ModuleType:

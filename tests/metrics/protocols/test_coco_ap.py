@@ -9,6 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from support.protocol_fixtures import values_of
 
 from evalkit.masks import crop_of, rle_encode
 from evalkit.metrics.protocol_numbers import protocol_intervals
@@ -127,7 +128,7 @@ def rows_of(pairs, protocol, named=True):
 def test_ap_is_pycocotools(seed, name, kind):
     """AP, AP50 and AP75 to 1e-9, crowds, ties and empties included."""
     pairs = made(seed)
-    found = PROTOCOLS[name].aggregate(rows_of(pairs, PROTOCOLS[name]))
+    found = values_of(name, rows_of(pairs, PROTOCOLS[name]))
     assert [found[key] for key in ("ap", "ap_0.5", "ap_0.75")] == pytest.approx(
         official(pairs, kind), abs=1e-9
     )
@@ -137,7 +138,7 @@ def test_without_categories_all_rows_are_one():
     """The pooled AP is another number than the mean over categories."""
     pairs = made(1)
     pooled = [(2 * image + category - 1, 1, *rest) for image, category, *rest in pairs]
-    found = PROTOCOLS["coco-ap"].aggregate(rows_of(pairs, PROTOCOLS["coco-ap"], named=False))
+    found = values_of("coco-ap", rows_of(pairs, PROTOCOLS["coco-ap"], named=False))
     assert found["ap"] == pytest.approx(official(pooled, "segm")[0], abs=1e-9)
 
 
@@ -151,4 +152,4 @@ def test_ap_has_an_interval_over_images():
 def test_rows_without_detections_have_no_precision():
     """Objects and silence: AP 0."""
     pairs = [(image, 1, wanted, None, [], []) for image, _, wanted, *_ in made(1)[:6]]
-    assert PROTOCOLS["coco-ap"].aggregate(rows_of(pairs, PROTOCOLS["coco-ap"]))["ap"] == 0.0
+    assert values_of("coco-ap", rows_of(pairs, PROTOCOLS["coco-ap"]))["ap"] == 0.0
