@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, model_validator
 from pydantic_core import PydanticCustomError
 
 from evalkit.config.section import Section
@@ -140,6 +140,16 @@ class ModelEntry(Section):
     limits: PaceConfig = Field(default=PaceConfig(), description="the pace this model is asked at")
     price: PriceConfig | None = Field(default=None, description="in place of the price table")
     provider: str = Field(description="who answers: a built-in or installed provider, or package.module:NAME")
+
+    _written: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def written(self, key: str) -> str | None:
+        """Return how the text of ``key`` stands in the config where ``${NAME}`` was filled in, else None."""
+        return self._written.get(key)
+
+    def note_written(self, texts: Mapping[str, str]) -> None:
+        """Keep how texts stand in the config, by key."""
+        self._written.update(texts)
 
     @classmethod
     def section_of(cls, entry: Mapping[str, Any]) -> type[ModelEntry]:

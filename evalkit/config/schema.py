@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from evalkit.config.gate_rules import GateRule
 from evalkit.config.models import AnyEntry, ModelEntry, PromptConfig
 from evalkit.config.section import Section
-from evalkit.config.yaml import read_yaml, validate
+from evalkit.config.shown import OPEN_MAPPINGS, digest_of, expanded, masked, value_at, with_variables
+from evalkit.config.yaml import KeyPath, read_yaml, validate
 from evalkit.decoding.settings import DecodeSettings, names_given
 from evalkit.errors import nearest
 from evalkit.extensions import is_reference, search_in
@@ -128,6 +130,9 @@ class RunConfig(Section):
     dask: dict[str, Any] = Field(default_factory=dict, description="scheduler: address of a Dask scheduler")
     directory: str = Field(default=".", exclude=True, description="the config file's folder; set by evalkit")
 
+    _written: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
+    _filled: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="before")
     @classmethod
     def _modules_beside_the_config(cls, data: Any) -> Any:
@@ -174,6 +179,55 @@ class RunConfig(Section):
         for name in self.score.metrics:
             metric_of(name)
 
+    def note_written(self, written: Mapping[KeyPath, str]) -> None:
+        """Keep how each text stands in the config that ``${NAME}`` was filled into.
+
+        Only text is written back: a number is no secret, and what it was counts. Names stay, as rows carry them.
+        """
+        data = self.model_dump(mode="json")
+        for path, text in written.items():
+            value = value_at(data, path)
+            if isinstance(value, str) and path[-1] != "name":
+                self._written[path] = text
+                self._filled[path] = value
+        for place, entry in enumerate(self.models):
+            entry.note_written(
+                {
+                    str(path[2]): text
+                    for path, text in self._written.items()
+                    if len(path) == 3 and path[:2] == ("models", place)
+                }
+            )
+
+    def to_store(self) -> dict[str, Any]:
+        """Return the config for a file that others read: ``${NAME}`` as it was written, secrets as ``***``."""
+        data = self.model_dump(mode="json")
+        unchanged = {
+            path: text for path, text in self._written.items() if value_at(data, path) == self._filled[path]
+        }
+        stored: dict[str, Any] = masked(with_variables(data, unchanged))
+        return stored
+
+    def variables(self) -> dict[str, str]:
+        """Return a digest of each filled text that changes answers, by how it is written.
+
+        The stored config does not say what a variable held: by this a resumed run sees that it holds another value.
+        """
+        return {
+            text: digest_of(self._filled[path])
+            for path, text in self._written.items()
+            if path[0] not in (*NOT_ASKED, "prompts")
+            and not any(str(part) in (*NOT_ASKED_OF_A_MODEL, *OPEN_MAPPINGS) for part in path)
+        }
+
+    @classmethod
+    def from_stored(cls, data: Mapping[str, Any]) -> RunConfig:
+        """Return a stored config with ``${NAME}`` filled in where it is set; elsewhere the text stays."""
+        filled, written = expanded(data, os.environ)
+        config = cls.model_validate(filled)
+        config.note_written(written)
+        return config
+
     def answers_fingerprint(self) -> str:
         """Return a digest of everything in the config that changes what is asked."""
         return hashlib.sha256(
@@ -188,7 +242,7 @@ class RunConfig(Section):
         """
         if not answered:
             return []
-        theirs, ours = _asked(before), _asked(self.model_dump(mode="json"))
+        theirs, ours = _asked(masked(before)), _asked(masked(self.model_dump(mode="json")))
         shown = _differences(
             {key: value for key, value in theirs.items() if key != "models"},
             {key: value for key, value in ours.items() if key != "models"},
@@ -283,6 +337,7 @@ def load_config(path: str | Path) -> RunConfig:
     if isinstance(source.data, dict):
         source.data = {**source.data, "directory": str(Path(path).resolve().parent)}
     config = validate(source, RunConfig)
+    config.note_written(source.written)
     if config.decode.token_codebook is None:
         return config
     codebook = str(Path(config.directory) / config.decode.token_codebook)

@@ -47,7 +47,8 @@ def _with_scope(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) 
     beside = str(Path(plan.config.directory).absolute()) if plan.config.own_modules() else None
     return replace(
         manifest,
-        config=plan.config.model_dump(mode="json"),
+        config=plan.config.to_store(),
+        variables=plan.config.variables(),
         answers_fingerprint=plan.config.answers_fingerprint(),
         config_directory=beside or manifest.config_directory,
         models=tuple(entry.name for entry in plan.config.models if entry.name in asked),

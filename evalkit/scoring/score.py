@@ -145,7 +145,7 @@ def _update_manifest(target: Path, config: RunConfig, run: RunFolder) -> None:
     manifest = RunFolder(target).manifest
     scored = replace(
         manifest,
-        config=config.model_dump(mode="json"),
+        config=config.to_store(),
         simulated=manifest.simulated or _has_simulated_answers(target),
         scored_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         rescored_from=manifest.rescored_from if target == run.path else manifest.name,

@@ -29,6 +29,7 @@ class Manifest:
     names that were asked so far. ``datasets``: name -> fingerprint and counts (other tools write a list).
     ``incomplete``: a sentence for each model that is short of answers; ``stopped``: why models stopped early;
     None before the first session ended. ``ledger``: where a re-scored copy finds the answers, relative.
+    ``variables``: digest of what each ``${NAME}`` of the config stood for where that changes answers.
     ``config_directory``: where modules of the user's that the config names are searched, None where it names none.
     """
 
@@ -53,6 +54,7 @@ class Manifest:
     ledger: str | None = None
     rescored_from: str | None = None
     config_directory: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     written: tuple[str, ...] = BEGUN
 
@@ -84,6 +86,7 @@ class Manifest:
             ledger=read.one("ledger", str, None),
             rescored_from=read.one("rescored_from", str, None),
             config_directory=read.one("config_directory", str, None),
+            variables=read.one("variables", dict, {}),
             extra=read.unknown(cls),
             written=tuple(data),
         )

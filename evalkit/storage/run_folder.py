@@ -69,7 +69,7 @@ class RunFolder:
 
         manifest = self.manifest
         try:
-            return RunConfig.model_validate(manifest.config)
+            return RunConfig.from_stored(manifest.config)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in ("config", *first["loc"]))
@@ -173,7 +173,7 @@ def _asks_the_same(manifest: Manifest, config: RunConfig) -> bool:
     from evalkit.config.schema import RunConfig
 
     try:
-        theirs = RunConfig.model_validate(manifest.config)
+        theirs = RunConfig.from_stored(manifest.config)
     except ValidationError:
         return False
     return theirs.answers_fingerprint() == config.answers_fingerprint()
@@ -186,11 +186,19 @@ def _refuse_other_config(path: Path, config: RunConfig) -> None:
         raise ConfigError(
             f"{path} is a re-scored copy of another run: resume the run itself, or give another --out"
         )
-    if manifest.answers_fingerprint == config.answers_fingerprint() or _asks_the_same(manifest, config):
+    if manifest.answers_fingerprint == config.answers_fingerprint():
+        return
+    other_values = [
+        f"{text}, which stood for another value"
+        for text, digest in config.variables().items()
+        if manifest.variables.get(text, digest) != digest
+    ]
+    if not other_values and _asks_the_same(manifest, config):
         return
     # An older evalkit knew fewer keys, so its digest differs; its config, read today, has them at their defaults.
     before = RunFolder(path).config().model_dump(mode="json")
-    changed = config.questions_changed_since(before, _answered_models(path))
+    answered = _answered_models(path)
+    changed = config.questions_changed_since(before, answered) + (other_values if answered else [])
     if not changed:
         return
     raise ConfigError(

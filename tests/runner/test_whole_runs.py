@@ -205,3 +205,70 @@ def test_the_key_is_in_no_byte_that_is_written(
         stored = [f"{row.error}{row.body}" for row in ledger.rows()]
     assert not any(SECRET in text for text in stored)
     assert any("[key]" in text for text in stored), "the echo was blanked out, not lost"
+
+
+def test_secrets_of_an_address_are_in_no_byte_that_is_written(
+    simulate: Callable[..., Any],
+    project: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """User and password, a path and a query from variables, `extra_body`: neither in files, output, log nor doctor."""
+    monkeypatch.setenv("PERSONA_TOKEN", "png-masks")
+    monkeypatch.setenv("TOK", "a-token-of-the-query")
+    caplog.set_level(logging.DEBUG)
+    simulator = simulate({"kind": "forbidden", "requests": [4]}, {"kind": "reset", "requests": [2]})
+    base_url = (
+        simulator.url_for("png-masks")
+        .replace("http://", "http://somebody:pass-word@")
+        .replace("png-masks", "${PERSONA_TOKEN}")
+    )
+    body = {"labels": {"api_key": "secret-in-the-body"}}
+    config = project(flash(simulator, base_url=base_url, generation={"extra_body": body}))
+    result = run(config, tmp_path / "run")
+    assert generated(simulator) > 5, result.output
+    examined = CliRunner().invoke(main, ["doctor", str(config)])
+    outputs = (result.output, examined.output, caplog.text)
+    written = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert len(written) > 5
+    for secret in ("somebody", "pass-word", "secret-in-the-body"):
+        assert not any(secret in text for text in outputs), secret
+        assert not any(secret.encode() in data for data in written), secret
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["config"]["models"][0]["base_url"].endswith("/persona/${PERSONA_TOKEN}")
+    before = generated(simulator)
+    again = run(config, tmp_path / "run")
+    assert generated(simulator) - before <= 1, again.output
+    assert "set aside" not in again.output
+
+
+def test_a_one_letter_key_changes_no_answer(
+    simulate: Callable[..., Any],
+    project: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`GEMINI_API_KEY=x` gives the scores that no key gives."""
+    config = project(flash(simulate()))
+    assert run(config, tmp_path / "none").exit_code == 0
+    monkeypatch.setenv("GEMINI_API_KEY", "x")
+    assert run(config, tmp_path / "short").exit_code == 0
+    assert [row[:4] for row in scores(tmp_path / "short")] == [row[:4] for row in scores(tmp_path / "none")]
+
+
+@pytest.mark.parametrize(
+    ("variable", "proxy"), [("HTTPS_PROXY", "foo://x"), ("ALL_PROXY", "socks5://127.0.0.1:1")]
+)
+def test_a_proxy_that_cannot_be_used_is_a_config_error(
+    project: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str
+) -> None:
+    """Exit code 2 with the variables named, of `run` and of `doctor`."""
+    monkeypatch.setenv("GEMINI_API_KEY", SECRET)
+    monkeypatch.setenv(variable, proxy)
+    config = project(
+        {"name": "m", "provider": "gemini", "model": "gemini-2.5-flash", "base_url": "https://h.invalid"}
+    )
+    for result in (run(config, tmp_path / "run"), CliRunner().invoke(main, ["doctor", str(config)])):
+        assert result.exit_code == 2, result.output
+        assert "the proxy that the environment names cannot be used" in result.output

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from evalkit.config.shown import HIDDEN, masked_text, secrets_of, shown_address
 from evalkit.errors import ConfigError, RetryLater
 
 if TYPE_CHECKING:
@@ -42,29 +44,37 @@ LOOPBACK_PROJECT, LOOPBACK_LOCATION = "local", "us-central1"
 class Endpoint:
     """An open client with the transport that it does not close itself; ``secret`` is never shown.
 
-    ``address``: where it connects to, for messages.
+    ``address``: where it connects to, for messages and files, without secrets. ``hidden``: the address's own.
     """
 
     client: Client
     transport: httpx2.AsyncClient
     address: str
     secret: str | None = field(default=None, repr=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
 
     def redact(self, text: str) -> str:
-        """Return a text of our own (an error, a log line) without the key; a short one only as a whole word."""
-        if not self.secret or self.secret not in text:
-            return text
-        if len(self.secret) >= LEAST_KEY_CHARACTERS:
-            return text.replace(self.secret, "[key]")
-        return re.sub(rf"(?<!\w){re.escape(self.secret)}(?!\w)", "[key]", text)
+        """Return a text of our own (an error, a log line) without secrets; a short one only as a whole word."""
+        for secret, shown in self._secrets():
+            if len(secret) >= LEAST_KEY_CHARACTERS:
+                text = text.replace(secret, shown)
+            elif secret in text:
+                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", shown, text)
+        return masked_text(text)
+
+    def _secrets(self) -> list[tuple[str, str]]:
+        """Return each secret and what stands in its place."""
+        key = [(self.secret, "[key]")] if self.secret else []
+        return [*key, *((secret, HIDDEN) for secret in self.hidden)]
 
     def redact_body(self, body: str) -> str:
         """Return an answer as it came; one that echoes a key of real length without it.
 
         A shorter one (``GEMINI_API_KEY=x``) is no key of Google's, and blanking it out would destroy the answer.
         """
-        if self.secret and len(self.secret) >= LEAST_KEY_CHARACTERS:
-            return body.replace(self.secret, "[key]")
+        for secret, shown in self._secrets():
+            if len(secret) >= LEAST_KEY_CHARACTERS:
+                body = body.replace(secret, shown)
         return body
 
     async def generate(self, model: str, body: dict[str, Any]) -> str:
@@ -128,11 +138,18 @@ def require_access(name: str, base_url: str | None, *, vertexai: bool) -> None:
 
 
 def open_developer_endpoint(
-    name: str, base_url: str | None, *, connections: int, timeout_s: float, own_key: bool = True
+    name: str,
+    base_url: str | None,
+    *,
+    connections: int,
+    timeout_s: float,
+    own_key: bool = True,
+    written: str | None = None,
 ) -> Endpoint:
     """Return a client of the Gemini Developer API, or of another endpoint that speaks it.
 
-    ``own_key``: False leaves the user's key out of it (the simulator). Raises ``ConfigError`` where
+    ``own_key``: False leaves the user's key out of it (the simulator). ``written``: ``base_url`` as it stands in the
+    config where variables were filled in. Raises ``ConfigError`` where
     there is no key and the endpoint is not local.
     """
     from google import genai
@@ -152,7 +169,8 @@ def open_developer_endpoint(
             httpx_async_client=transport,
         ),
     )
-    return Endpoint(client, transport, base_url or GOOGLE_BASE_URL, key)
+    address = shown_address(base_url or GOOGLE_BASE_URL, written)
+    return Endpoint(client, transport, address, key, secrets_of(base_url, written))
 
 
 def open_vertex_endpoint(
@@ -163,6 +181,7 @@ def open_vertex_endpoint(
     location: str | None,
     connections: int,
     timeout_s: float,
+    written: str | None = None,
 ) -> Endpoint:
     """Return a client of Vertex AI with application default credentials; a local endpoint needs none.
 
@@ -196,13 +215,16 @@ def open_vertex_endpoint(
             httpx_async_client=transport,
         ),
     )
-    return Endpoint(client, transport, base_url or f"Vertex AI in {location}")
+    address = shown_address(base_url, written) if base_url else f"Vertex AI in {location}"
+    return Endpoint(client, transport, address, hidden=secrets_of(base_url, written))
 
 
 def _transport(base_url: str | None, connections: int, timeout_s: float) -> httpx2.AsyncClient:
     """Return our own connection pool; proxies of the environment are not used for a local endpoint."""
     import httpx2
 
+    # It logs the whole address of each request, with what may be a password in it.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     local = is_loopback(base_url)
     try:

@@ -25,7 +25,7 @@ async def describe(entry: GeminiConfig) -> tuple[str, float | None]:
         dates.append(response.headers.get("date", ""))
 
     endpoint.transport.event_hooks["response"].append(keep_date)
-    where = entry.base_url or ("Vertex AI" if entry.vertexai else "the Gemini API")
+    where = endpoint.address if entry.base_url else "Vertex AI" if entry.vertexai else "the Gemini API"
     try:
         model = await guarded(
             lambda: endpoint.client.aio.models.get(model=entry.model),
@@ -47,8 +47,11 @@ def _endpoint(entry: GeminiConfig) -> Endpoint:
             location=entry.location,
             connections=1,
             timeout_s=TIMEOUT_S,
+            written=entry.written("base_url"),
         )
-    return open_developer_endpoint(entry.name, entry.base_url, connections=1, timeout_s=TIMEOUT_S)
+    return open_developer_endpoint(
+        entry.name, entry.base_url, connections=1, timeout_s=TIMEOUT_S, written=entry.written("base_url")
+    )
 
 
 def _skew_s(dates: Sequence[str]) -> float | None:

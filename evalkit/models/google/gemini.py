@@ -172,6 +172,7 @@ def open_gemini(
             location=entry.location,
             connections=limits.concurrency,
             timeout_s=limits.timeout_s,
+            written=entry.written("base_url"),
         )
     else:
         endpoint = open_developer_endpoint(
@@ -180,6 +181,7 @@ def open_gemini(
             connections=limits.concurrency,
             timeout_s=limits.timeout_s,
             own_key=own_key,
+            written=entry.written("base_url"),
         )
     uploads = Uploads(
         endpoint, None if state is None else state / f"uploads-{quote(entry.name, safe='')}.json"

@@ -125,6 +125,7 @@ def open_vertex_segmentation(
         location=entry.location or "us-central1",
         connections=entry.limits.concurrency,
         timeout_s=entry.limits.timeout_s,
+        written=entry.written("base_url"),
     )
     return VertexSegmentation(entry, endpoint)
 
