@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import RunIncomplete
 from evalkit.progress import Progress
-from evalkit.report import build_report
+from evalkit.report.page import write_report
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.folder import answers_stored, finish
 from evalkit.runner.loop import StoppedModel, ask_all
 from evalkit.runner.plan import Plan, plan_run
 from evalkit.runner.prepare import RunPlan, look_again, prepare
-from evalkit.scoring.score import score_run
+from evalkit.scoring.score import score_locked
 from evalkit.storage.locks import run_lock
 from evalkit.storage.run_folder import RunFolder
 
@@ -73,8 +73,8 @@ def run(
         current = look_again(prepared)
         stopped = run_to_end(ask_all(current, progress))
         folder = finish(current, [stop.reason for stop in stopped])
-        score_run(folder, engine=engine, progress=progress)
-        return RunResult(folder, tuple(stopped), build_report([folder.path]))
+        score_locked(folder, engine=engine, progress=progress)
+        return RunResult(folder, tuple(stopped), write_report([folder], None))
 
 
 def rehearse(

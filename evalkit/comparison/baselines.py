@@ -74,10 +74,11 @@ def set_baseline(name: str, run: RunFolder, reports: Path = REPORTS) -> Baseline
             f"{run.path} is {manifest.status}, and a run that stopped early is no baseline. Resume it with "
             "the command that started it, then bless it"
         )
-    run.scores()
-    run.summary()
-    target = _next_version(reports / FOLDER / name)
-    _copy(run, target)
+    with run.read_as_one():
+        run.scores()
+        run.summary()
+        target = _next_version(reports / FOLDER / name)
+        _copy(run, target)
     record = {
         "name": name,
         "version": int(target.name),
@@ -111,7 +112,10 @@ def _copy(run: RunFolder, target: Path) -> None:
     for file in (SCORES, SUMMARY):
         shutil.copyfile(run.path / file, target / file)
     refers = os.path.relpath(run.ledger_path.resolve(), target.resolve())
-    write_json(target / MANIFEST, replace(run.manifest, ledger=refers).to_json())
+    manifest = run.manifest
+    # The copy stays what it was: that the run is asked on, and its ledger grows, makes no blessed number stale.
+    scoring = {key: manifest.scoring[key] for key in ("id", "rows", "results")} if manifest.scoring else None
+    write_json(target / MANIFEST, replace(manifest, ledger=refers, scoring=scoring).to_json())
 
 
 def list_baselines(reports: Path = REPORTS) -> list[Baseline]:

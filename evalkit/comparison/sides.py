@@ -132,9 +132,10 @@ def _pick(sides: Mapping[str, Side], name: str, folder: RunFolder) -> Side:
 
 def run_sides(folder: RunFolder, label: str | None = None) -> list[Side]:
     """Return every scored model of a run, in the order of its config."""
-    manifest, scores = folder.manifest, folder.scores()
+    with folder.read_as_one():
+        manifest, scores = folder.manifest, folder.scores()
+        scores = scores.assign(**{PROTOCOL_COLUMN: _protocols(folder, scores)})
     entries = {entry["name"]: entry for entry in manifest.entries}
-    scores = scores.assign(**{PROTOCOL_COLUMN: _protocols(folder, scores)})
     present = list(dict.fromkeys(scores["model"]))
     ordered = [name for name in entries if name in present] + [n for n in present if n not in entries]
     return [

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -31,8 +30,11 @@ from evalkit.models.base import Question
 from evalkit.models.google.bodies import read_text_body
 from evalkit.models.provider import Provider, ProviderContext
 from evalkit.types import AskedFormat, BoxPx, Response, Sample
+from evalkit.workers import worker_pool
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
     from PIL.Image import Image
 
     from evalkit.config.models import PaceConfig
@@ -125,10 +127,7 @@ class PythonModel:
         """Return the pool, started and with the function imported: neither counts as the function's time."""
         async with self.starting:
             if self.pool is None:
-                # Forking a process with threads and an event loop can deadlock in the child; spawning cannot.
-                from multiprocessing import get_context
-
-                self.pool = ProcessPoolExecutor(self.entry.workers, mp_context=get_context("spawn"))
+                self.pool = worker_pool(self.entry.workers)
                 loop = asyncio.get_running_loop()
                 ready = [
                     loop.run_in_executor(self.pool, prepare, self.entry.function)

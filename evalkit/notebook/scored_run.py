@@ -36,6 +36,7 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.folder = RunFolder(path)
+        self.folder.refuse_stale()
         self._scores: pd.DataFrame | None = None
 
     @property

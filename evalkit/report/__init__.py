@@ -21,11 +21,18 @@ def build_report(
 
     One run: ``RUN/report/index.html``. Several: the folder ``report-<names>`` beside the first run.
     ``out`` names another folder. ``conventions``: also measure what decoding conventions and wire
-    formats cost, which decodes every stored answer again under each. Raises ``DataError`` where a path is not a scored run, or where
-    ``out`` holds something else than a report.
+    formats cost, which decodes every stored answer again under each. Holds the lock of the folder that is written.
+    Raises ``DataError`` where a path is not a scored run, or where ``out`` holds something else than a report, and
+    ``FolderInUse`` where another process writes there.
     """
+    from evalkit.errors import DataError
     from evalkit.report.page import write_report
+    from evalkit.storage.locks import SHORT_WORK_S, run_lock
     from evalkit.storage.run_folder import RunFolder
 
     folders = [RunFolder(path) for path in run_paths]
-    return write_report(folders, None if out is None else Path(out), conventions=conventions)
+    target = None if out is None else Path(out)
+    if not folders:
+        raise DataError("a report needs at least one run folder, for example reports/demo")
+    with run_lock(folders[0].written_with(target), wait_s=SHORT_WORK_S):
+        return write_report(folders, target, conventions=conventions)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import ConfigError, nearest
 from evalkit.masks import area, box_of, crop_of, full_mask, region_mask, rle_encode, truth_mask
 from evalkit.safe_text import csv_cell
-from evalkit.storage.files import write_json
+from evalkit.storage.files import aside, write_json
 from evalkit.storage.ledger import Key
+from evalkit.storage.locks import SHORT_WORK_S, run_lock
 from evalkit.storage.run_folder import RunFolder
 from evalkit.types import Decoded, Response, Sample
 
@@ -45,13 +46,16 @@ class Answered:
 def export_run(run: RunFolder, to: str, out: Path | None = None) -> list[Path]:
     """Write a scored run in another tool's format; return the files, below ``RUN/export`` where ``out`` is None.
 
-    Raises ``ConfigError`` on an unknown format, ``DataError`` where the run was not scored.
+    Files are written aside and then replaced, under the lock of the folder. Raises ``ConfigError`` on an unknown
+    format, ``DataError`` where the run was not scored, ``FolderInUse`` where another process writes there.
     """
     if to not in FORMATS:
         raise ConfigError(f"--to {to}: there is no such format.{nearest(to, FORMATS)}")
     folder = out or run.path / "export"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FORMATS[to](run, folder)
+    with run_lock(run.written_with(out), wait_s=SHORT_WORK_S), run.read_as_one(), aside(folder) as stage:
+        written = FORMATS[to](run, stage)
+        folder.mkdir(parents=True, exist_ok=True)
+        return [path.replace(folder / path.name) for path in written]
 
 
 def answered_samples(run: RunFolder) -> Iterator[Answered]:

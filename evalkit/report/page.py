@@ -25,6 +25,7 @@ from evalkit.report.overlays import Drawing, OverlayWriter
 from evalkit.report.sample_view import answer_views, sample_json, sample_view
 from evalkit.report.tables import write_tables
 from evalkit.report.words import who_answered
+from evalkit.storage.files import replaced_folder
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,6 +36,11 @@ STATIC = ("report.css", "theme.js", "gallery.js", "sample.js")
 
 MARKER = "report.json"
 """Names the runs of a report; a folder without it is not one, and is never replaced."""
+
+REPORT_FILES = frozenset(
+    (*STATIC, MARKER, "index.html", "gallery-data.js", "figures", "samples", "tables", "pictures", "overlays")
+)
+"""All that a report consists of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +55,10 @@ def write_report(folders: Sequence[RunFolder], out: Path | None, *, conventions:
     """Write the report of these runs and return the path of its ``index.html``."""
     data = load_report(folders)
     target = out or _default_folder(data)
-    _refuse_other_folder(target)
-    stage = target.with_name(f".{target.name}.part")
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
-    try:
+    if target != data.runs[0].folder.path / "report" or not _is_half_removed(target):
+        _refuse_other_folder(target)
+    with replaced_folder(target) as stage:
         _write_all(data, stage, conventions=conventions)
-        if target.exists():
-            shutil.rmtree(target)
-        stage.rename(target)
-    except BaseException:  # an interrupt too must leave nothing half-written; it is raised again
-        shutil.rmtree(stage, ignore_errors=True)
-        raise
     return target / "index.html"
 
 
@@ -69,6 +67,11 @@ def _default_folder(data: ReportData) -> Path:
     if len(data.runs) == 1:
         return first / "report"
     return first.parent / ("report-" + "-".join(run.name.replace(" ", "") for run in data.runs))
+
+
+def _is_half_removed(target: Path) -> bool:
+    """Tell whether a run's own ``report`` holds nothing but a report's files: evalkit 0.1 could be killed there."""
+    return target.is_dir() and {entry.name for entry in target.iterdir()} <= REPORT_FILES
 
 
 def _refuse_other_folder(target: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.runner.manifest import finished_manifest, new_manifest, resumed_manifest
+from evalkit.runner.manifest import asking_again, finished_manifest, new_manifest, resumed_manifest
 from evalkit.runner.resume import Background, changed_truths, set_aside_changed
-from evalkit.storage.files import write_json
+from evalkit.storage.files import aside, write_json
 from evalkit.storage.ledger import Ledger
 from evalkit.storage.manifest import MANIFEST, read_manifest
 from evalkit.storage.run_folder import LEDGER, SAMPLES, RunFolder
@@ -36,26 +35,25 @@ def bring_up_to_date(
 def begin(plan: RunPlan) -> None:
     """Create the run folder whole, or bring the samples of a resumed one up to date."""
     if plan.resumes:
+        # First of all the folder says that its scores are not of what follows, wherever this process ends.
+        write_json(plan.out / MANIFEST, asking_again(read_manifest(plan.out)).to_json())
         fingerprints = write_samples(plan.out / SAMPLES, plan.samples)
         manifest = resumed_manifest(read_manifest(plan.out), plan, fingerprints)
         write_json(plan.out / MANIFEST, manifest.to_json())
         return
-    stage = plan.out.with_name(f".{plan.out.name}.part")
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
-    try:
+    with aside(plan.out) as stage:
         fingerprints = write_samples(stage / SAMPLES, plan.samples)
         write_json(stage / MANIFEST, new_manifest(plan, fingerprints).to_json())
         if plan.out.exists():
             plan.out.rmdir()
         stage.rename(plan.out)
-    except BaseException:  # an interrupt too must leave nothing half-written; it is raised again
-        shutil.rmtree(stage, ignore_errors=True)
-        raise
 
 
 def finish(plan: RunPlan, stopped: Sequence[str]) -> RunFolder:
-    """Write how far the run came, and return its folder; ``stopped`` says why models stopped early."""
+    """Write how far the asking came, and return the folder; ``stopped`` says why models stopped early.
+
+    The folder stays ``partial`` until its scores are written (``scoring.score``).
+    """
     folder = RunFolder(plan.out)
     write_json(plan.out / MANIFEST, finished_manifest(folder, plan, stopped).to_json())
     return folder

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.models import find_provider
 from evalkit.storage.manifest import Manifest
+from evalkit.storage.scoring_state import UNSCORED
 from evalkit.version import __version__
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def new_manifest(plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
         simulated=is_simulated(plan),
         seed=plan.config.seed,
         started_at=now(),
+        scoring=UNSCORED,
     )
     return _with_scope(begun, plan, datasets)
 
@@ -38,7 +40,12 @@ def new_manifest(plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
 def resumed_manifest(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
     """Return the manifest of a run that goes on: new settings, models added to those asked before."""
     simulated = manifest.simulated or is_simulated(plan)
-    return _with_scope(replace(manifest, status="partial", simulated=simulated), plan, datasets)
+    return _with_scope(replace(manifest, simulated=simulated), plan, datasets)
+
+
+def asking_again(manifest: Manifest) -> Manifest:
+    """Return the manifest of a run whose answers are about to change: what was said of them holds no more."""
+    return replace(manifest, status="partial", scoring=UNSCORED, incomplete=None, stopped=None)
 
 
 def _with_scope(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
@@ -60,9 +67,9 @@ def _with_scope(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) 
 
 
 def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) -> Manifest:
-    """Return the manifest of a run whose questions were asked: counts and whether it is complete.
+    """Return the manifest of a run whose questions were asked: counts, what is short, and why.
 
-    ``complete``: no model stopped early, has more than ``limits.max_not_run`` of its samples without an
+    It is ``partial`` until it is scored, and complete then where no model stopped early, has more than ``limits.max_not_run`` of its samples without an
     answer, or more than ``limits.max_data_errors`` that could not be put to it. ``incomplete`` says what is short.
     """
     from evalkit.storage.ledger import Ledger
@@ -85,7 +92,8 @@ def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) 
         incomplete = [f"{sentence}; most often: {ledger.commonest_error(name)}" for name, sentence in short]
     return replace(
         manifest,
-        status="partial" if stopped or incomplete else "complete",
+        status="partial",
+        scoring=UNSCORED,
         incomplete=tuple(incomplete),
         stopped=tuple(stopped),
         finished_at=now(),

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from evalkit.errors import ConfigError, RunIncomplete
+from evalkit.workers import worker_pool
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 Engine = Literal["local", "dask"]
 Task = TypeVar("Task")
@@ -46,13 +50,10 @@ def map_chunks(
 
 
 def _on_pool(function: Callable[[Task], Result], jobs: Sequence[Task]) -> Iterator[Result]:
-    import multiprocessing
-
     workers = os.cpu_count() or 1
-    context = multiprocessing.get_context("spawn")
     done = 0
     for _ in range(POOL_REBUILDS):
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with worker_pool(workers) as pool:
             try:
                 for result in _in_order(pool, function, jobs[done:], ahead=2 * workers):
                     yield result

@@ -20,15 +20,21 @@ from evalkit.progress import SCORING
 from evalkit.scoring.engine import Engine, map_chunks
 from evalkit.scoring.rows import ScoreJob, score_chunk
 from evalkit.storage.files import write_json
+from evalkit.storage.locks import SHORT_WORK_S, run_lock
 from evalkit.storage.manifest import MANIFEST
-from evalkit.storage.run_folder import SCORES, RunFolder
-from evalkit.storage.scores_table import scores_schema
+from evalkit.storage.run_folder import SCORES, RunFolder, require_ledger
+from evalkit.storage.scores_table import documented_scores, read_stated_boxes, scores_schema
+from evalkit.storage.scoring_state import UNSCORED, ledger_state, scoring_entry
 from evalkit.storage.summary import SUMMARY, Summary
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from evalkit.config.schema import RunConfig
     from evalkit.decoding.settings import DecodeSettings
+    from evalkit.metrics.reading import StatedBoxes
     from evalkit.progress import Progress
+    from evalkit.storage.manifest import Manifest
 
 
 def score_run(
@@ -43,21 +49,53 @@ def score_run(
     """Score every stored answer of ``run`` and write scores and summary; return the folder written.
 
     ``decode`` and ``protocol`` replace the run's own. ``out``: a new folder that refers to the same
-    ledger; None updates ``run``. Raises ``ConfigError`` on an unknown protocol or an absent codebook.
+    ledger; None updates ``run``. Holds the lock of the folder that is written. Raises ``ConfigError`` on an unknown
+    protocol or an absent codebook, ``DataError`` where the answers are gone, ``FolderInUse`` where another process
+    writes the folder.
     """
+    with run_lock(run.path if out is None else out, wait_s=SHORT_WORK_S):
+        return score_locked(run, decode=decode, protocol=protocol, out=out, engine=engine, progress=progress)
+
+
+def score_locked(
+    run: RunFolder,
+    *,
+    decode: DecodeSettings | None = None,
+    protocol: str | None = None,
+    out: Path | None = None,
+    engine: Engine = "local",
+    progress: Progress | None = None,
+) -> RunFolder:
+    """Do the work of ``score_run`` for a caller who holds the lock of the folder that is written."""
     config = _rescored(run.config(), decode, protocol)
     check_codebook(config.decode.token_codebook)
     config.check_own_parts()
+    require_ledger(run.ledger_path.parent, replace(run.manifest, ledger=None))
     names = list(run.manifest.models) or [model.name for model in config.models]
     target = run.path if out is None else _refer_to(run, out)
     jobs = _jobs(run, config, names)
     if progress is not None:
         progress.expect(SCORING, run.n_samples() * len(jobs[0].models) * config.trials)
-    _write_scores(target / SCORES, jobs, engine, config.dask.get("scheduler"), progress)
-    _update_manifest(target, config, run)
-    scored = RunFolder(target)
-    write_json(target / SUMMARY, summary_of(scored, config).to_json())
-    return scored
+    state = ledger_state(run.ledger_path)
+    beside = target / f"{SCORES}.part"
+    _write_scores(beside, jobs, engine, config.dask.get("scheduler"), progress)
+    scores = documented_scores(beside)
+    manifest = _scored_manifest(RunFolder(target).manifest, config, scores)
+    if target != run.path:
+        manifest = replace(manifest, rescored_from=run.manifest.name)
+    summary = summary_of(manifest, scores, read_stated_boxes(beside), config)
+    entry = scoring_entry(state, rows=len(scores), results=len(summary.results))
+    _put_in_place(target, replace(manifest, scoring=entry), summary)
+    return RunFolder(target)
+
+
+def _put_in_place(target: Path, manifest: Manifest, summary: Summary) -> None:
+    """Replace scores, summary and manifest; a process that ends in between leaves a folder that says so."""
+    status = "partial" if manifest.asked_whole else manifest.status
+    write_json(target / MANIFEST, replace(manifest, status=status, scoring=UNSCORED).to_json())
+    (target / f"{SCORES}.part").replace(target / SCORES)
+    write_json(target / SUMMARY, summary.to_json())
+    write_json(target / MANIFEST, manifest.to_json())
 
 
 def _rescored(config: RunConfig, decode: DecodeSettings | None, protocol: str | None) -> RunConfig:
@@ -90,24 +128,22 @@ def _write_scores(
 ) -> None:
     import pyarrow.parquet as pq
 
-    beside = path.with_name(path.name + ".part")
-    with pq.ParquetWriter(beside, scores_schema(), compression="zstd") as writer:
+    with pq.ParquetWriter(path, scores_schema(), compression="zstd") as writer:
         for table in map_chunks(score_chunk, jobs, engine=engine, scheduler=scheduler):
             writer.write_table(table)
             if progress is not None:
                 progress.scored(table.num_rows)
-    beside.replace(path)
 
 
-def summary_of(run: RunFolder, config: RunConfig) -> Summary:
-    """Return summary.json's content for a scored run."""
+def summary_of(
+    manifest: Manifest, scores: pd.DataFrame, stated: StatedBoxes | None, config: RunConfig
+) -> Summary:
+    """Return summary.json's content for the rows of a run."""
     from evalkit.metrics.reading import add_readings
     from evalkit.metrics.summary import summarise
     from evalkit.scoring.routing import routed_answers, unasked_thinking
     from evalkit.version import __version__
 
-    manifest = run.manifest
-    scores = run.scores()
     results = summarise(
         scores,
         seed=config.seed,
@@ -115,7 +151,7 @@ def summary_of(run: RunFolder, config: RunConfig) -> Summary:
         slices=config.score.slices,
         own_metrics=config.score.metrics,
     )
-    add_readings(results, scores, run.stated_boxes(), slices=config.score.slices)
+    add_readings(results, scores, stated, slices=config.score.slices)
     return Summary(
         evalkit=__version__,
         run=manifest.name,
@@ -128,7 +164,8 @@ def summary_of(run: RunFolder, config: RunConfig) -> Summary:
 
 
 def _refer_to(run: RunFolder, out: Path) -> Path:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    """Return ``out``, begun as a copy of ``run`` without scores where it is new."""
+    if out.exists() and (not out.is_dir() or any(not _is_left_over(entry) for entry in out.iterdir())):
         manifest = out / MANIFEST
         ours = manifest.is_file() and RunFolder(out).ledger_path == run.ledger_path.resolve()
         if not ours or out.resolve() == run.ledger_path.parent.resolve():
@@ -137,25 +174,20 @@ def _refer_to(run: RunFolder, out: Path) -> Path:
             )
     out.mkdir(parents=True, exist_ok=True)
     refers = os.path.relpath(run.ledger_path.resolve(), out.resolve())
-    write_json(out / MANIFEST, replace(run.manifest, ledger=refers).to_json())
+    write_json(out / MANIFEST, replace(run.manifest, ledger=refers, scoring=UNSCORED).to_json())
     return out
 
 
-def _update_manifest(target: Path, config: RunConfig, run: RunFolder) -> None:
-    manifest = RunFolder(target).manifest
-    scored = replace(
+def _is_left_over(entry: Path) -> bool:
+    """Tell whether a process that ended while it wrote a file left this half of it."""
+    return entry.suffix == ".part"
+
+
+def _scored_manifest(manifest: Manifest, config: RunConfig, scores: pd.DataFrame) -> Manifest:
+    return replace(
         manifest,
         config=config.to_store(),
-        simulated=manifest.simulated or _has_simulated_answers(target),
+        status="complete" if manifest.asked_whole else manifest.status,
+        simulated=manifest.simulated or bool((scores["simulated"] == True).any()),  # noqa: E712  null is no
         scored_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        rescored_from=manifest.rescored_from if target == run.path else manifest.name,
     )
-    write_json(target / MANIFEST, scored.to_json())
-
-
-def _has_simulated_answers(target: Path) -> bool:
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    column = pq.read_table(target / SCORES, columns=["simulated"])["simulated"]
-    return bool(pc.any(column).as_py())

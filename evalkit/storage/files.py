@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,38 @@ def write_json(path: Path, value: object) -> None:
     beside = path.with_name(path.name + ".part")
     beside.write_text(text + "\n", encoding="utf-8")
     os.replace(beside, path)  # noqa: PTH105  atomic on every platform, Path.replace is the same call
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """Give a new folder beside ``target`` to write into, removed at the end; what a killed process left goes first."""
+    stage = target.with_name(f".{target.name}.part")
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    try:
+        yield stage
+    finally:  # after an interrupt too nothing half-written stays
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """Give a new folder to write into; it takes the place of ``target`` when the block ends, and goes where it raises.
+
+    At no time does ``target`` hold a part of it.
+    """
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    with aside(target) as stage:
+        yield stage
+        if target.exists():
+            target.rename(old)
+        try:
+            stage.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:

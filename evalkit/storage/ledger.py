@@ -8,6 +8,7 @@ what makes a resumed run never ask twice.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ class Ledger:
             raise DataError(f"{path} does not exist: this folder holds no answers. Give the folder of a run.")
         self.path = path
         # as_uri escapes the characters that mean something in a URI: `#` and `?` may stand in a folder's name.
-        location = path.absolute().as_uri() + ("?mode=ro" if read_only else "")
+        location = path.absolute().as_uri() + (_reading_mode(path) if read_only else "")
         self.connection = sqlite3.connect(location, uri=True, isolation_level=None)
         try:
             self._prepare(read_only=read_only)
@@ -282,6 +283,10 @@ class Ledger:
         query = "SELECT count(*) FROM standing WHERE status = ?"
         return int(self.connection.execute(query, (status,)).fetchone()[0])
 
+    def last_attempt(self) -> int:
+        """Return the number of the attempt that was stored last, 0 where there is none."""
+        return int(self.connection.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0])
+
     def states(self, dataset: str, sample_ids: Sequence[str]) -> dict[Key, KeyState]:
         """Return what is known of every key of these samples: the answer where there is one, else the last failure."""
         found: dict[Key, list[AttemptRow]] = {}
@@ -307,6 +312,12 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _reading_mode(path: Path) -> str:
+    """Return the URI's options for reading: a folder that takes no file takes no index of a journal either."""
+    at_rest = not path.with_name(path.name + "-wal").exists() and not os.access(path.parent, os.W_OK)
+    return "?mode=ro&immutable=1" if at_rest else "?mode=ro"
 
 
 INSERT = (

@@ -21,15 +21,18 @@ from evalkit.errors import FolderInUse
 WAIT_S = 0.1
 """Time for a writer that is just ending to remove its file; a longer wait would hide a run in progress."""
 
+SHORT_WORK_S = 10.0
+"""How long what rewrites one part of a folder (scores, page, export) waits for another that does."""
+
 HOLDER_BYTES = 4096
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[str | None]:
-    """Hold the lock of a run folder (which need not exist yet).
+def run_lock(folder: Path, wait_s: float = WAIT_S) -> Iterator[str | None]:
+    """Hold the lock of a run folder (which need not exist yet); wait up to ``wait_s`` seconds for it.
 
     Yields a sentence about a lock that a dead process left, None where there was none. Raises
-    ``FolderInUse`` at once where a living process holds it.
+    ``FolderInUse`` where a living process holds it.
     """
     from filelock import FileLock, Timeout
 
@@ -45,7 +48,7 @@ def run_lock(folder: Path) -> Iterator[str | None]:
         os.write(handle, json.dumps(_this_process()).encode())
 
     lock = FileLock(
-        path, timeout=WAIT_S, poll_interval=WAIT_S / 5, thread_local=False, on_acquired=write_holder
+        path, timeout=wait_s, poll_interval=WAIT_S / 5, thread_local=False, on_acquired=write_holder
     )
     try:
         lock.acquire()

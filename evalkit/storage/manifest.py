@@ -28,7 +28,8 @@ class Manifest:
     ``config``: the resolved configuration as written then, which may be another version's. ``models``: the
     names that were asked so far. ``datasets``: name -> fingerprint and counts (other tools write a list).
     ``incomplete``: a sentence for each model that is short of answers; ``stopped``: why models stopped early;
-    None before the first session ended. ``ledger``: where a re-scored copy finds the answers, relative.
+    None before the first session ended, and while a later one asks. ``scoring``: what the scores were made of
+    (``storage.scoring_state``), empty until they are written. ``ledger``: where a re-scored copy finds the answers, relative.
     ``variables``: digest of what each ``${NAME}`` of the config stood for where that changes answers.
     ``config_directory``: where modules of the user's that the config names are searched, None where it names none.
     """
@@ -51,6 +52,7 @@ class Manifest:
     stopped: tuple[str, ...] | None = None
     counts: Mapping[str, Any] | None = None
     scored_at: str | None = None
+    scoring: Mapping[str, Any] | None = None
     ledger: str | None = None
     rescored_from: str | None = None
     config_directory: str | None = None
@@ -79,10 +81,11 @@ class Manifest:
             limit=read.one("limit", int, None),
             datasets=_datasets(read),
             versions=read.one("versions", dict, {}),
-            incomplete=read.many("incomplete", str) if "incomplete" in data else None,
-            stopped=read.many("stopped", str) if "stopped" in data else None,
+            incomplete=read.many("incomplete", str) if data.get("incomplete") is not None else None,
+            stopped=read.many("stopped", str) if data.get("stopped") is not None else None,
             counts=read.one("counts", dict, None),
             scored_at=read.one("scored_at", str, None),
+            scoring=read.one("scoring", dict, None),
             ledger=read.one("ledger", str, None),
             rescored_from=read.one("rescored_from", str, None),
             config_directory=read.one("config_directory", str, None),
@@ -97,8 +100,13 @@ class Manifest:
 
     @property
     def complete(self) -> bool:
-        """Whether every model has its answers, within the limits of the run."""
+        """Whether every model has its answers, within the limits of the run, and they were scored."""
         return self.status == "complete"
+
+    @property
+    def asked_whole(self) -> bool:
+        """Whether the asking came to its end with nothing short; its scores may still be to come."""
+        return self.incomplete == () and self.stopped == ()
 
     @property
     def entries(self) -> list[dict[str, Any]]:

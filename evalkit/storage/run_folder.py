@@ -6,6 +6,7 @@ API keys never enter the folder.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from evalkit.storage.ledger import Ledger
 from evalkit.storage.manifest import MANIFEST, Manifest, read_manifest
 from evalkit.storage.records import shown
 from evalkit.storage.samples_table import sample_from_row
+from evalkit.storage.scoring_state import refuse_count, refuse_stale
 from evalkit.storage.summary import SUMMARY, Summary
 from evalkit.types import Sample
 
@@ -83,16 +85,27 @@ class RunFolder:
         """Return scores.parquet as a data frame, one row per (model, dataset, sample, trial).
 
         Without ``stated_boxes``. See ``scores_table.documented_columns`` for what may be absent or spelled
-        otherwise.
+        otherwise. Raises ``DataError`` where they are absent, damaged, or not of the answers the folder holds.
         """
-        from evalkit.storage.scores_table import documented_columns, read_scores
+        from evalkit.storage.scores_table import documented_scores
 
         self._require(self.path / SCORES)
-        try:
-            scores = read_scores(self.path / SCORES)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / SCORES} cannot be read as Parquet: {error}") from error
-        return documented_columns(scores, str(self.path / SCORES))
+        self.refuse_stale()
+        scores = documented_scores(self.path / SCORES)
+        refuse_count(self.path, self.manifest, "rows", len(scores))
+        return scores
+
+    def refuse_stale(self) -> None:
+        """Raise ``DataError`` where scores and summary are not of the answers that the folder holds."""
+        refuse_stale(self.path, self.manifest, self.ledger_path)
+
+    @contextmanager
+    def read_as_one(self) -> Iterator[None]:
+        """Hold what is read inside to one scoring. Raises ``DataError`` where the run was scored meanwhile."""
+        before = self.manifest.scoring
+        yield
+        if self.manifest.scoring != before:
+            raise DataError(f"{self.path} was scored again while it was read: give the same command again")
 
     def stated_boxes(self) -> StatedBoxes | None:
         """Return what the diagnosis of readings needs of every row; None in a run scored by an older evalkit."""
@@ -102,9 +115,17 @@ class RunFolder:
         return read_stated_boxes(self.path / SCORES)
 
     def summary(self) -> Summary:
-        """Return summary.json. Raises ``DataError`` where it is absent or damaged."""
+        """Return summary.json. Raises ``DataError`` where it is absent, damaged or not of the folder's answers."""
         self._require(self.path / SUMMARY)
-        return Summary.from_json(read_json(self.path / SUMMARY), self.path / SUMMARY)
+        self.refuse_stale()
+        summary = Summary.from_json(read_json(self.path / SUMMARY), self.path / SUMMARY)
+        refuse_count(self.path, self.manifest, "results", len(summary.results))
+        return summary
+
+    def written_with(self, out: Path | None) -> Path:
+        """Return the folder whose lock guards what is made from this run and written to ``out``, None being inside it."""
+        inside = out is None or out.resolve().is_relative_to(self.path.resolve())
+        return self.path if out is None or inside else out
 
     def sample_chunks(self) -> Iterator[list[Sample]]:
         """Yield the samples in chunks of at most ``SAMPLES_PER_CHUNK``."""
@@ -181,7 +202,7 @@ def _asks_the_same(manifest: Manifest, config: RunConfig) -> bool:
 
 def _refuse_other_config(path: Path, config: RunConfig) -> None:
     manifest = read_manifest(path)
-    _require_ledger(path, manifest)
+    require_ledger(path, manifest)
     if manifest.ledger:
         raise ConfigError(
             f"{path} is a re-scored copy of another run: resume the run itself, or give another --out"
@@ -208,8 +229,8 @@ def _refuse_other_config(path: Path, config: RunConfig) -> None:
     )
 
 
-def _require_ledger(path: Path, manifest: Manifest) -> None:
-    """Refuse a folder whose answers are gone: asking all of them again would be paid for twice."""
+def require_ledger(path: Path, manifest: Manifest) -> None:
+    """Raise ``DataError`` where a folder's answers are gone: asking them again is paid for twice, scoring finds none."""
     counted = (manifest.counts or {}).get("answered", 0)
     if manifest.ledger or not counted or _answered_models(path):
         return

@@ -135,6 +135,15 @@ def scores_schema() -> pa.Schema:
     return pa.schema([(column.name, types[column.kind]) for column in COLUMNS])
 
 
+def documented_scores(path: Path) -> pd.DataFrame:
+    """Return a scores.parquet as ``documented_columns`` gives it. Raises ``DataError`` where it cannot be read."""
+    try:
+        scores = read_scores(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+    return documented_columns(scores, str(path))
+
+
 def read_scores(path: Path) -> pd.DataFrame:
     """Return the columns of a scores.parquet but ``STATED_BOXES``. Raises ``OSError`` or ``ValueError``."""
     import pandas as pd

@@ -16,7 +16,7 @@ COUNTED = ["iou", "intersection", "union", "boundary_iou", "box_iou", "pred_area
 
 
 def changed(run_folder, target, edit):
-    """Return a copy of a run whose score rows and summary were edited: ``edit(scores)`` returns the rows."""
+    """Return a copy of a run, as another tool would write it: ``edit(scores)`` returns the rows."""
     from evalkit.metrics.summary import summarise
 
     shutil.copytree(run_folder, target, ignore=shutil.ignore_patterns("report"))
@@ -25,6 +25,9 @@ def changed(run_folder, target, edit):
     summary = json.loads((target / "summary.json").read_text())
     summary["results"] = summarise(scores, seed=1, protocols={}, slices=None)
     write_json(target / "summary.json", summary)
+    manifest = json.loads((target / "manifest.json").read_text())
+    del manifest["scoring"]
+    write_json(target / "manifest.json", manifest)
     return target
 
 
@@ -166,3 +169,21 @@ def test_nothing_is_left_where_building_fails(run_folder, tmp_path):
         build_report([copy])
     assert page.read_bytes() == before
     assert not list(copy.glob(".report*"))
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_what_a_killed_process_left_is_removed(run_folder, tmp_path):
+    """Half of a page beside, and a page half removed as evalkit 0.1 could leave it, are no reason to refuse for ever."""
+    copy = shutil.copytree(run_folder, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
+    for left_over in (".report.part", ".report.old", "report"):
+        (copy / left_over / "samples").mkdir(parents=True)
+        (copy / left_over / "index.html").write_text("half")
+    assert (build_report([copy]).parent / "report.json").is_file()
+    assert not list(copy.glob(".report*"))
+
+
+def test_a_folder_of_a_users_figures_is_never_replaced(run_folder, tmp_path):
+    """It may hold the same names as a report: only the run's own `report` is taken for a half of one."""
+    (tmp_path / "thesis" / "figures").mkdir(parents=True)
+    with pytest.raises(DataError, match="is not a report"):
+        build_report([run_folder], tmp_path / "thesis")
