@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class EvalkitError(Exception):
@@ -48,6 +49,11 @@ class SystemFault(EvalkitError):
         super().__init__(message)
         self.http_status = http_status
         self.body = body
+
+    def with_text(self, text: str) -> Self:
+        """Return the same fault with another text, such as one with a key blanked out."""
+        BaseException.__init__(self, text)
+        return self
 
 
 class RetryLater(SystemFault):

@@ -1,7 +1,7 @@
 """The results of a run: one record per (model, dataset, slice), as summary.json holds them. Pure.
 
 Definitions are those of the design: every rate and mean is over **answered** requests (decoded,
-no_target, format_failure, blocked), with its 95 % interval from a bootstrap over images. Rows
+no_target, format_failure, blocked), with its 95 % interval over images. Rows
 that were not run or whose data was at fault stand outside every mean and are counted apart.
 """
 

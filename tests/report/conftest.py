@@ -157,7 +157,7 @@ def run_folder(tmp_path_factory):
 def later_folder(tmp_path_factory):
     """Return a second run of the same samples in which the good model got worse; simulated, partial."""
     folder = tmp_path_factory.mktemp("two") / "later"
-    return make_run(folder, "later", shift=12, simulated=True, status="partial", trials=2)
+    return make_run(folder, "later", shift=45, simulated=True, status="partial", trials=2)
 
 
 @pytest.fixture(scope="session")

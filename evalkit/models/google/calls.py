@@ -71,5 +71,4 @@ def api_fault(error: APIError, endpoint: Endpoint, model: str) -> SystemFault:
         model=model,
         availability=availability(model, dt.datetime.now(dt.UTC).date()),
     )
-    fault.args = (endpoint.redact(str(fault)),)
-    return fault
+    return fault.with_text(endpoint.redact(str(fault)))
