@@ -31,6 +31,20 @@ SENT_AS_IS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "H
 
 EXIF_ORIENTATION = 0x0112
 
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""What turns a picture of each EXIF orientation upright, in Pillow's words (Exif 2.32, tag 0x0112).
+
+Pillow's own ``exif_transpose`` also writes the block anew, which fails on blocks that are damaged elsewhere.
+"""
+
 LAST_BYTES = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 """How a whole file ends (PNG specification 11.2.5; JPEG, ITU-T T.81 B.1.1.3). Zeros may follow."""
 
@@ -66,7 +80,7 @@ def read_image(ref: ImageRef, truth_size_px: SizePx | None = None) -> ImageBytes
     if orientation == 1 and image.format in SENT_AS_IS:
         sent = ImageBytes(data, SENT_AS_IS[image.format], image.width, image.height, sha256)
     else:
-        upright = _in_truth_frame(image, orientation, truth_size_px)
+        upright = _in_truth_frame(load_image(data, ref.path), orientation, truth_size_px)
         sent = _encoded(upright, "JPEG" if image.format == "JPEG" else "PNG", sha256)
     if truth_size_px is not None and (sent.width_px, sent.height_px) != truth_size_px:
         raise DataError(
@@ -159,8 +173,10 @@ def orientation_of(image: Image, name: str) -> int:
         raise DataError(
             f"image {name}: its EXIF block is damaged: {_words(error)}. Write the file anew"
         ) from error
-    number = int(value) if isinstance(value, int | float) or str(value).isdigit() else 1
-    return number if number in range(1, 9) else 1
+    if isinstance(value, bytes):
+        value = value.rstrip(b"\0").decode("ascii", "replace")
+    # Some writers store the number as text or as a fraction.
+    return next((number for number in range(1, 9) if value == number or str(value).strip() == str(number)), 1)
 
 
 def _words(error: Exception) -> str:
@@ -206,12 +222,13 @@ def sent_size_px(size_px: SizePx, max_side_px: int | None) -> SizePx:
 
 
 def _in_truth_frame(image: Image, orientation: int, truth_size_px: SizePx | None) -> Image:
-    from PIL import ImageOps
+    from PIL.Image import Transpose
 
     stored = image.size
     shown = (stored[1], stored[0]) if orientation >= 5 else stored
-    drawn_on_stored = truth_size_px == stored and truth_size_px != shown
-    return image if drawn_on_stored else ImageOps.exif_transpose(image)
+    if orientation == 1 or (truth_size_px == stored and truth_size_px != shown):
+        return image
+    return image.transpose(Transpose[UPRIGHT[orientation]])
 
 
 def _encoded(image: Image, image_format: str, sha256: str) -> ImageBytes:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from evalkit.errors import DataError
-from evalkit.images import image_exists, read_image, reduce_image, sent_size_px
+from evalkit.images import image_exists, orientation_of, read_image, reduce_image, sent_size_px
 from evalkit.types import ImageRef
 
 
@@ -148,3 +148,30 @@ def test_the_size_as_sent_is_known_without_the_image(width, height, max_side):
         reference.thumbnail((max_side, max_side))
     assert sent_size_px((width, height), max_side) == reference.size
     assert sent_size_px((width, height), None) == (width, height)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path, orientation):
+    """Pixel by pixel."""
+    from PIL import ImageOps
+
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    Image.fromarray(pixels).save(path, exif=exif)
+    with Image.open(path) as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened))
+    sent = read_image(ImageRef(str(path)))
+    assert (np.asarray(Image.open(io.BytesIO(sent.data))) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("stored", "read"),
+    [("6", 6), (b"6\0", 6), ("six", 1), ("\u00b2", 1), (6.0, 6), (float("nan"), 1), (0, 1), (9, 1)],
+)
+def test_orientations_of_other_types(monkeypatch, stored, read):
+    """Text and fractions are read where they are one of the eight numbers; anything else is none."""
+    picture = Image.new("L", (2, 2))
+    monkeypatch.setattr(picture, "getexif", lambda: {0x0112: stored})
+    assert orientation_of(picture, "a.png") == read

@@ -19,6 +19,8 @@ LIFETIME_S = 48 * 3600.0
 """How long a file lives (vendor page, read 2026-11-21)."""
 
 LARGEST_FILE_BYTES = 2 * 1024**3
+MOST_HELD_BYTES = 2 * 1024**3
+"""The simulator keeps every file in memory; the service gives 20 GB of disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,9 @@ class FileStore:
         if "start" not in incoming.headers.get("x-goog-upload-command", ""):
             raise bad_argument("Only resumable uploads are supported: X-Goog-Upload-Command: start.")
         described = parse_json(incoming.body).get("file") or {}
-        size_bytes = int(incoming.headers.get("x-goog-upload-header-content-length", "0"))
+        if not isinstance(described, dict):
+            raise bad_argument("Invalid value at 'file': it is a message.")
+        size_bytes = _number(incoming, "x-goog-upload-header-content-length")
         if size_bytes > LARGEST_FILE_BYTES:
             raise bad_argument(f"File is too large: {size_bytes} bytes, at most {LARGEST_FILE_BYTES}.")
         upload = Upload(
@@ -135,11 +139,12 @@ class FileStore:
         if upload is None:
             raise not_found(f"upload {upload_id}")
         command = incoming.headers.get("x-goog-upload-command", "")
-        offset = int(incoming.headers.get("x-goog-upload-offset", "0"))
+        offset = _number(incoming, "x-goog-upload-offset")
         if offset != len(upload.received):
             raise bad_argument(
                 f"Upload offset {offset} does not match the {len(upload.received)} bytes received."
             )
+        self._require_room(upload, len(incoming.body))
         upload.received += incoming.body
         if "finalize" not in command:
             return Reply(headers={"X-Goog-Upload-Status": "active"})
@@ -153,6 +158,17 @@ class FileStore:
         return json_reply(
             {"file": stored.message(incoming.origin)}, headers={"X-Goog-Upload-Status": "final"}
         )
+
+    def _require_room(self, upload: Upload, more_bytes: int) -> None:
+        """Raise ``ApiError`` where an upload grows beyond what was announced, or all of them beyond the memory given."""
+        received = len(upload.received) + more_bytes
+        if received > (upload.size_bytes or LARGEST_FILE_BYTES):
+            raise bad_argument(f"Upload has {received} bytes, {upload.size_bytes} were announced.")
+        with self._lock:
+            held = sum(len(file.data) for file in self._files.values())
+            held += sum(len(other.received) for other in self._uploads.values())
+        if held + more_bytes > MOST_HELD_BYTES:
+            raise bad_argument(f"The simulator holds files of at most {MOST_HELD_BYTES} bytes in all.")
 
     def get(self, call: Call) -> Reply:
         """``GET /V/files/ID``."""
@@ -177,3 +193,11 @@ class FileStore:
         if not stored.generated:
             raise bad_argument("Only generated files can be downloaded.")
         return Reply(body=stored.data, content_type=stored.mime_type)
+
+
+def _number(incoming: HttpRequest, header: str) -> int:
+    """Return a header's whole number, 0 without it. Raises ``ApiError`` 400."""
+    said = incoming.headers.get(header, "0")
+    if not (said.isascii() and said.isdecimal() and len(said) <= 15):
+        raise bad_argument(f"Invalid value of the header {header}: {said[:40]!r}.")
+    return int(said)

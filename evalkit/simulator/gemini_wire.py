@@ -55,11 +55,11 @@ def parse_json(body: bytes) -> dict[str, Any]:
     """Return a request body with camelCase keys throughout. Raises ``ApiError`` 400."""
     try:
         parsed = json.loads(body or b"{}")
-    except ValueError as error:
+        folded = fold_keys(parsed)
+    except (ValueError, RecursionError) as error:
         raise bad_argument(f"Invalid JSON payload received. {error}") from error
     if not isinstance(parsed, dict):
         raise bad_argument("Invalid JSON payload received. Root element must be a message.")
-    folded = fold_keys(parsed)
     assert isinstance(folded, dict)
     return folded
 

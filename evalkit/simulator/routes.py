@@ -116,6 +116,8 @@ class Service:
             reply = self._handlers[handler](call)
         except ApiError as error:
             reply = Reply(error.http_status, error.body())
+        except RecursionError:
+            reply = _refused(wire_errors.bad_argument("The request is nested too deeply."))
         except DataError as error:
             reply = _refused(wire_errors.ApiError(500, "INTERNAL", f"Ground truth cannot be read: {error}"))
         status = None if reply.manner in UNSENT else reply.http_status
@@ -196,7 +198,11 @@ def _check_credentials(incoming: HttpRequest, handler: str) -> None:
 def _check_deadline(incoming: HttpRequest) -> None:
     """Raise ``ApiError`` 400 for a server time-out below 10 s, as the service does."""
     timeout_s = incoming.headers.get("x-server-timeout")
-    if timeout_s is not None and float(timeout_s) < 10:
+    try:
+        is_short = timeout_s is not None and float(timeout_s) < 10
+    except ValueError:
+        raise wire_errors.bad_argument(f"Invalid deadline {timeout_s!r:.40}.") from None
+    if is_short:
         raise wire_errors.bad_argument(f"Manually set deadline {timeout_s}s is too short. Minimum is 10s.")
 
 

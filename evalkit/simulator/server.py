@@ -15,9 +15,13 @@ from evalkit.errors import ConfigError, nearest
 from evalkit.simulator.http import HttpRequest, LoggedRequest, Reply
 from evalkit.simulator.personas import PERSONAS
 from evalkit.simulator.routes import Service
+from evalkit.simulator.wire_errors import bad_argument
 from evalkit.types import Sample
 
 HOST = "127.0.0.1"
+
+MOST_BODY_BYTES = 256 * 1024**2
+"""More than any request needs: inline pictures may have 100 MB, and files come in chunks of 8 MiB."""
 
 
 class Simulator:
@@ -187,13 +191,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         with self.server.in_flight:
-            reply = self.server.service.handle(self._read())
+            length = self._body_length()
+            if length is None:
+                # What follows cannot be told from a next request.
+                self.close_connection = True
+                reply = Reply(400, bad_argument(f"Content-Length must be at most {MOST_BODY_BYTES}.").body())
+            else:
+                reply = self.server.service.handle(self._read(length))
             if reply.wait_s > 0:
                 self.server.service.closing.wait(reply.wait_s)
             self._send(reply)
 
-    def _read(self) -> HttpRequest:
-        length = int(self.headers.get("Content-Length") or 0)
+    def _body_length(self) -> int | None:
+        """Return the bytes of the body, None where the header is no number or more than a request may have."""
+        said = (self.headers.get("Content-Length") or "0").strip()
+        if not (said.isascii() and said.isdecimal()) or len(said) > 12 or "Transfer-Encoding" in self.headers:
+            return None
+        return int(said) if int(said) <= MOST_BODY_BYTES else None
+
+    def _read(self, length: int) -> HttpRequest:
         parts = urlsplit(self.path)
         return HttpRequest(
             method=self.command,

@@ -59,7 +59,7 @@ def _read_mask(mask: Any, height_px: int, width_px: int, folder: str, where: str
 def _size_of(record: Mapping[str, Any], image: str, folder: str, where: str) -> SizePx:
     """Return (width, height): as declared, else of the mask, else of the image; they must agree.
 
-    ``UNKNOWN_SIZE`` where the image is missing and the line says no size.
+    ``UNKNOWN_SIZE`` where the image is missing or damaged and the line says no size.
     """
     declared = (record["width"], record["height"]) if "width" in record and "height" in record else None
     if declared and min(declared) < 1:
@@ -68,7 +68,7 @@ def _size_of(record: Mapping[str, Any], image: str, folder: str, where: str) -> 
     known = declared or masked
     if known is not None and not _is_image(image):
         return known
-    if not is_file(image):
+    if not is_file(image) or not _is_image(image):
         return UNKNOWN_SIZE
     shown, stored = _sizes(image, where)
     size = known or shown
@@ -79,7 +79,7 @@ def _size_of(record: Mapping[str, Any], image: str, folder: str, where: str) -> 
 
 
 def _is_image(location: str) -> bool:
-    """Tell whether a photograph can be read; one that cannot is its sample's data error, when it is asked."""
+    """Tell whether a picture's head can be read; one that cannot is its sample's data error, when it is asked."""
     try:
         image_sizes(location)
     except DataError:
