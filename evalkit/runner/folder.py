@@ -35,11 +35,7 @@ def bring_up_to_date(
 def begin(plan: RunPlan) -> None:
     """Create the run folder whole, or bring the samples of a resumed one up to date."""
     if plan.resumes:
-        # First of all the folder says that its scores are not of what follows, wherever this process ends.
-        write_json(plan.out / MANIFEST, asking_again(read_manifest(plan.out)).to_json())
-        fingerprints = write_samples(plan.out / SAMPLES, plan.samples)
-        manifest = resumed_manifest(read_manifest(plan.out), plan, fingerprints)
-        write_json(plan.out / MANIFEST, manifest.to_json())
+        _renew(plan)
         return
     with aside(plan.out) as stage:
         fingerprints = write_samples(stage / SAMPLES, plan.samples)
@@ -47,6 +43,16 @@ def begin(plan: RunPlan) -> None:
         if plan.out.exists():
             plan.out.rmdir()
         stage.rename(plan.out)
+
+
+def _renew(plan: RunPlan) -> None:
+    with aside(plan.out) as stage:
+        fingerprints = write_samples(stage / SAMPLES, plan.samples)
+        # Before anything changes the folder says that its scores are not of what follows, wherever this process ends.
+        begun = asking_again(read_manifest(plan.out))
+        write_json(plan.out / MANIFEST, begun.to_json())
+        (stage / SAMPLES).replace(plan.out / SAMPLES)
+    write_json(plan.out / MANIFEST, resumed_manifest(begun, plan, fingerprints).to_json())
 
 
 def finish(plan: RunPlan, stopped: Sequence[str]) -> RunFolder:
