@@ -183,6 +183,9 @@ class Response:
     simulated: bool = False
 
 
+SIMULATED_WARNING = "SIMULATED ANSWERS: these numbers say nothing about any real model."
+"""What stands above numbers of simulated answers in the terminal and the notebook."""
+
 SIMULATED_ID = "simulated-"
 """What every ``responseId`` of the simulator begins with, so that its answers can never pass for real ones."""
 

@@ -13,6 +13,7 @@ from evalkit.stats.bounded import Bounded
 from evalkit.stats.estimates import Estimate
 from evalkit.stats.power import detectable_by, images_needed
 from evalkit.text_table import text_table
+from evalkit.types import SIMULATED_WARNING
 from evalkit.version import __version__
 
 
@@ -163,7 +164,7 @@ def comparison_text(comparison: RunComparison, margin: float) -> str:
     """Return the comparison for a terminal: verdicts first, tables after."""
     lines: list[str] = []
     if any(side.manifest.simulated for side in comparison.sides):
-        lines += ["SIMULATED ANSWERS: these numbers say nothing about any real model.", ""]
+        lines += [SIMULATED_WARNING, ""]
     partial = dict.fromkeys(s.path for s in comparison.sides if not s.manifest.complete)
     lines += [f"{path} is not complete: only what both sides answered is compared." for path in partial]
     lines += [f"{a} and {b} answered no sample in common: not compared." for a, b in comparison.apart]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evalkit.masks import full_mask, rle_decode, rle_encode
+from evalkit.types import SIMULATED_WARNING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from evalkit.comparison.history import Series
     from evalkit.types import BoolMask, Decoded, Item, Response, Rle, Sample
 
-SIMULATED = "SIMULATED ANSWERS: these numbers say nothing about any real model."
 NOT_WORSE_MARGIN = 0.02
 """Margin of "not worse by more than this" in a comparison's text, as `evalkit compare` has it."""
 
@@ -295,7 +295,7 @@ def flat_numbers(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 def banner(*, simulated: bool, partial: bool = False) -> str:
     """Return the HTML that stands above numbers which must not be taken for more than they are."""
-    told = [SIMULATED] if simulated else []
+    told = [SIMULATED_WARNING] if simulated else []
     told += ["PARTIAL: some samples were not run; the same command resumes the run."] if partial else []
     return "".join(f"<p><b>{text}</b></p>" for text in told)
 

@@ -9,6 +9,7 @@ from evalkit.metrics.names import metric_of
 from evalkit.metrics.reading_words import suspect_results, suspect_words
 from evalkit.metrics.table import METRICS, Metric, quality_metric
 from evalkit.text_table import text_table
+from evalkit.types import SIMULATED_WARNING
 
 if TYPE_CHECKING:
     from evalkit.storage.summary import Summary
@@ -30,7 +31,7 @@ def headline_table(summary: Summary) -> str:
     lines += _data_errors(results)
     lines += [f"\n{suspect_words(result)}" for result in suspect_results(results)]
     if summary.simulated:
-        lines.insert(0, "SIMULATED ANSWERS: these numbers say nothing about any real model.\n")
+        lines.insert(0, f"{SIMULATED_WARNING}\n")
     if not summary.complete:
         lines.append("\nThe run is PARTIAL: some samples were not run. The same command resumes it.")
     return "\n".join(lines)

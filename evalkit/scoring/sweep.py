@@ -20,6 +20,7 @@ from evalkit.scoring.stored_answers import AnswersJob, StoredAnswer, answers_job
 from evalkit.stats.bootstrap import ratio_intervals
 from evalkit.storage.files import write_json
 from evalkit.storage.run_folder import RunFolder
+from evalkit.types import SIMULATED_WARNING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -201,7 +202,7 @@ SHOWN_THRESHOLDS = (0, 31, 63, 95, 127, 128, 159, 191, 223, 254)
 
 def sweep_table(swept: dict[str, Any]) -> str:
     """Return some thresholds of every model and dataset as text, with the best one."""
-    lines = ["SIMULATED ANSWERS: these numbers say nothing about any real model.\n"] * swept["simulated"]
+    lines = [f"{SIMULATED_WARNING}\n"] * swept["simulated"]
     for result in swept["results"]:
         lines.append(f"{result['model']} on {result['dataset']} (n = {result['n_answered']})")
         if result["giou"] is None:

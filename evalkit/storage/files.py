@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from evalkit.errors import DataError
 
@@ -56,9 +56,16 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON file's object. Raises ``DataError`` where it is damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
+    except RecursionError as error:
+        raise DataError(f"{path} cannot be read as JSON: it is nested too deep") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} holds a {type(value).__name__}, not an object")
     return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    """Refuse NaN and the infinities, which ``write_json`` never writes and JSON does not have."""
+    raise ValueError(f"{name} is no number of JSON")

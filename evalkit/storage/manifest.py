@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.storage.files import read_json
-from evalkit.storage.records import FieldReader, json_of
+from evalkit.storage.records import STATUSES, FieldReader, json_of
 
 MANIFEST = "manifest.json"
 
@@ -69,7 +69,7 @@ class Manifest:
         return cls(
             name=name,
             config=config.data,
-            status=read.one("status", str, "partial"),
+            status=read.chosen("status", STATUSES),
             evalkit=read.one("evalkit", str, None),
             simulated=read.one("simulated", bool, default=False),
             answers_fingerprint=read.one("answers_fingerprint", str, None),

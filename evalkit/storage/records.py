@@ -27,6 +27,12 @@ KINDS: dict[type, str] = {
 }
 """Type of a JSON value -> its name in an error."""
 
+STATUSES = ("partial", "complete")
+"""What a run can be, in its manifest and in its summary; partial until it is known to be complete."""
+
+ROUNDING = 1e-9
+"""How far a share may lie outside 0..1 by the rounding of sums."""
+
 KEPT = ("written", "extra")
 """Fields of a record that are no fields of the file: its keys in their order, and the unknown ones."""
 
@@ -55,6 +61,31 @@ class FieldReader:
         """Return a list of values of one kind, empty where it is absent or null."""
         values = self.one(key, list, [])
         return tuple(self._checked(f"{key}[{at}]", value, kind) for at, value in enumerate(values))
+
+    def chosen(self, key: str, among: tuple[str, ...]) -> str:
+        """Return a text out of a few, the first where it is absent or null. Raises ``DataError`` on another one."""
+        value = self.one(key, str, among[0])
+        if value not in among:
+            self.refuse(key, value, " or ".join(f"`{one}`" for one in among))
+        return value
+
+    def number(self, key: str, *, share: bool) -> None:
+        """Check a value where it is not null: a number, or an object of ``value``, ``low`` and ``high``.
+
+        Raises ``DataError`` on anything else, and on a ``share`` outside 0..1.
+        """
+        value = self.data.get(key)
+        if isinstance(value, dict):
+            inside = self.inner(key)
+            for part in ("value", "low", "high"):
+                if inside.data.get(part) is None:
+                    inside.refuse(part, None, "a number")
+                inside.number(part, share=share)
+        elif value is not None:
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                self.refuse(key, value, "a number")
+            if share and not -ROUNDING <= value <= 1 + ROUNDING:
+                self.refuse(key, value, "a share in 0..1")
 
     def inner(self, key: str) -> FieldReader:
         """Return the reader of an object inside, an empty one where it is absent or null."""

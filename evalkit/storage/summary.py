@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalkit.storage.records import FieldReader, json_of
+from evalkit.metrics.table import METRICS
+from evalkit.storage.records import STATUSES, FieldReader, json_of
 
 SUMMARY = "summary.json"
 
 KEYS = ("evalkit", "run", "status", "simulated", "routed", "unasked_thinking", "results")
 """The keys of the file, in their order."""
+
+COUNTED = ("n", "n_images", "n_answered", "n_not_run", "n_data_error", "n_targeted", "n_no_target")
+COUNTED_BY_CODE = ("outcomes", "failures", "wire_formats", "model_versions")
+"""Fields of a result that count answers, in all and by code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,12 @@ class Summary:
         read = FieldReader(data, str(path), way_out)
         read.needed("results", list)
         for result in read.inners("results"):
-            for key in ("model", "dataset", "slice"):
-                result.needed(key, str)
+            _check_result(result)
         for entry in (*read.inners("routed"), *read.inners("unasked_thinking")):
             entry.needed("model", str)
         return cls(
             run=read.one("run", str, path.resolve().parent.name),
-            status=read.one("status", str, "partial"),
+            status=read.chosen("status", STATUSES),
             simulated=read.one("simulated", bool, default=False),
             results=read.many("results", dict),
             evalkit=read.one("evalkit", str, None),
@@ -67,3 +71,20 @@ class Summary:
     def complete(self) -> bool:
         """Whether every model has its answers, within the limits of the run."""
         return self.status == "complete"
+
+
+def _check_result(result: FieldReader) -> None:
+    """Check what is read of one result: its names, its counts and the numbers of evalkit's metrics."""
+    for key in ("model", "dataset", "slice"):
+        result.needed(key, str)
+    for key in COUNTED:
+        result.one(key, int, None)
+    for key in COUNTED_BY_CODE:
+        for code in result.inner(key).data:
+            result.inner(key).one(code, int, None)
+    for metric in METRICS:
+        if metric.path:
+            place = result
+            for key in metric.path[:-1]:
+                place = place.inner(key)
+            place.number(metric.path[-1], share=metric.is_share)

@@ -91,6 +91,7 @@ def test_a_record_cannot_be_changed_in_place():
         ({"seed": True}, "`seed` must be a whole number, found True"),
         ({"simulated": "no"}, "`simulated` must be true or false, found 'no'"),
         ({"status": 3}, "`status` must be text, found 3"),
+        ({"status": "done"}, "`status` must be `partial` or `complete`, found 'done'"),
         ({"models": "a"}, "`models` must be a list, found 'a'"),
         ({"models": ["a", 2]}, "`models[1]` must be text, found 2"),
         ({"config": None}, "`config` is missing"),
@@ -112,6 +113,11 @@ def test_a_damaged_field_is_named(changes, words):
     assert "restore it from a copy" in told
 
 
+def one_result(**changes):
+    """Return the change to a summary whose only result holds ``changes``."""
+    return {"results": [{"model": "a", "dataset": "d", "slice": "all", **changes}]}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -120,6 +126,23 @@ def test_a_damaged_field_is_named(changes, words):
         ({"results": [{"model": "a", "slice": "all"}]}, "`results[0].dataset` is missing"),
         ({"simulated": 0}, "`simulated` must be true or false, found 0"),
         ({"routed": ["a"]}, "`routed[0]` must be an object, found 'a'"),
+        ({"status": "done"}, "`status` must be `partial` or `complete`, found 'done'"),
+        (one_result(giou="high"), "`results[0].giou` must be a number, found 'high'"),
+        (one_result(giou={"value": 0.5, "high": 0.6}), "`results[0].giou.low` must be a number, found None"),
+        (
+            one_result(giou={"value": 7.0, "low": 0, "high": 1}),
+            "`results[0].giou.value` must be a share in 0..1",
+        ),
+        (
+            one_result(precision_at={"0.5": True}),
+            "`results[0].precision_at.0.5` must be a number, found True",
+        ),
+        (one_result(n="100"), "`results[0].n` must be a whole number, found '100'"),
+        (one_result(failures=[1]), "`results[0].failures` must be an object, found [1]"),
+        (
+            one_result(failures={"no_json": "1"}),
+            "`results[0].failures.no_json` must be a whole number, found '1'",
+        ),
     ],
 )
 def test_a_damaged_summary_is_named_with_the_command_that_writes_it_anew(changes, words):
@@ -150,3 +173,11 @@ def test_a_run_of_another_versions_config_says_which_field_is_not_known(tmp_path
     (tmp_path / "manifest.json").write_text(json.dumps(WHOLE))
     with pytest.raises(DataError, match=r"`config\.\S+`.*made by evalkit 0\.1\.0"):
         RunFolder(tmp_path).config()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"seed": NaN}', '{"a": ' + "[" * 100_000, '"\\ud800', "\0"])
+def test_a_file_that_holds_no_object_is_a_data_error(tmp_path, content):
+    """Half a file, a constant that JSON does not have, endless brackets: none ends in a traceback."""
+    (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"manifest\.json"):
+        read_manifest(tmp_path)
