@@ -12,15 +12,19 @@ by no other.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -32,6 +36,8 @@ REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 _folders: dict[str, None] = {}
 """Folders of config files, in which modules are looked for that are not installed; the latest first."""
+
+_looking_only: ContextVar[bool] = ContextVar("looking_only", default=False)
 
 _appended: set[str] = set()
 """Those of them that stand in ``sys.path`` because of it."""
@@ -54,6 +60,11 @@ class Kind(Generic[T]):
 
     def find(self, name: str) -> T:
         """Return what ``name`` means. Raises ``ConfigError``: unknown, ambiguous, broken or of another type."""
+        if only_looked_at(self.word, name):
+            raise ConfigError(
+                f"the {self.word} '{name}' is a module of your own, and this command imports none: what it does here "
+                "cannot be told. Run the command that asks (`evalkit run` without --dry-run)"
+            )
         if is_reference(name):
             _look_in_folders(name.partition(":")[0].partition(".")[0])
         found: T = _find(self, name, tuple(sys.path))
@@ -75,6 +86,75 @@ def search_in(directory: str | Path) -> None:
 def is_reference(name: str) -> bool:
     """Tell whether ``name`` has the form ``package.module:name``."""
     return REFERENCE.fullmatch(name) is not None
+
+
+@contextmanager
+def nothing_imported() -> Iterator[None]:
+    """Look at modules of the user's without importing them: what a rehearsal or an examination reads may be a stranger's."""
+    token = _looking_only.set(True)
+    try:
+        yield
+    finally:
+        _looking_only.reset(token)
+
+
+def only_looked_at(what: str, name: str) -> bool:
+    """Tell whether ``name`` names a module of the user's and none is imported now; it is looked at then.
+
+    ``what``: its word in messages. Raises ``ConfigError`` where there is no such module or its file has no such name.
+    """
+    if not _looking_only.get() or not is_reference(name):
+        return False
+    module_name, _, path = name.partition(":")
+    spec = _spec_of(module_name)
+    if spec is None and module_name not in sys.builtin_module_names:
+        raise ConfigError(
+            f"{what} '{name}': there is no module {module_name}. Install it, or put it beside the config"
+        )
+    names = (
+        None
+        if spec is None or not (spec.origin or "").endswith(".py")
+        else _names_in(spec.origin or "", what, name)
+    )
+    first = path.partition(".")[0]
+    if names is not None and first not in names:
+        raise ConfigError(f"{what} '{name}': {module_name} has no '{first}'.{nearest(first, names)}")
+    return True
+
+
+def _spec_of(module_name: str) -> ModuleSpec | None:
+    """Return where a module lies, its packages not imported (``importlib.util.find_spec`` imports them)."""
+    places: Sequence[str] | None = [*sys.path, *_folders]
+    spec, full_name = None, ""
+    for part in module_name.split("."):
+        full_name = f"{full_name}.{part}" if full_name else part
+        spec = None if places is None else PathFinder.find_spec(full_name, places)
+        if spec is None:
+            return None
+        places = spec.submodule_search_locations
+    return spec
+
+
+def _names_in(file: str, what: str, name: str) -> set[str] | None:
+    """Return the names that a module's file defines outside functions and classes, None where that cannot be told."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ConfigError(f"{what} '{name}': {file} cannot be read as Python ({error})") from error
+    found: set[str] = set()
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+        waiting += ast.iter_child_nodes(node)
+    # A star brings in names that stand in another file; a module's own __getattr__ makes them up.
+    return None if found & {"*", "__getattr__"} else found
 
 
 def load_reference(what: str, reference: str) -> Any:

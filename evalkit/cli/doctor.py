@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from evalkit.errors import EvalkitError
+from evalkit.extensions import nothing_imported
 from evalkit.models.google.client import KEY_VARIABLES
 
 if TYPE_CHECKING:
@@ -66,11 +67,13 @@ def doctor(config_path: str | None = None) -> list[DoctorLine]:
         return findings
     from evalkit.config.schema import load_config
 
-    try:
-        config = load_config(config_path)
-    except EvalkitError as error:
-        return [*findings, DoctorLine("problem", "config", str(error))]
-    return [*findings, DoctorLine("ok", "config", f"{config_path} is valid"), *asyncio.run(_models(config))]
+    with nothing_imported():
+        try:
+            config = load_config(config_path)
+        except EvalkitError as error:
+            return [*findings, DoctorLine("problem", "config", str(error))]
+        valid = DoctorLine("ok", "config", f"{config_path} is valid")
+        return [*findings, valid, *asyncio.run(_models(config))]
 
 
 def _installed() -> list[DoctorLine]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit.errors import ConfigError, RunIncomplete
+from evalkit.extensions import nothing_imported
 
 if TYPE_CHECKING:
     from evalkit.scoring.engine import Engine
@@ -33,12 +34,13 @@ def run_command(
     from evalkit.config.schema import load_config
     from evalkit.report.headline import headline_table
 
-    config = load_config(config_path)
     if dry_run:
-        _, plan = pipeline.rehearse(config, out=out, limit=limit, models=models)
+        with nothing_imported():
+            _, plan = pipeline.rehearse(load_config(config_path), out=out, limit=limit, models=models)
         click.echo(plan.text())
         click.echo("dry run: nothing was called, nothing was written")
         return
+    config = load_config(config_path)
     with _terminated_as_interrupted():
         result = pipeline.run(
             config,

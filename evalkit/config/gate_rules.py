@@ -34,10 +34,12 @@ class GateRule(Section):
     @model_validator(mode="after")
     def _can_be_judged(self) -> Self:
         from evalkit.errors import ConfigError
+        from evalkit.extensions import only_looked_at
         from evalkit.metrics.names import metric_of_rule
 
         try:
-            metric_of_rule(self.metric)
+            if not only_looked_at("metric", self.metric):
+                metric_of_rule(self.metric)
         except ConfigError as error:
             raise ValueError(str(error)) from None
         if self.max_drop is self.max_rise is self.min is self.max is None:

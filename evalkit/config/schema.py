@@ -21,7 +21,7 @@ from evalkit.config.shown import OPEN_MAPPINGS, digest_of, expanded, masked, val
 from evalkit.config.yaml import KeyPath, read_yaml, validate
 from evalkit.decoding.settings import DecodeSettings, names_given
 from evalkit.errors import nearest
-from evalkit.extensions import is_reference, search_in
+from evalkit.extensions import is_reference, only_looked_at, search_in
 from evalkit.types import MASK_CHANNELS
 
 
@@ -175,9 +175,10 @@ class RunConfig(Section):
         from evalkit.decoding.formats import own_formats
         from evalkit.metrics.names import metric_of
 
-        own_formats(self.decode.formats)
+        own_formats(tuple(name for name in self.decode.formats if not only_looked_at("wire format", name)))
         for name in self.score.metrics:
-            metric_of(name)
+            if not only_looked_at("metric", name):
+                metric_of(name)
 
     def note_written(self, written: Mapping[KeyPath, str]) -> None:
         """Keep how each text stands in the config that ``${NAME}`` was filled into.

@@ -23,7 +23,7 @@ from pydantic import Field
 
 from evalkit.config.models import ModelEntry
 from evalkit.errors import ConfigError, GiveUp, RetryLater, nearest
-from evalkit.extensions import is_reference, load_reference, search_in, source_digest
+from evalkit.extensions import is_reference, load_reference, only_looked_at, search_in, source_digest
 from evalkit.images import load_image
 from evalkit.masks import box_of, rle_encode
 from evalkit.models.base import Question
@@ -276,7 +276,9 @@ def limits_of(entry: PythonConfig) -> PaceConfig:
 
 def check_entry(entry: PythonConfig, run: RunConfig) -> None:
     """Raise ``ConfigError`` where there is no such function."""
-    find_function(entry.function, Path(run.directory))
+    search_in(run.directory)
+    if not only_looked_at("function", entry.function):
+        find_function(entry.function)
 
 
 def open_entry(entry: PythonConfig, context: ProviderContext) -> PythonModel:
