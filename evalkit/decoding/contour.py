@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from evalkit.decoding.boxes import NORM, SLACK, Box, ItemBox, box_as, finite, unquoted
-from evalkit.decoding.budget import PixelBudget
+from evalkit.decoding.budget import MASK_COST_PX, PixelBudget
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.context import Context, MaskRead
 from evalkit.decoding.loose_json import LooseList
@@ -380,14 +380,19 @@ def _finish(
 ) -> MaskRead:
     """Rasterise the chosen reading; a rival that fits as well must give the same mask."""
     reading = chosen.reading
+    left_px = context.budget.left_px
     mask = _rasterise(contour, reading, context, context.budget)
+    # What a rival may cost: as much as the choice and a full image, so that no size of image hides a rival.
+    rival_px = left_px - context.budget.left_px + MASK_COST_PX + context.height_px * context.width_px * 4
     for rival in dict.fromkeys(rivals):
         if rival == reading:
             continue
         context.budget.spend(0)
         try:
-            other = _rasterise(contour, rival, context, PixelBudget(context.height_px * context.width_px * 4))
-        except Unreadable:
+            other = _rasterise(contour, rival, context, PixelBudget(rival_px))
+        except Unreadable as error:
+            if error.code == "too_large":
+                raise
             continue
         if _mask_iou(mask, other) < SAME_MASK:
             raise Unreadable("polygon_ambiguous")

@@ -3,7 +3,8 @@
 A model that writes x first, pixels, or a width where a corner was asked gives boxes that can be read, far
 from the objects. One answer cannot tell; many can: under the right convention their boxes lie on the ground
 truth. So the boxes of all answers are read under every order and unit, and compared with the truth's
-box. No score uses it.
+box. Contours beside those boxes are read, in the boxes' best unit, with either coordinate first, in the image
+or inside the box (``contour_reading``). No score uses it.
 
 A reading is ``suspect`` where all of this holds for the best convention against what was read:
 
@@ -28,6 +29,8 @@ from evalkit.masks import box_of
 from evalkit.types import BoxOrder, StatedBox, Unit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -99,10 +102,14 @@ class StatedBoxes:
     numbers: Floats
     starts: NDArray[np.intp]
 
+    def counts(self) -> NDArray[np.intp]:
+        """Return how many rows of ``numbers`` each answer has, shape (n,)."""
+        return np.diff(np.append(self.starts, len(self.numbers)))
+
     def among(self, places: NDArray[np.intp]) -> StatedBoxes:
         """Return those of the rows at ``places`` (ascending), counted from the first of these."""
         kept = np.flatnonzero(np.isin(self.rows, places, assume_unique=True))
-        counts = np.diff(np.append(self.starts, len(self.numbers)))
+        counts = self.counts()
         in_kept = np.zeros(self.rows.size, dtype=bool)
         in_kept[kept] = True
         return StatedBoxes(
@@ -115,7 +122,7 @@ class StatedBoxes:
 
 
 def stack_numbers(values: Floats, lengths: NDArray[np.intp], rows: NDArray[np.intp]) -> StatedBoxes:
-    """Return lists of ``stated_numbers`` laid end to end as arrays; ``lengths``: numbers of each."""
+    """Return lists of ``stated_numbers`` or ``stated_contours`` laid end to end as arrays; ``lengths``: numbers of each."""
     begins = np.concatenate(([0], np.cumsum(lengths)))[:-1].astype(np.intp)
     head = values[begins[:, None] + np.arange(_HEAD)] if rows.size else np.zeros((0, _HEAD))
     in_head = np.zeros(values.size, dtype=bool)
@@ -125,12 +132,26 @@ def stack_numbers(values: Floats, lengths: NDArray[np.intp], rows: NDArray[np.in
     return StatedBoxes(rows, head[:, :4], head[:, 4:], values[~in_head].reshape(-1, 4), starts)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Stated:
+    """What the diagnosis needs of a run: its stated boxes, and its contours where they were kept."""
+
+    boxes: StatedBoxes
+    contours: StatedBoxes | None = None
+
+
 def read_boxes(stated: StatedBoxes, order: BoxOrder, unit: Unit) -> Floats:
     """Return the box around each answer's boxes under one convention, as fractions of the image.
 
     Shape (n, 4): x0, y0, x1, y1, cut to 0..1. Corners are sorted, as decoding does.
     """
-    a, b, c, d = stated.numbers.T
+    corners = corners_of(stated.numbers, np.repeat(stated.sent_px, stated.counts(), axis=0), order, unit)
+    return around(corners, stated.starts)
+
+
+def corners_of(numbers: Floats, sent_px: Floats, order: BoxOrder, unit: Unit) -> Floats:
+    """Return boxes (n, 4) as x0, y0, x1, y1 in fractions of the image; ``sent_px``: (n, 2)."""
+    a, b, c, d = numbers.T
     if order in ("xyxy", "yxyx"):
         low = np.minimum(a, c), np.minimum(b, d)
         high = np.maximum(a, c), np.maximum(b, d)
@@ -140,13 +161,15 @@ def read_boxes(stated: StatedBoxes, order: BoxOrder, unit: Unit) -> Floats:
         low, high = (a - c / 2, b - d / 2), (a + c / 2, b + d / 2)
     if order == "yxyx":
         low, high = low[::-1], high[::-1]
-    span_px = stated.sent_px.T if unit == "pixel" else np.full((2, 1), 1000.0 if unit == "norm1000" else 1.0)
-    edges = [
-        join.reduceat(values, stated.starts) / span
-        for join, side in ((np.minimum, low), (np.maximum, high))
-        for values, span in zip(side, span_px, strict=True)
-    ]
-    inside: Floats = np.clip(np.stack(edges, axis=1), 0.0, 1.0)
+    span = np.tile(sent_px, 2) if unit == "pixel" else 1000.0 if unit == "norm1000" else 1.0
+    corners: Floats = np.stack([*low, *high], axis=1) / span
+    return corners
+
+
+def around(corners: Floats, starts: NDArray[np.intp]) -> Floats:
+    """Return the box around each answer's boxes, cut to 0..1; ``starts``: where the boxes of each begin."""
+    low, high = np.minimum.reduceat(corners[:, :2], starts), np.maximum.reduceat(corners[:, 2:], starts)
+    inside: Floats = np.clip(np.concatenate([low, high], axis=1), 0.0, 1.0)
     return inside
 
 
@@ -164,7 +187,7 @@ def box_ious(first: Floats, second: Floats) -> Floats:
 def add_readings(
     results: list[dict[str, Any]],
     scores: pd.DataFrame,
-    stated: StatedBoxes | None,
+    stated: Stated | None,
     *,
     slices: list[str] | None,
 ) -> None:
@@ -188,10 +211,11 @@ def add_readings(
         result["reading"] = found.get((result["model"], result["dataset"], result["slice"]))
 
 
-def diagnose(stated: StatedBoxes, rows: pd.DataFrame, places: NDArray[np.intp]) -> Diagnosis:
+def diagnose(stated: Stated, rows: pd.DataFrame, places: NDArray[np.intp]) -> Diagnosis:
     """Return the diagnosis of ``rows``, which stand at ``places`` (ascending) among the rows of the run."""
-    read = pd_numbers(rows["box_iou"])
-    return Diagnosis(stated.among(places), read, rows["image_id"].to_numpy(dtype=object))
+    images = rows["image_id"].to_numpy(dtype=object)
+    contours = None if stated.contours is None else stated.contours.among(places)
+    return Diagnosis(stated.boxes.among(places), pd_numbers(rows["box_iou"]), images, contours)
 
 
 def pd_numbers(column: pd.Series[Any]) -> Floats:
@@ -205,11 +229,20 @@ def pd_numbers(column: pd.Series[Any]) -> Floats:
 class Diagnosis:
     """The answers of one model on one dataset under every convention.
 
-    ``read_iou``: box IoU of every row as it was read, shape (rows,); ``image_ids``: the same rows' images.
+    ``read_iou``: box IoU of every row as it was read, shape (rows,); ``image_ids``: the same rows' images;
+    ``contours``: stacked ``contour_reading.stated_contours``.
     """
 
-    def __init__(self, stated: StatedBoxes, read_iou: Floats, image_ids: NDArray[Any]) -> None:
+    def __init__(
+        self,
+        stated: StatedBoxes,
+        read_iou: Floats,
+        image_ids: NDArray[Any],
+        contours: StatedBoxes | None = None,
+    ) -> None:
         self.stated = stated
+        self.contours = None if contours is None or not contours.rows.size else contours
+        self.all_images = image_ids
         self.ious = None
         if stated.rows.size:
             # One convention's boxes at a time: a million answers are 32 MB of each.
@@ -218,7 +251,26 @@ class Diagnosis:
         self.images = image_ids[stated.rows]
 
     def reading(self, among: NDArray[np.bool_] | None = None) -> dict[str, Any]:
-        """Return ``{"n", "box_iou", "best", "best_box_iou", "suspect"}``; ``among``: rows of a slice, shape (rows,)."""
+        """Return ``{"n", "box_iou", "best", "best_box_iou", "suspect"}``; ``among``: rows of a slice, shape (rows,).
+
+        Where answers hold contours there are ``contours`` too (``contour_reading``) and ``suspect_parts``, which of
+        boxes and contours are suspect.
+        """
+        from evalkit.metrics.contour_reading import contour_reading
+
+        boxes = self._box_reading(among)
+        if self.contours is None or boxes["best"] is None:
+            return boxes
+        contours = contour_reading(self.contours, self.all_images, among, boxes)
+        parts = {"boxes": boxes["suspect"], "contours": contours["suspect"]}
+        suspect_parts = [part for part, suspect in parts.items() if suspect]
+        return boxes | {
+            "suspect": bool(suspect_parts),
+            "contours": contours,
+            "suspect_parts": suspect_parts,
+        }
+
+    def _box_reading(self, among: NDArray[np.bool_] | None) -> dict[str, Any]:
         chosen = np.arange(self.read.size)
         if among is not None:
             chosen = np.flatnonzero(among[self.stated.rows])
@@ -242,37 +294,61 @@ class Diagnosis:
         means = [] if self.ious is None else self.ious.mean(axis=1).tolist()
         return {" ".join(convention): value for convention, value in zip(CONVENTIONS, means, strict=False)}
 
+    def contour_agreement(self, boxes_best: str) -> dict[str, float]:
+        """Return point order and frame -> mean IoU of the box around the contours; empty where there are none."""
+        from evalkit.metrics.contour_reading import contour_agreement
+
+        return {} if self.contours is None else contour_agreement(self.contours, boxes_best)
+
     def _suspect(self, best: int, chosen: NDArray[np.intp]) -> bool:
         assert self.ious is not None
-        ious, read = self.ious[best, chosen], self.read[chosen]
-        if ious.mean() < max(LEAST_FACTOR * read.mean(), LEAST_GAIN + read.mean()):
+        given = Compared(
+            self.ious[best, chosen], self.read[chosen], self.images[chosen], len(CONVENTIONS) - 1
+        )
+        return given.is_suspect(
+            lambda: read_boxes(self.stated, *CONVENTIONS[best])[chosen], self.stated.truth[chosen]
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """Answers as they were read and under the best convention of ``others`` more; all of shape (n,)."""
+
+    best_iou: Floats
+    read_iou: Floats
+    image_ids: NDArray[Any]
+    others: int
+
+    def is_suspect(self, boxes: Callable[[], Floats], truth: Floats) -> bool:
+        """Apply the module's rule; ``boxes`` gives the boxes of the best convention, fractions (n, 4), like ``truth``."""
+        best, read = self.best_iou.mean(), self.read_iou.mean()
+        if best < max(LEAST_FACTOR * read, LEAST_GAIN + read):
             return False  # nearly every run ends here, before anything is sorted
-        names, codes = np.unique(self.images[chosen], return_inverse=True)
+        names, codes = np.unique(self.image_ids, return_inverse=True)
         if names.size < LEAST_IMAGES:
             return False
-        level = ALARM / (len(CONVENTIONS) - 1)
-        if not _is_above(ious - read, codes, names.size, level):
+        level = ALARM / self.others
+        if not _is_above(self.best_iou - self.read_iou, codes, names.size, level):
             return False
-        return _is_above(ious - self._on_other_images(best, chosen, codes), codes, names.size, level)
+        elsewhere = _on_other_images(boxes(), truth, codes)
+        return _is_above(self.best_iou - elsewhere, codes, names.size, level)
 
-    def _on_other_images(self, best: int, chosen: NDArray[np.intp], codes: NDArray[np.intp]) -> Floats:
-        """Return the mean IoU of each answer's box with the truths of other images."""
-        order = np.argsort(codes, kind="stable")
-        sorted_codes = codes[order]
-        most = int(np.bincount(codes).max())
-        boxes = read_boxes(self.stated, *CONVENTIONS[best])[chosen[order]]
-        truth = self.stated.truth[chosen[order]]
-        total, times = np.zeros(chosen.size), np.zeros(chosen.size)
-        for step in range(1, _SHUFFLES + 1):
-            # Past every row of the own image, and far off: neighbours in a film show the same.
-            shift = max(most, chosen.size * step // (_SHUFFLES + 1))
-            other = np.roll(np.arange(chosen.size), shift)
-            differs = sorted_codes != sorted_codes[other]
-            total += np.where(differs, box_ious(boxes, truth[other]), 0.0)
-            times += differs
-        found = np.empty(chosen.size)
-        found[order] = np.divide(total, times, out=np.zeros_like(total), where=times > 0)
-        return found
+
+def _on_other_images(boxes: Floats, truth: Floats, codes: NDArray[np.intp]) -> Floats:
+    """Return the mean IoU of each answer's box with the truths of other images."""
+    order, n = np.argsort(codes, kind="stable"), codes.size
+    sorted_codes, boxes, truth = codes[order], boxes[order], truth[order]
+    most = int(np.bincount(codes).max())
+    total, times = np.zeros(n), np.zeros(n)
+    for step in range(1, _SHUFFLES + 1):
+        # Past every row of the own image, and far off: neighbours in a film show the same.
+        other = np.roll(np.arange(n), max(most, n * step // (_SHUFFLES + 1)))
+        differs = sorted_codes != sorted_codes[other]
+        total += np.where(differs, box_ious(boxes, truth[other]), 0.0)
+        times += differs
+    found = np.empty(n)
+    found[order] = np.divide(total, times, out=np.zeros_like(total), where=times > 0)
+    return found
 
 
 def _nearest(ious: Floats, read: Floats) -> int:

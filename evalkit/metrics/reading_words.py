@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 ORDERS: Final = {
@@ -16,8 +16,12 @@ UNITS: Final = {
     "norm1": "in 0..1",
     "pixel": "in pixels of the image as sent",
 }
-_POINTS: Final = {"xyxy": "xy", "yxyx": "yx"}
-"""Order of a box -> order of points, for answers whose extent stands in for a box."""
+POINTS: Final = {
+    "xy image": "[x, y] over the whole image",
+    "yx image": "[y, x] over the whole image",
+    "xy box": "[x, y] from corner to corner of the item's own box",
+    "yx box": "[y, x] from corner to corner of the item's own box",
+}
 
 
 def suspect_results(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -29,29 +33,45 @@ def suspect_results(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
     ]
 
 
-def keys_to_set(reading: Mapping[str, Any]) -> dict[str, str]:
-    """Return the keys of a prompt that read the answers by the best convention."""
-    order, unit = str(reading["best"]).split(" ")
-    return {"box_order": order, "unit": unit}
-
-
 def yaml_to_set(result: Mapping[str, Any]) -> str:
-    """Return the keys as one line of YAML; ``point_order`` too where the answers hold points."""
-    keys = keys_to_set(result["reading"])
-    has_points = any(str(name).startswith("polygon") for name in result.get("wire_formats") or ())
-    if has_points and (order := _POINTS.get(keys["box_order"])):
-        keys["point_order"] = order
+    """Return, as one line of YAML, the keys of a prompt that read the answers by the best convention.
+
+    Keys of points only where they are not what the prompt states.
+    """
+    reading = result["reading"]
+    keys: dict[str, str] = {}
+    if "boxes" in _suspect_parts(reading):
+        keys["box_order"], keys["unit"] = str(reading["best"]).split(" ")
+    contours = reading.get("contours")
+    if contours is not None and contours["best"] is not None:
+        names = ("point_order", "frame")
+        best, stated = (str(contours[key]).split(" ") for key in ("best", "stated"))
+        keys |= {name: new for name, new, old in zip(names, best, stated, strict=True) if new != old}
     return ", ".join(f"{key}: {value}" for key, value in keys.items())
 
 
 def what_was_found(result: Mapping[str, Any]) -> str:
-    """Return one sentence: how far the answers agree with the truth as they were read, and how far otherwise."""
+    """Return how far boxes or contours agree with the truth as they were read, and how far otherwise."""
     reading = result["reading"]
-    order, unit = str(reading["best"]).split(" ")
+    told = []
+    if "boxes" in (parts := _suspect_parts(reading)):
+        order, unit = str(reading["best"]).split(" ")
+        told.append(_compared("boxes", reading, f"{ORDERS[order]} {UNITS[unit]}"))
+    if "contours" in parts:
+        told.append(_compared("contours", reading["contours"], POINTS[reading["contours"]["best"]]))
+    return f"{result['model']} on {result['dataset']}: {' '.join(told)}"
+
+
+def _suspect_parts(reading: Mapping[str, Any]) -> Sequence[str]:
+    parts: Sequence[str] = reading.get("suspect_parts", ["boxes"])
+    return parts
+
+
+def _compared(what: str, found: Mapping[str, Any], meaning: str) -> str:
     return (
-        f"{result['model']} on {result['dataset']}: as they were read, the boxes of {reading['n']:,} answers agree with the "
-        f"ground truth by {reading['box_iou']:.3f} (mean box IoU); read as {reading['best']}, which is "
-        f"{ORDERS[order]} {UNITS[unit]}, by {reading['best_box_iou']:.3f}."
+        f"as they were read, the {what} of {found['n']:,} answers agree with the ground truth by "
+        f"{found['box_iou']:.3f} (mean box IoU; what cannot be read counts 0); read as {found['best']}, which is "
+        f"{meaning}, by {found['best_box_iou']:.3f}."
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.decoding.settings import DecodeSettings
 from evalkit.images import sent_size_px
+from evalkit.metrics.contour_reading import stated_contours
 from evalkit.metrics.counts import count_row
 from evalkit.metrics.protocols import find_protocol
 from evalkit.metrics.reading import stated_numbers
@@ -23,7 +24,7 @@ from evalkit.models.answers import ModelView, decode_response
 from evalkit.models.prices import cost_usd, requested_cost_usd
 from evalkit.storage.ledger import Key, KeyState, Ledger
 from evalkit.storage.run_folder import RunFolder
-from evalkit.storage.scores_table import STATED_BOXES, scores_schema
+from evalkit.storage.scores_table import STATED_BOXES, STATED_CONTOURS, scores_schema
 from evalkit.types import Decoded, Response, Sample
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def score_row(
     row |= count_row(decoded, truth, boundary=job.boundary)
     sent_px = sent_size_px((truth.width_px, truth.height_px), model.asked.max_side_px)
     row[STATED_BOXES] = stated_numbers(decoded, truth, sent_px)
+    row[STATED_CONTOURS] = stated_contours(decoded, truth, sent_px, model.asked)
     return row | {"protocol_counts": None if counts is None else json.dumps(counts)}, decoded
 
 

@@ -23,7 +23,7 @@ from evalkit.storage.files import write_json
 from evalkit.storage.locks import SHORT_WORK_S, run_lock
 from evalkit.storage.manifest import MANIFEST
 from evalkit.storage.run_folder import SCORES, RunFolder, require_ledger
-from evalkit.storage.scores_table import documented_scores, read_stated_boxes, scores_schema
+from evalkit.storage.scores_table import documented_scores, read_stated, scores_schema
 from evalkit.storage.scoring_state import UNSCORED, ledger_state, scoring_entry
 from evalkit.storage.summary import SUMMARY, Summary
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from evalkit.config.schema import RunConfig
     from evalkit.decoding.settings import DecodeSettings
-    from evalkit.metrics.reading import StatedBoxes
+    from evalkit.metrics.reading import Stated
     from evalkit.progress import Progress
     from evalkit.storage.manifest import Manifest
 
@@ -83,7 +83,7 @@ def score_locked(
     manifest = _scored_manifest(RunFolder(target).manifest, config, scores)
     if target != run.path:
         manifest = replace(manifest, rescored_from=run.manifest.name)
-    summary = summary_of(manifest, scores, read_stated_boxes(beside), config)
+    summary = summary_of(manifest, scores, read_stated(beside), config)
     entry = scoring_entry(state, rows=len(scores), results=len(summary.results))
     _put_in_place(target, replace(manifest, scoring=entry), summary)
     return RunFolder(target)
@@ -135,9 +135,7 @@ def _write_scores(
                 progress.scored(table.num_rows)
 
 
-def summary_of(
-    manifest: Manifest, scores: pd.DataFrame, stated: StatedBoxes | None, config: RunConfig
-) -> Summary:
+def summary_of(manifest: Manifest, scores: pd.DataFrame, stated: Stated | None, config: RunConfig) -> Summary:
     """Return summary.json's content for the rows of a run."""
     from evalkit.metrics.reading import add_readings
     from evalkit.metrics.summary import summarise

@@ -187,12 +187,14 @@ def _cell(number: Mapping[str, float] | None, sign: str) -> str:
 
 
 def readings(run_path: str | Path) -> list[dict[str, Any]]:
-    """Return model, dataset, ``reading`` and ``agreement`` (mean box IoU under every convention of boxes) of a run.
+    """Return model, dataset, ``reading``, ``agreement`` and ``contour_agreement`` of a run.
+
+    Agreement: mean box IoU under every convention of boxes, and of contours by point order and frame.
 
     Nothing of a run scored by an evalkit that kept no stated boxes: score it anew.
     """
     run = RunFolder(run_path)
-    stated, scores = run.stated_boxes(), run.scores()
+    stated, scores = run.stated(), run.scores()
     found: list[dict[str, Any]] = []
     if stated is None:
         return found
@@ -200,8 +202,12 @@ def readings(run_path: str | Path) -> list[dict[str, Any]]:
         if result["slice"] == "all" and result.get("reading"):
             at = (scores["model"] == result["model"]) & (scores["dataset"] == result["dataset"])
             places = np.flatnonzero(at.to_numpy())
-            agreement = diagnose(stated, scores.iloc[places], places).agreement()
-            found.append({**{key: result[key] for key in _SHOWN}, "agreement": agreement})
+            diagnosis, best = diagnose(stated, scores.iloc[places], places), result["reading"]["best"]
+            agreements = {
+                "agreement": diagnosis.agreement(),
+                "contour_agreement": {} if best is None else diagnosis.contour_agreement(best),
+            }
+            found.append({**{key: result[key] for key in _SHOWN}, **agreements})
     return found
 
 
@@ -215,12 +221,22 @@ def readings_table(found: Sequence[Mapping[str, Any]]) -> str:
         reading = one["reading"]
         if not reading["n"]:
             continue
-        ranked = sorted(one["agreement"].items(), key=lambda pair: -pair[1])
-        lines = [
-            f"{one['model']} on {one['dataset']}: boxes of {reading['n']} answers against the truth's, mean box IoU",
-            f"  {'as they were read':<18} {reading['box_iou']:.3f}",
-            *(f"  {name:<18} {value:.3f}" for name, value in ranked),
-        ]
+        lines = _ranked(one, "boxes", reading, one["agreement"])
+        if "contours" in reading:
+            lines += _ranked(one, "contours", reading["contours"], one["contour_agreement"])
         lines += [suspect_words(one)] if reading["suspect"] else []
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _ranked(
+    one: Mapping[str, Any], what: str, reading: Mapping[str, Any], agreement: Mapping[str, float]
+) -> list[str]:
+    return [
+        f"{one['model']} on {one['dataset']}: {what} of {reading['n']} answers against the truth's, mean box IoU",
+        f"  {'as they were read':<18} {reading['box_iou']:.3f}",
+        *(
+            f"  {name:<18} {value:.3f}"
+            for name, value in sorted(agreement.items(), key=lambda pair: -pair[1])
+        ),
+    ]

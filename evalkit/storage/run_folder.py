@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evalkit.config.schema import RunConfig
-    from evalkit.metrics.reading import StatedBoxes
+    from evalkit.metrics.reading import Stated
 
 LEDGER = "responses.sqlite"
 SAMPLES = "samples.parquet"
@@ -84,8 +84,8 @@ class RunFolder:
     def scores(self) -> pd.DataFrame:
         """Return scores.parquet as a data frame, one row per (model, dataset, sample, trial).
 
-        Without ``stated_boxes``. See ``scores_table.documented_columns`` for what may be absent or spelled
-        otherwise. Raises ``DataError`` where they are absent, damaged, or not of the answers the folder holds.
+        Without ``stated_boxes`` and ``stated_contours``. See ``scores_table.documented_columns`` for what may be
+        absent or spelled otherwise. Raises ``DataError`` where they are absent, damaged, or not of the answers the folder holds.
         """
         from evalkit.storage.scores_table import documented_scores
 
@@ -107,12 +107,12 @@ class RunFolder:
         if self.manifest.scoring != before:
             raise DataError(f"{self.path} was scored again while it was read: give the same command again")
 
-    def stated_boxes(self) -> StatedBoxes | None:
+    def stated(self) -> Stated | None:
         """Return what the diagnosis of readings needs of every row; None in a run scored by an older evalkit."""
-        from evalkit.storage.scores_table import read_stated_boxes
+        from evalkit.storage.scores_table import read_stated
 
         self._require(self.path / SCORES)
-        return read_stated_boxes(self.path / SCORES)
+        return read_stated(self.path / SCORES)
 
     def summary(self) -> Summary:
         """Return summary.json. Raises ``DataError`` where it is absent, damaged or not of the folder's answers."""

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from evalkit.metrics.reading import StatedBoxes
+    from evalkit.metrics.reading import Stated, StatedBoxes
 
 Kind = Literal["text", "number", "count", "flag", "codes", "numbers"]
 """``codes``: a list of text. ``numbers``: a list of floats (32 bit). ``count``: an integer. Every column may be null."""
 
 STATED_BOXES: Final = "stated_boxes"
-"""The one column that is read on its own: a list for every row, for the diagnosis of readings alone."""
+STATED_CONTOURS: Final = "stated_contours"
+_READ_ALONE: Final = (STATED_BOXES, STATED_CONTOURS)
+"""The columns that are read on their own: a list for every row, for the diagnosis of readings alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,13 @@ COLUMNS: Final = (
         "as sent, then the four numbers of every box as they stand in the answer",
     ),
     ScoreColumn(
+        STATED_CONTOURS,
+        "numbers",
+        "for the diagnosis `reading`: the truth's box and the image's size as above, then the box IoU of the contours' "
+        "masks, 1 where y first is stated, 1 where the box is the stated frame, 0, then for every contour its "
+        "smallest and largest first and second number (low, low, high, high) and the four numbers of its box",
+    ),
+    ScoreColumn(
         "requested_cost_usd",
         "number",
         "what the answer would cost at the price of the model that was asked; null where price or usage is unknown",
@@ -145,23 +154,33 @@ def documented_scores(path: Path) -> pd.DataFrame:
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Return the columns of a scores.parquet but ``STATED_BOXES``. Raises ``OSError`` or ``ValueError``."""
+    """Return the columns of a scores.parquet but those of the diagnosis. Raises ``OSError`` or ``ValueError``."""
     import pandas as pd
     import pyarrow.parquet as pq
 
-    names = [name for name in pq.read_schema(path).names if name != STATED_BOXES]
+    names = [name for name in pq.read_schema(path).names if name not in _READ_ALONE]
     return pd.read_parquet(path, columns=names)
 
 
-def read_stated_boxes(path: Path) -> StatedBoxes | None:
-    """Return ``STATED_BOXES`` of a scores.parquet; None where it has no such column (an older run)."""
+def read_stated(path: Path) -> Stated | None:
+    """Return the columns of the diagnosis; None where a scores.parquet has no ``STATED_BOXES`` (an older run)."""
+    import pyarrow.parquet as pq
+
+    from evalkit.metrics.reading import Stated
+
+    names = pq.read_schema(path).names
+    if STATED_BOXES not in names:
+        return None
+    contours = _stacked(path, STATED_CONTOURS) if STATED_CONTOURS in names else None
+    return Stated(_stacked(path, STATED_BOXES), contours)
+
+
+def _stacked(path: Path, name: str) -> StatedBoxes:
     import pyarrow.parquet as pq
 
     from evalkit.metrics.reading import stack_numbers
 
-    if STATED_BOXES not in pq.read_schema(path).names:
-        return None
-    column = pq.read_table(path, columns=[STATED_BOXES])[STATED_BOXES].combine_chunks()
+    column = pq.read_table(path, columns=[name])[name].combine_chunks()
     rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
     stated = column.drop_null()
     lengths = stated.value_lengths().to_numpy(zero_copy_only=False).astype(np.intp)
@@ -183,7 +202,7 @@ def documented_columns(scores: pd.DataFrame, where: str) -> pd.DataFrame:
             f"It has {', '.join(map(str, scores.columns)) or 'no columns'}"
         )
     has_images, has_strict = "image_id" in scores, "strict" in scores
-    known = [column for column in COLUMNS if column.name != STATED_BOXES]
+    known = [column for column in COLUMNS if column.name not in _READ_ALONE]
     rows = scores.assign(**{column.name: column.absent for column in known if column.name not in scores})
     if not has_images:
         rows["image_id"] = rows["sample_id"]

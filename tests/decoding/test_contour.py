@@ -261,3 +261,11 @@ def test_a_contour_much_smaller_than_its_box_is_no_pixel_contour():
     """A box of the whole image says little about where the contour lies."""
     points = [{"x": 655, "y": 277}, {"x": 700, "y": 300}, {"x": 600, "y": 400}]
     assert decode(points, [0, 0, 1000, 1000]).items[0].repairs == ()
+
+
+@pytest.mark.parametrize("size_px", [(40, 30), (80, 60), (320, 240), (4000, 3000)])
+def test_a_doubt_is_one_at_every_size_of_image(size_px):
+    """A right box beside points y first is the same doubt in a thumbnail."""
+    width, height = size_px
+    points = [[100, 300], [100, 700], [300, 700], [300, 300]]
+    assert decode(points, [100, 300, 300, 700], height=height, width=width).failure == "polygon_ambiguous"

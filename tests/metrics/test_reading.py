@@ -179,11 +179,21 @@ def test_rows_of_one_model_are_found_among_all():
 
 def test_the_words_name_the_keys_to_set():
     """What was found, by how much, and the YAML."""
-    reading = {"n": 40, "box_iou": 0.143, "best": "xyxy pixel", "best_box_iou": 0.99, "suspect": True}
-    result = {"model": "qwen", "dataset": "mine", "wire_formats": {"polygon_pairs": 40}, "reading": reading}
+    contours = {"n": 40, "box_iou": 0.0, "stated": "yx image", "best": "xy image", "best_box_iou": 0.9}
+    reading = {
+        "n": 40,
+        "box_iou": 0.143,
+        "best": "xyxy pixel",
+        "best_box_iou": 0.99,
+        "suspect": True,
+        "contours": contours,
+        "suspect_parts": ["boxes", "contours"],
+    }
+    result = {"model": "qwen", "dataset": "mine", "reading": reading}
     assert yaml_to_set(result) == "box_order: xyxy, unit: pixel, point_order: xy"
     words = suspect_words(result)
     assert "qwen on mine" in words
     assert "0.143" in words
     assert "0.990" in words
     assert "[x0, y0, x1, y1] in pixels of the image as sent" in words
+    assert "[x, y] over the whole image, by 0.900" in words

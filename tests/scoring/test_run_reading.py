@@ -41,7 +41,33 @@ def config_of(prompt, gate=(), max_side=None):
     )
 
 
-def make_run(folder, written, *, config=None):
+def triangle(x0, y0, x1, y1):
+    """Write half a box as points x first in 0..1000."""
+    return [[int(1000 * a), int(1000 * b)] for a, b in ((x0, y0), (x1, y0), (x1, y1))]
+
+
+def y_first(x0, y0, x1, y1):
+    """Write corners y first in 0..1000, as asked."""
+    return [round(1000 * v) for v in (y0, x0, y1, x1)]
+
+
+def turned(*box):
+    """Write the same points y first."""
+    return [[y, x] for x, y in triangle(*box)]
+
+
+def inside(*_):
+    """Write the same half inside its box."""
+    return [[0, 0], [1000, 0], [1000, 1000]]
+
+
+def anywhere(*box):
+    """Write a triangle that has nothing to do with the object."""
+    generator = np.random.default_rng(int(1e6 * sum(box)))
+    return generator.integers(0, 1000, (3, 2)).tolist()
+
+
+def make_run(folder, written, *, config=None, points_of=triangle):
     """Write a scored run of N answers; ``written``: (x0, y0, x1, y1) in fractions -> four numbers."""
     generator = np.random.default_rng(1)
     samples, bodies = [], []
@@ -55,10 +81,7 @@ def make_run(folder, written, *, config=None):
         truth = GroundTruth(HEIGHT_PX, WIDTH_PX, (rle_encode(mask_hw),))
         samples.append(Sample("shapes", "all", str(number), str(number), ImageRef(str(path)), "it", truth))
         box = (x / WIDTH_PX, y / HEIGHT_PX, (x + width) / WIDTH_PX, (y + height) / HEIGHT_PX)
-        points = [
-            [int(1000 * a), int(1000 * b)] for a, b in ((box[0], box[1]), (box[2], box[1]), (box[2], box[3]))
-        ]
-        text = json.dumps([{"box_2d": written(*box), "mask": points}])
+        text = json.dumps([{"box_2d": written(*box), "mask": points_of(*box)}])
         part = {"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}
         bodies.append(json.dumps({"candidates": [part], "modelVersion": "gemini-2.5-flash"}))
     write_samples(folder / "samples.parquet", samples)
@@ -93,7 +116,7 @@ def test_an_x_first_run_says_so_everywhere(tmp_path):
     """Summary, terminal, sensitivity, page and gate name the convention and the key to set."""
     run = make_run(tmp_path, x_first)
     reading = run.summary().results[0]["reading"]
-    assert set(reading) == {"n", "box_iou", "best", "best_box_iou", "suspect"}
+    assert set(reading) >= {"n", "box_iou", "best", "best_box_iou", "suspect"}
     assert (reading["n"], reading["best"], reading["suspect"]) == (N, "xyxy norm1000", True)
     assert reading["best_box_iou"] > 0.95
     assert reading["box_iou"] < 0.5
@@ -134,6 +157,47 @@ def test_the_key_that_it_names_reads_the_stored_answers_right(tmp_path):
         open_for_run(tmp_path, config_of({**PROMPT, "text": "Where is {expression}?"}))
 
 
+def test_points_y_first_beside_right_boxes_are_named_and_read_by_the_key(tmp_path):
+    """No box is wrong and every answer is ambiguous: order and key are told everywhere, and the key reads them."""
+    run = make_run(tmp_path, y_first, points_of=turned)
+    result = run.summary().results[0]
+    reading = result["reading"]
+    assert (reading["suspect"], reading["suspect_parts"]) == (True, ["contours"])
+    assert reading["box_iou"] == reading["best_box_iou"]
+    assert (reading["contours"]["stated"], reading["contours"]["best"]) == ("xy image", "yx image")
+    assert "`{point_order: yx}`" in headline_table(run.summary())
+    table = readings_table(readings(tmp_path))
+    assert "contours of 16 answers" in table
+    assert "`{point_order: yx}`" in table
+    assert "<code>point_order: yx<" in build_report([tmp_path], None).read_text("utf-8")
+    right = rescore(tmp_path, config_of({**PROMPT, "point_order": "yx"})).summary().results[0]
+    assert right["failures"] == {}
+    assert not right["reading"]["suspect"]
+    assert right["reading"]["contours"]["box_iou"] > 0.9
+    assert right["giou"]["value"] > result["giou"]["value"] + 0.2
+
+
+def test_right_points_beside_x_first_boxes_name_the_box_alone(tmp_path):
+    """The contour is as asked: the key to set is the box's."""
+    words = headline_table(make_run(tmp_path, x_first).summary())
+    assert "`{box_order: xyxy, unit: norm1000}`" in words
+    assert "contours" not in words
+
+
+def test_points_inside_the_box_are_read_or_named(tmp_path):
+    """A prompt of the image's frame: where answers stay unread the words name the frame; else nothing is to say."""
+    reading = make_run(tmp_path, y_first, points_of=inside).summary().results[0]["reading"]
+    assert reading["contours"]["box_iou"] > 0.9 or reading["suspect_parts"] == ["contours"]
+    assert reading["contours"]["best"] == "xy box"
+
+
+def test_random_points_beside_right_boxes_raise_no_alarm(tmp_path):
+    """A model that draws badly has no other convention."""
+    reading = make_run(tmp_path, y_first, points_of=anywhere).summary().results[0]["reading"]
+    assert reading["contours"]["n"] == N
+    assert not reading["suspect"]
+
+
 def test_pixels_of_a_reduced_image_are_named(tmp_path):
     """``image.max_side`` halves what the model saw: its pixels are found in that frame."""
     run = make_run(
@@ -160,7 +224,7 @@ def test_a_run_scored_before_has_no_reading(tmp_path):
     run = make_run(tmp_path, x_first)
     table = pq.read_table(tmp_path / "scores.parquet").drop_columns(["stated_boxes"])
     pq.write_table(table, tmp_path / "scores.parquet")
-    assert RunFolder(tmp_path).stated_boxes() is None
+    assert RunFolder(tmp_path).stated() is None
     assert readings(tmp_path) == []
     summary = json.loads((tmp_path / "summary.json").read_text("utf-8"))
     for result in summary["results"]:
