@@ -16,6 +16,7 @@ import ast
 import hashlib
 import importlib
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,6 +82,47 @@ def search_in(directory: str | Path) -> None:
     others = [known for known in _folders if known != folder]
     _folders.clear()
     _folders.update(dict.fromkeys([folder, *others]))
+
+
+FOLDERS_VARIABLE = "EVALKIT_MODULE_FOLDERS"
+"""Further folders whose modules a run folder may use, separated as in PATH."""
+
+
+def remember_own(directory: str | Path) -> None:
+    """Note that the user ran a config of this folder, so that its runs may use its modules when they are read.
+
+    Kept in the user's state folder; where that cannot be written, ``EVALKIT_MODULE_FOLDERS`` names folders instead.
+    """
+    folder, file = str(Path(directory).absolute()), _own_folders_file()
+    if folder in _own_folders():
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(f"{folder}\n")
+    except OSError:
+        return
+
+
+def search_in_own(directory: str | Path) -> None:
+    """Do as ``search_in`` where the user ran a config of this folder; a run folder of a stranger's imports nothing."""
+    if str(Path(directory).absolute()) in _own_folders():
+        search_in(directory)
+
+
+def _own_folders() -> set[str]:
+    named = {
+        str(Path(part).absolute()) for part in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if part
+    }
+    try:
+        return named | set(_own_folders_file().read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError):
+        return named
+
+
+def _own_folders_file() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "evalkit" / "module-folders.txt"
 
 
 def is_reference(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Settings of every test: no proxy stands between a test and its own server."""
 
 import os
+import tempfile
 from collections import Counter
 
 import pytest
@@ -8,6 +9,7 @@ from support.random_search import register_profiles
 
 os.environ["NO_PROXY"] = "127.0.0.1,localhost"
 os.environ["no_proxy"] = "127.0.0.1,localhost"
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="evalkit-state-")
 for key in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GEMINI_BASE_URL"):
     os.environ.pop(key, None)
 

@@ -394,3 +394,21 @@ def test_a_metric_of_a_wrong_shape_is_refused(install: Install, tmp_path: Path) 
     refused = invoke("run", write_config(tmp_path, INSTALLED), "--out", tmp_path / "run")
     assert refused.exit_code == 2
     assert "one finite number per row" in refused.output
+
+
+def test_a_strangers_folder_is_not_searched(tmp_path, monkeypatch):
+    """Only one whose config the user ran, or that the variable names."""
+    from evalkit import extensions
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv(extensions.FOLDERS_VARIABLE, raising=False)
+    searched = []
+    monkeypatch.setattr(extensions, "search_in", searched.append)
+    extensions.search_in_own(tmp_path / "a")
+    assert searched == []
+    extensions.remember_own(tmp_path / "a")
+    extensions.search_in_own(tmp_path / "a")
+    monkeypatch.setenv(extensions.FOLDERS_VARIABLE, str(tmp_path / "b"))
+    extensions.search_in_own(tmp_path / "b")
+    extensions.search_in_own(tmp_path / "c")
+    assert searched == [tmp_path / "a", tmp_path / "b"]

@@ -137,7 +137,8 @@ class RunConfig(Section):
     @classmethod
     def _modules_beside_the_config(cls, data: Any) -> Any:
         """Let ``package.module:name`` be found in the config file's folder."""
-        search_in(data.get("directory", ".") if isinstance(data, dict) else ".")
+        if isinstance(data, dict) and "directory" in data:
+            search_in(data["directory"])
         return data
 
     @model_validator(mode="after")

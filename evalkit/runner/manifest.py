@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.extensions import remember_own
 from evalkit.models import find_provider
 from evalkit.storage.manifest import Manifest
 from evalkit.storage.scoring_state import UNSCORED
@@ -52,6 +53,8 @@ def _with_scope(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) 
     asked = {entry.name for entry in plan.model_configs} | set(manifest.models)
     # Stored answers are read and scored by the same modules of the user's, wherever the run folder is taken.
     beside = str(Path(plan.config.directory).absolute()) if plan.config.own_modules() else None
+    if beside is not None:
+        remember_own(beside)
     return replace(
         manifest,
         config=plan.config.to_store(),

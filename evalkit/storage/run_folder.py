@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import ConfigError, DataError
-from evalkit.extensions import search_in
+from evalkit.extensions import search_in_own
 from evalkit.storage.files import read_json
 from evalkit.storage.ledger import Ledger
 from evalkit.storage.manifest import MANIFEST, Manifest, read_manifest
@@ -48,8 +48,8 @@ class RunFolder:
         """The manifest as it is now. Raises ``DataError`` where the file or a field of it is damaged."""
         manifest = read_manifest(self.path)
         if manifest.config_directory is not None:
-            # Written where the config names modules that lie beside it: they are found wherever the run is read.
-            search_in(manifest.config_directory)
+            # Written where the config names modules beside it; one that the user never ran may be anybody's.
+            search_in_own(manifest.config_directory)
         return manifest
 
     @property
