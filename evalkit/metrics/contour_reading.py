@@ -34,8 +34,9 @@ class ContourReading(NamedTuple):
 CONTOUR_READINGS: Final = tuple(
     ContourReading(order, frame) for frame in ("image", "box") for order in ("xy", "yx")
 )
-LEAST_FILL: Final = 0.8
-"""Contours inside their boxes span these: they agree with the truth at least by this share of the boxes' own IoU."""
+_LOCAL: Final = np.array([reading.frame == "box" for reading in CONTOUR_READINGS])
+LEAST_FILL: Final = 0.9
+"""Contours inside their boxes span these, by this mean IoU: any contour at all lies somewhere in there."""
 _NO_BOX: Final = (float("nan"),) * 4
 
 
@@ -92,9 +93,10 @@ def contour_reading(
     head = stated.numbers[stated.starts[chosen]]
     read, own = head[:, 0], _stated_reading(head)
     truth = stated.truth[chosen]
-    found = contour_boxes(stated, str(boxes["best"]))
+    found, frames = contour_boxes(stated, str(boxes["best"]))
     ious = np.stack([box_ious(one[chosen], truth) for one in found])
-    means = _likely(ious.mean(axis=1), float(boxes["best_box_iou"]))
+    fill = float(box_ious(found[-1], frames)[chosen].mean())
+    means = np.where(_LOCAL & (fill < LEAST_FILL), 0.0, ious.mean(axis=1))
     best = own if means[own] >= means.max() - SAME else int(means.argmax())
     if CONTOUR_READINGS[best].frame == "box":
         best = CONTOUR_READINGS.index(CONTOUR_READINGS[own]._replace(frame="box"))
@@ -109,15 +111,9 @@ def contour_reading(
     }
 
 
-def _likely(means: Floats, boxes_iou: float) -> Floats:
-    """Return the means, with those inside the box at 0 where contours do not fill it: any contour lies in there."""
-    local = np.array([reading.frame == "box" for reading in CONTOUR_READINGS])
-    return np.where(local & (means < LEAST_FILL * boxes_iou), 0.0, means)
-
-
 def contour_agreement(stated: StatedBoxes, boxes_best: str) -> dict[str, float]:
     """Return point order and frame -> mean IoU of the box around the contours with the truth's."""
-    found = contour_boxes(stated, boxes_best)
+    found, _ = contour_boxes(stated, boxes_best)
     means = [float(box_ious(one, stated.truth).mean()) for one in found]
     return {" ".join(reading): value for reading, value in zip(CONTOUR_READINGS, means, strict=True)}
 
@@ -128,8 +124,11 @@ def _stated_reading(head: Floats) -> int:
     return CONTOUR_READINGS.index(ContourReading(order, "box" if head[0, 2] else "image"))
 
 
-def contour_boxes(stated: StatedBoxes, boxes_best: str) -> list[Floats]:
-    """Return, for every reading, the box around each answer's contours, fractions (n, 4); empty where there is none."""
+def contour_boxes(stated: StatedBoxes, boxes_best: str) -> tuple[list[Floats], Floats]:
+    """Return, for every reading, the box around each answer's contours, and the box around its boxes.
+
+    All in fractions (n, 4), empty where there is none.
+    """
     order, unit = cast("tuple[BoxOrder, Unit]", tuple(boxes_best.split(" ")))
     pairs = np.delete(stated.numbers, stated.starts, axis=0)
     extents, numbers = pairs[0::2], pairs[1::2]
@@ -147,4 +146,4 @@ def contour_boxes(stated: StatedBoxes, boxes_best: str) -> list[Floats]:
             sides = frames[:, 2:] - frames[:, :2]
             corners = np.tile(frames[:, :2], 2) + corners * np.tile(sides, 2)
         found.append(np.nan_to_num(around(corners, starts)))
-    return found
+    return found, np.nan_to_num(around(frames, starts))

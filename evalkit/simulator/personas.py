@@ -73,7 +73,7 @@ PERSONAS: dict[str, Persona] = {
         defects={"mask_placeholder": 0.05, "repetition": 0.02},
     ),
     "polygons": Persona(
-        about="Robotics-ER and 3.5 style: pairs, some y first, some chunked, flat or as a string",
+        about="Robotics-ER and 3.5 style: pairs, chunked, flat or a string; a third y first, ambiguous beside boxes",
         encodings={
             "pairs_xy": 0.62,
             "pairs_yx": 0.16,

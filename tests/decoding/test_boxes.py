@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.decoding import decode_answer
 from evalkit.decoding.boxes import Frame, ItemBox, raw_box, read_box_px
 from evalkit.decoding.boxes import read_box as read_raw_box
 from evalkit.decoding.codes import Unreadable
 from evalkit.decoding.settings import DecodeSettings
+from evalkit.types import AskedFormat
 
 DEFAULT = DecodeSettings()
 
@@ -160,3 +162,11 @@ def test_a_key_of_another_model_brings_its_own_order():
 def test_names_leave_no_order_to_guess(value, order):
     """Whatever the prompt states for lists."""
     assert read_box(value, 480, 640, DEFAULT, order=order).visible_px_xyxy == (64, 288, 192, 432)
+
+
+@pytest.mark.parametrize(("place", "outcome"), [("1023", "decoded"), ("1024", "format_failure")])
+def test_places_are_those_that_paligemma_has(place, outcome):
+    """There are 1,024 places; a later one is no place at all, and no edge of the image."""
+    text = f"<loc0100><loc0200><loc{place}><loc0900> mug"
+    asked = AskedFormat(task="box", keys=("box_2d",))
+    assert decode_answer(text, height_px=480, width_px=640, asked=asked).outcome == outcome

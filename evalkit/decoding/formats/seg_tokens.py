@@ -15,7 +15,7 @@ _MARK: Final = re.compile(r"(?i)(?:<|u003c|&lt;)(?:start_of_mask|seg_|seg\d|loc\
 
 _LOC: Final = re.compile(r"<loc(\d{4})>")
 _LOCATED: Final = re.compile(
-    r"(?P<places>(?:<loc\d{4}>\s*+){4})(?P<tokens>(?:<seg\d{3}>\s*+)*+)(?P<label>[^<;\n]{0,200}+)"
+    r"(?P<places>(?:<loc(?:0\d{3}|10[01]\d|102[0-3])>\s*+){4})(?P<tokens>(?:<seg\d{3}>\s*+)*+)(?P<label>[^<;\n]{0,200}+)"
 )
 _PLACES: Final = 1024
 _CORNERS: Final = ("ymin", "xmin", "ymax", "xmax")
