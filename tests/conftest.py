@@ -14,6 +14,17 @@ for key in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GO
     os.environ.pop(key, None)
 
 
+WITHOUT_FIGURES = {"runner", "models", "notebook", "cli", "test_extensions.py", "test_pipeline.py"}
+"""Tests whose runs build pages that nobody looks at; those of the report draw every figure."""
+
+
+@pytest.fixture(autouse=True)
+def _figures_where_they_are_looked_at(request, monkeypatch):
+    """Drawing the figures takes a second a page."""
+    if WITHOUT_FIGURES & set(request.path.relative_to(request.config.rootpath / "tests").parts):
+        monkeypatch.setattr("evalkit.report.dataset_view.draw_figures", lambda *_: {})
+
+
 def pytest_report_header():
     """Print the versions that can change a number at the head of every test run."""
     from evalkit.runner.manifest import versions

@@ -88,8 +88,7 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.setattr("evalkit.report.dataset_view.draw_figures", lambda *_: {})
+def project(tmp_path):
     return Project(tmp_path)
 
 

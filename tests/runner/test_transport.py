@@ -55,7 +55,6 @@ class Script:
 def ask(tmp_path, monkeypatch):
     """Return a run of two questions against a script: its scores, exit code, terminal text and requests."""
     monkeypatch.setattr(attempts, "FIRST_BACKOFF_S", 0.001)
-    monkeypatch.setattr("evalkit.report.dataset_view.draw_figures", lambda *_: {})
     servers = []
 
     def run(status: int, body: bytes, *, times: int = 1, **headers: str):
