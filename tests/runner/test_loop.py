@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 from evalkit.cli.app import main
+from evalkit.models import attempts
 from evalkit.storage.ledger import Ledger
 
 MEASURED = ["latency_s"]
@@ -177,8 +178,9 @@ def test_running_again_asks_nothing_and_changes_nothing(tmp_path):
     pd.testing.assert_frame_equal(content(tmp_path / "out"), before)
 
 
-def test_throttling_and_overload_change_no_score(tmp_path):
+def test_throttling_and_overload_change_no_score(tmp_path, monkeypatch):
     """429 with RetryInfo and 503 are retried; the scores are those of a calm run."""
+    monkeypatch.setattr(attempts, "FIRST_BACKOFF_S", 0.02)
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
     faults = "[{kind: rate_limit_minute, every: 4, retry_delay_s: 0.05}, {kind: unavailable, every: 5}]"
     assert evalkit("run", write_config(calm), "--out", calm / "out", "--yes").exit_code == 0
@@ -194,7 +196,7 @@ def test_killed_three_times_and_resumed_gives_the_same_scores(finished, tmp_path
     """Kill -9 at arbitrary moments loses nothing that was stored and doubles nothing."""
     straight, _ = finished
     killed = tmp_path / "killed"
-    config = write_config(killed, latency=0.4)
+    config = write_config(killed, latency=0.25)
     command = [sys.executable, "-m", "evalkit", "run", str(config), "--out", str(killed / "out"), "--yes"]
     stored = [0]
     for wanted in (1, 8, 20):
