@@ -17,7 +17,7 @@ demo: $(STAMP)
 	$(BIN)/evalkit run configs/demo.yaml --yes
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest -n 3 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist=loadfile --no-loadscope-reorder
 
 check: format lint types test
 
