@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.datasets.notes import collected
 from evalkit.errors import RunIncomplete
 from evalkit.progress import Progress
 from evalkit.report.page import write_report
@@ -84,8 +85,9 @@ def rehearse(
 
     Raises ``ConfigError`` or ``DataError`` for all that would stop the run at its start.
     """
-    prepared = prepare(config, out=out, limit=limit, models=models)
-    return prepared, plan_run(config, prepared.samples, model_configs=prepared.model_configs)
+    with collected() as notes:
+        prepared = prepare(config, out=out, limit=limit, models=models)
+    return prepared, plan_run(config, prepared.samples, model_configs=prepared.model_configs, notes=notes)
 
 
 def high_cost(plan: Plan, config: RunConfig) -> str | None:

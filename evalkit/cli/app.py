@@ -392,7 +392,7 @@ def datasets_list(as_json: bool) -> None:
 
 
 @datasets.command("check")
-@click.argument("target", metavar="NAME|CONFIG|FILE.jsonl")
+@click.argument("target", metavar="NAME|CONFIG|FILE")
 @ROOT_OPTION
 @SPLIT_OPTION
 @IMAGES_OPTION
@@ -412,7 +412,7 @@ def datasets_check(
 
 
 @datasets.command("show")
-@click.argument("target", metavar="NAME|CONFIG|FILE.jsonl")
+@click.argument("target", metavar="NAME|CONFIG|FILE")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG file to write.")
 @click.option(
     "--limit", type=click.IntRange(1, 400), default=60, show_default=True, help="At most N samples."

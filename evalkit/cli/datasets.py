@@ -48,7 +48,7 @@ def datasets_of(
 ) -> tuple[list[DatasetConfig], Path]:
     """Return the entries that ``target`` names, and the folder their paths start from.
 
-    ``target``: a card, a run configuration (YAML) or a JSON Lines file. ``root`` may be the one file of a
+    ``target``: a card, a run configuration (YAML) or a file of samples (``OWN_FILES``). ``root`` may be the one file of a
     card that is a single file.
     """
     changes = {key: value for key, value in (("split", split), ("images", images)) if value is not None}
@@ -61,13 +61,22 @@ def datasets_of(
                 "--root belongs to a card: in a configuration each dataset says its own `root:`"
             )
         return [entry.model_copy(update=changes) for entry in config.datasets], Path(config.directory)
-    if target.endswith(".jsonl"):
-        entry = DatasetConfig(name=Path(target).stem, format="jsonl", path=target)
+    if (own := _own_format(target)) is not None:
+        entry = DatasetConfig(name=Path(target).stem, format=own, path=target)
         return [entry.model_copy(update=changes)], Path.cwd()
     place = "path" if root is not None and Path(root).is_file() else "root"
     return [
         DatasetConfig(name=target, split=split, images=images).model_copy(update={place: root})
     ], Path.cwd()
+
+
+def _own_format(target: str) -> str | None:
+    """Return the format of a file of one's own by its ending, None where the target is no such file."""
+    return next((name for ending, name in OWN_FILES.items() if target.lower().endswith(ending)), None)
+
+
+OWN_FILES = {".jsonl": "jsonl", ".csv": "csv", ".json": "coco", ".parquet": "parquet"}
+"""Endings of files that can be checked as they are, without a card or a config, and the format each is read as."""
 
 
 def check_command(

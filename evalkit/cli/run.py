@@ -92,9 +92,12 @@ def plan_command(config_path: str, *, as_json: bool) -> None:
     import json
 
     from evalkit.config.schema import load_config
+    from evalkit.datasets.notes import collected
     from evalkit.runner.plan import plan_run
     from evalkit.runner.prepare import load_run_samples
 
     config = load_config(config_path)
-    plan = plan_run(config, load_run_samples(config))
+    with collected() as notes:
+        samples = load_run_samples(config)
+    plan = plan_run(config, samples, notes=notes)
     click.echo(json.dumps(plan.to_json(), indent=1) if as_json else plan.text())

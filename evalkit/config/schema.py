@@ -28,7 +28,11 @@ from evalkit.types import MASK_CHANNELS
 class SampleConfig(Section):
     """A deterministic part of a dataset: whole images, in an order drawn from the run's seed."""
 
-    size: int = Field(ge=1, description="expressions wanted; the last image is taken whole")
+    size: int = Field(ge=1, description="how many are wanted; images are taken whole")
+    unit: Literal["expressions", "images"] = Field(
+        default="expressions",
+        description="what `size` counts: expressions (at least so many, as the last image is taken whole) or images",
+    )
 
 
 class DatasetConfig(Section):

@@ -11,6 +11,7 @@ from evalkit.datasets.cards import DatasetCard, card_files, find_card
 from evalkit.datasets.files import join, place
 from evalkit.datasets.formats.coco import load_coco
 from evalkit.datasets.formats.converseg import load_converseg
+from evalkit.datasets.formats.csv_table import load_csv
 from evalkit.datasets.formats.grefcoco import load_grefcoco
 from evalkit.datasets.formats.gseval import load_gseval
 from evalkit.datasets.formats.jsonl import load_jsonl
@@ -35,6 +36,7 @@ Loader = Callable[[DatasetConfig, Path], Iterator[Sample]]
 
 LOADERS: dict[str, Loader] = {
     "jsonl": load_jsonl,
+    "csv": load_csv,
     "coco": load_coco,
     "lvis": load_lvis,
     "refcoco": load_refcoco,

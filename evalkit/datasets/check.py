@@ -13,6 +13,7 @@ from evalkit.config.schema import DatasetConfig
 from evalkit.datasets import load_samples, resolve_dataset
 from evalkit.datasets.cards import DatasetCard, SplitCounts, card_files, find_card
 from evalkit.datasets.image_sizes import image_sizes, sizes_of_bytes
+from evalkit.datasets.notes import collected
 from evalkit.errors import ConfigError, DataError
 from evalkit.images import image_exists, read_bytes
 from evalkit.masks import region_rle, rle_runs
@@ -97,13 +98,15 @@ def check_dataset(dataset: DatasetConfig, directory: Path, progress: Progress) -
     resolved = resolve_dataset(entry, directory)
     check = DatasetCheck(dataset.name, str(resolved.format), str(resolved.path or resolved.root))
     try:
-        samples = list(load_samples(entry, directory))
+        with collected() as notes:
+            samples = list(load_samples(entry, directory))
     except (DataError, ConfigError) as error:
         check.findings.append(DatasetFinding("error", "unreadable", str(error)))
         return check
     card = _card_for(dataset, resolved)
     check.splits = count_splits(samples, resolved, card)
     check.findings += count_findings(check.splits, card, resolved)
+    check.findings += [DatasetFinding("note", "reading", text, count) for text, count in notes.items()]
     check.findings += text_findings(samples)
     pixel = PixelFindings()
     pixel.look_at(samples, dataset.name, progress)

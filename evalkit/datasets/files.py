@@ -88,6 +88,15 @@ def read_bytes(location: str) -> bytes:
     return data
 
 
+def read_head(location: str, size: int = 512) -> bytes:
+    """Return the first bytes of a file that exists."""
+    import fsspec
+
+    with fsspec.open(location, "rb") as stream:
+        head: bytes = stream.read(size)
+    return head
+
+
 def read_json(location: str, encodings: Sequence[str] = ("utf-8-sig",)) -> Any:
     """Return the parsed JSON of a file, in the first encoding that fits.
 

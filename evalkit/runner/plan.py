@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,8 @@ class Plan:
     """The whole run.
 
     ``usd``: at list price, None where a model is unpriced; ``billed_usd`` leaves out what the simulator
-    answers. ``detectable_difference``: of mean IoU between two models, by dataset.
+    answers. ``detectable_difference``: of mean IoU between two models, by dataset. ``notes``: what the readers of the
+    datasets had to say.
     """
 
     run: str
@@ -60,6 +61,7 @@ class Plan:
     budget_usd: float | None
     hours: float
     detectable_difference: dict[str, float | None]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``evalkit plan --json``."""
@@ -76,6 +78,7 @@ class Plan:
         for dataset, difference in self.detectable_difference.items():
             lines.append(f"  {dataset}: {_detectable(difference)}")
         warnings = dict.fromkeys(warning for model in self.models for warning in model.warnings)
+        lines += [f"  note: {note}" for note in self.notes]
         return "\n".join([*lines, *(f"  warning: {warning}" for warning in warnings)])
 
 
@@ -84,9 +87,10 @@ def plan_run(
     samples: Sequence[Sample],
     *,
     model_configs: Sequence[ModelEntry] | None = None,
+    notes: Iterable[str] = (),
     today: dt.date | None = None,
 ) -> Plan:
-    """Return the plan of a run. Output tokens and answer times are assumed (``Provider``).
+    """Return the plan of a run; ``notes`` of the datasets' readers go along with it. Output tokens and answer times are assumed (``Provider``).
 
     Raises ``ConfigError`` on an unknown prompt, and where a model under a budget has no price.
     """
@@ -108,6 +112,7 @@ def plan_run(
         budget_usd=config.limits.budget_usd,
         hours=max((model.hours for model in models), default=0.0),
         detectable_difference=_detectable_by_dataset(samples),
+        notes=tuple(notes),
     )
 
 
@@ -206,6 +211,6 @@ def _hours(hours: float) -> str:
 
 
 def _detectable(difference: float | None) -> str:
-    if difference is None:
-        return "one image can show no difference"
+    if difference is None or difference > 1:
+        return "too few images to tell two models apart by mean IoU"
     return f"a difference of mean IoU from {difference:.3f} on can be detected between two models"

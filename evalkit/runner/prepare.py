@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.datasets.notes import note
 from evalkit.errors import DataError
 from evalkit.images import image_exists
 from evalkit.storage.run_folder import open_for_run
@@ -14,7 +15,7 @@ from evalkit.types import Sample
 
 if TYPE_CHECKING:
     from evalkit.config.models import ModelEntry
-    from evalkit.config.schema import RunConfig
+    from evalkit.config.schema import DatasetConfig, RunConfig
 
 REPORTS = Path("reports")
 
@@ -64,18 +65,34 @@ def look_again(plan: RunPlan) -> RunPlan:
 
 def load_run_samples(config: RunConfig, limit: int | None = None) -> list[Sample]:
     """Return the samples of every dataset of a config, selected by its seed; ``limit`` keeps the first of each."""
-    from evalkit.datasets import load_samples, select_whole_images
+    from evalkit.datasets import load_samples
 
     directory = Path(config.directory)
     samples: list[Sample] = []
     for entry in config.datasets:
-        size = None if entry.sample is None else entry.sample.size
-        chosen = select_whole_images(load_samples(entry, directory), size, config.seed)
+        chosen = _chosen(load_samples(entry, directory), entry, config.seed)
         if not chosen:
             where = f" in split '{entry.split}'" if entry.split else ""
             raise DataError(f"dataset '{entry.name}' has no samples{where}: nothing to ask")
         samples += chosen[:limit]
     return samples
+
+
+def _chosen(samples: Iterable[Sample], entry: DatasetConfig, seed: int) -> list[Sample]:
+    """Return the part of a dataset that its entry asks for, and tell where whole images make it more than asked."""
+    from evalkit.datasets import select_whole_images
+
+    if entry.sample is None:
+        return list(samples)
+    size, unit = entry.sample.size, entry.sample.unit
+    chosen = select_whole_images(samples, size, seed, unit)
+    images = len({sample.image_id for sample in chosen})
+    if unit == "expressions" and len(chosen) > size:
+        note(
+            f"dataset '{entry.name}': `sample: {{size: {size}}}` takes {len(chosen)} expressions, as images are taken "
+            f"whole ({images} of them); `unit: images` counts images instead"
+        )
+    return chosen
 
 
 def _require_images(samples: Sequence[Sample], config: RunConfig, *, all_needed: bool) -> None:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from evalkit.datasets.notes import collected
 from evalkit.errors import ConfigError, DataError
 from evalkit.masks import rle_encode, truth_mask
 from evalkit.metrics.truth import Truth
@@ -217,3 +218,33 @@ def test_the_real_triples_load_as_jsonl(refcocos, load, tmp_path):
     ]
     assert [int(truth_mask(sample.truth).sum()) for sample in samples] == expected
     assert len(samples) == 17
+
+
+@pytest.mark.parametrize(
+    ("content", "way"),
+    [
+        (b'[{"id": "a"},\n', "is a JSON array.*one object a line.*jq"),
+        (b"id;image;expression;mask\na;b;c;d\n", "format: csv"),
+        (b"\xef\xbb\xbfid,image,expression,mask\n", "format: csv"),
+        (b'{"images": [{"id": 1}], "annotations": []}\n', "format: coco"),
+        (b'{\n "id": "a"\n}\n', "does not end on its line"),
+        (b"PAR1\xff\xfe\x00", "format: parquet"),
+        (b"PK\x03\x04\xff\xfe", "ZIP archive.*CSV"),
+        (b"\x89PNG\r\n\x1a\n", "is a picture"),
+    ],
+)
+def test_a_file_of_another_format_is_named_with_the_way_out(content, way, load, tmp_path):
+    """The commonest wrong files, each recognised by how it begins."""
+    (tmp_path / "mine.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=way):
+        load("jsonl", path="mine.jsonl")
+
+
+def test_keys_that_nothing_reads_are_told(read):
+    """A column of one's own is no tag by itself, and the plan says what would make it one."""
+    with collected() as notes:
+        read(line(RING, category="ordering"), line(RING, id="b", category="colour"))
+    ((said, times),) = notes.items()
+    assert "the key 'category' is not read" in said
+    assert '"tags": {"category": ...}' in said
+    assert times == 2
