@@ -13,9 +13,7 @@ by no other.
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
-import inspect
 import os
 import re
 import sys
@@ -317,14 +315,3 @@ def _distribution(point: metadata.EntryPoint) -> str:
 
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def source_digest(function: Callable[..., Any]) -> str:
-    """Return the SHA-256 of the file that a function or class is written in, its qualified name where it has none."""
-    try:
-        file = inspect.getsourcefile(function)
-    except TypeError:
-        file = None
-    if file is None or not Path(file).is_file():
-        return f"{function.__module__}:{function.__qualname__}"
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()

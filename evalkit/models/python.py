@@ -23,10 +23,11 @@ from pydantic import Field
 
 from evalkit.config.models import ModelEntry
 from evalkit.errors import ConfigError, GiveUp, RetryLater, nearest
-from evalkit.extensions import is_reference, load_reference, only_looked_at, search_in, source_digest
+from evalkit.extensions import is_reference, load_reference, only_looked_at, search_in
 from evalkit.images import load_image
 from evalkit.masks import box_of, rle_encode
 from evalkit.models.base import Question
+from evalkit.models.function_source import source_digest
 from evalkit.models.google.bodies import read_text_body
 from evalkit.models.provider import Provider, ProviderContext
 from evalkit.types import AskedFormat, BoxPx, Response, Sample
@@ -287,9 +288,12 @@ def open_entry(entry: PythonConfig, context: ProviderContext) -> PythonModel:
 
 
 def background_of(entry: PythonConfig, model: PythonModel, run: RunConfig) -> dict[str, str]:
-    """Return a digest of the file that the function is written in; what that file imports is not looked at."""
+    """Return a digest of the files that the function is written in; a shipped floor never changes."""
     del model
-    return {"function's source": source_digest(find_function(entry.function, Path(run.directory)))}
+    if entry.function in FLOORS:
+        return {}
+    folder = Path(run.directory)
+    return {"function's source": source_digest(find_function(entry.function, folder), folder)}
 
 
 PROVIDER = Provider(

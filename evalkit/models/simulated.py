@@ -17,7 +17,7 @@ from evalkit.config.models import PromptedEntry
 from evalkit.config.prompts import Prompt, prompt_of
 from evalkit.errors import ConfigError, nearest
 from evalkit.models.google.bodies import read_gemini_body
-from evalkit.models.google.gemini import GeminiConfig, GeminiModel, open_gemini
+from evalkit.models.google.gemini import GeminiConfig, GeminiModel, open_gemini, request_background
 from evalkit.models.provider import Provider, ProviderContext
 from evalkit.models.token_estimates import estimate_tokens
 from evalkit.types import Sample
@@ -112,6 +112,7 @@ PROVIDER = Provider(
     read_body=read_gemini_body,
     check=check_entry,
     answer_s=lambda entry: entry.latency_s,
+    background=lambda entry, model, run: request_background(model),  # noqa: ARG005
     estimate_tokens=estimate_tokens,
     billed=False,
     simulated=True,

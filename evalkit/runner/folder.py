@@ -27,7 +27,7 @@ def bring_up_to_date(
         begin(plan)
         return []
     before = stored_questions(plan.out / SAMPLES)
-    told = set_aside_changed(plan, models, backgrounds, before)
+    told = set_aside_changed(plan, models, backgrounds, before, read_manifest(plan.out))
     begin(plan)
     return told + changed_truths(before, stored_questions(plan.out / SAMPLES))
 

@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import DataError
 from evalkit.images import read_bytes
-from evalkit.models import find_provider
+from evalkit.models import find_provider, read_body
 from evalkit.storage.ledger import Key, Ledger
 from evalkit.storage.run_folder import LEDGER
 from evalkit.storage.samples_table import image_stamp
 
 if TYPE_CHECKING:
+    from evalkit.config.models import ModelEntry
     from evalkit.models.base import Model
     from evalkit.runner.prepare import RunPlan
     from evalkit.storage.ledger import AskedDigests
+    from evalkit.storage.manifest import Manifest
     from evalkit.storage.samples_table import StoredQuestions
     from evalkit.types import Sample
 
@@ -55,15 +57,23 @@ def backgrounds_of(plan: RunPlan, models: Sequence[Model]) -> dict[str, Backgrou
 
 
 def set_aside_changed(
-    plan: RunPlan, models: Sequence[Model], backgrounds: Mapping[str, Background], stored: StoredQuestions
+    plan: RunPlan,
+    models: Sequence[Model],
+    backgrounds: Mapping[str, Background],
+    stored: StoredQuestions,
+    manifest: Manifest,
 ) -> list[str]:
     """Set aside the stored answers whose questions have changed; return what to tell, a sentence each.
 
-    ``stored``: what the folder's samples were before they are brought up to date.
+    ``stored`` and ``manifest``: what the folder says of the samples and the run before they are brought up to date.
     """
     samples = {(sample.dataset, sample.sample_id): sample for sample in plan.samples}
     told = []
     with Ledger(plan.out / LEDGER) as ledger:
+        told += set_aside_simulated(
+            ledger, [entry for entry in plan.model_configs if entry.name in manifest.mixed]
+        )
+        told += models_left_out(ledger, plan)
         known = ledger.backgrounds()
         for model, entry in zip(models, plan.model_configs, strict=True):
             comparison = QuestionComparison(
@@ -85,6 +95,32 @@ def set_aside_changed(
                 )
         ledger.remember_backgrounds({name: one.facts for name, one in backgrounds.items()})
     return told
+
+
+def set_aside_simulated(ledger: Ledger, entries: Sequence[ModelEntry]) -> list[str]:
+    """Set aside the simulator's answers among those of models that others answered too; say so, a sentence each."""
+    told = []
+    for entry in entries:
+        simulated = [
+            key for key, body in ledger.answers(entry.name) if read_body(entry.provider, body).simulated
+        ]
+        ledger.set_aside(simulated)
+        told.append(
+            f"{entry.name}: {len(simulated)} stored answers are the simulator's and the others are not. The simulated ones "
+            "are kept aside in the ledger, and the questions are asked again"
+        )
+    return told
+
+
+def models_left_out(ledger: Ledger, plan: RunPlan) -> list[str]:
+    """Return a sentence for each model that has stored answers and no entry any more, renamed ones included."""
+    names = {entry.name for entry in plan.config.models}
+    return [
+        f"{name}: {count} stored answers are in no table, as the config has no model of that name any more; they stay in "
+        "the ledger. A model that was renamed is asked anew: its answers are kept by its name"
+        for name, count in ledger.answered_by_model().items()
+        if name not in names
+    ]
 
 
 class QuestionComparison:

@@ -19,7 +19,7 @@ from evalkit.metrics.protocols import find_protocol
 from evalkit.metrics.reading import stated_numbers
 from evalkit.metrics.trials import agreements
 from evalkit.metrics.truth import Truth
-from evalkit.models import read_body
+from evalkit.models import find_provider, read_body
 from evalkit.models.answers import ModelView, decode_response
 from evalkit.models.prices import cost_usd, requested_cost_usd
 from evalkit.storage.ledger import Key, KeyState, Ledger
@@ -132,5 +132,5 @@ def _billing_columns(response: Response, model: ModelView, state: KeyState) -> d
         "requested_cost_usd": requested_cost_usd(model.config, response, asked_on),
         "model_version": response.model_version,
         "finish_reason": response.finish_reason,
-        "simulated": response.simulated,
+        "simulated": response.simulated or find_provider(model.provider).simulated,
     }

@@ -24,7 +24,7 @@ from evalkit.storage.locks import SHORT_WORK_S, run_lock
 from evalkit.storage.manifest import MANIFEST
 from evalkit.storage.run_folder import SCORES, RunFolder, require_ledger
 from evalkit.storage.scores_table import documented_scores, read_stated, scores_schema
-from evalkit.storage.scoring_state import UNSCORED, ledger_state, scoring_entry
+from evalkit.storage.scoring_state import UNSCORED, ledger_state, mixed_models, refuse_mixed, scoring_entry
 from evalkit.storage.summary import SUMMARY, Summary
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def score_locked(
     beside = target / f"{SCORES}.part"
     _write_scores(beside, jobs, engine, config.dask.get("scheduler"), progress)
     scores = documented_scores(beside)
+    _refuse_mixed(RunFolder(target), beside, scores)
     manifest = _scored_manifest(RunFolder(target).manifest, config, scores)
     if target != run.path:
         manifest = replace(manifest, rescored_from=run.manifest.name)
@@ -87,6 +88,16 @@ def score_locked(
     entry = scoring_entry(state, rows=len(scores), results=len(summary.results))
     _put_in_place(target, replace(manifest, scoring=entry), summary)
     return RunFolder(target)
+
+
+def _refuse_mixed(target: RunFolder, written: Path, scores: pd.DataFrame) -> None:
+    """Refuse scores in which simulated answers stand beside others; the manifest says whose, for the next session."""
+    mixed = mixed_models(scores)
+    if mixed:
+        written.unlink()
+        begun = replace(target.manifest, status="partial", scoring=UNSCORED, mixed=mixed)
+        write_json(target.path / MANIFEST, begun.to_json())
+    refuse_mixed(target.path, scores)
 
 
 def _put_in_place(target: Path, manifest: Manifest, summary: Summary) -> None:
@@ -185,6 +196,7 @@ def _scored_manifest(manifest: Manifest, config: RunConfig, scores: pd.DataFrame
     return replace(
         manifest,
         config=config.to_store(),
+        mixed=(),
         status="complete" if manifest.asked_whole else manifest.status,
         simulated=manifest.simulated or bool((scores["simulated"] == True).any()),  # noqa: E712  null is no
         scored_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

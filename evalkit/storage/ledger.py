@@ -232,6 +232,13 @@ class Ledger:
         for *key, question, image_sha256 in self.connection.execute(query, (model,)):
             yield AskedDigests(Key(*key), question, image_sha256)
 
+    def answers(self, model: str) -> Iterator[tuple[Key, str]]:
+        """Yield the raw body of each standing answer of a model."""
+        query = f"{SELECT} FROM standing WHERE status = 'answered' AND model = ? ORDER BY id"
+        for values in self.connection.execute(query, (model,)):
+            row = _unpacked(values)
+            yield row.key, row.body or ""
+
     def set_aside(self, keys: Sequence[Key]) -> None:
         """Keep all that was stored for these keys out of every number; the bodies stay as they are."""
         statement = "UPDATE attempts SET set_aside = 1 WHERE model = ? AND dataset = ? AND sample_id = ? AND trial = ?"

@@ -31,6 +31,7 @@ class Manifest:
     None before the first session ended, and while a later one asks. ``scoring``: what the scores were made of
     (``storage.scoring_state``), empty until they are written. ``ledger``: where a re-scored copy finds the answers, relative.
     ``variables``: digest of what each ``${NAME}`` of the config stood for where that changes answers.
+    ``mixed``: models that could not be scored, as some of their answers are the simulator's and others are not.
     ``config_directory``: where modules of the user's that the config names are searched, None where it names none.
     """
 
@@ -57,6 +58,7 @@ class Manifest:
     rescored_from: str | None = None
     config_directory: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    mixed: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     written: tuple[str, ...] = BEGUN
 
@@ -90,6 +92,7 @@ class Manifest:
             rescored_from=read.one("rescored_from", str, None),
             config_directory=read.one("config_directory", str, None),
             variables=read.one("variables", dict, {}),
+            mixed=read.many("mixed", str),
             extra=read.unknown(cls),
             written=tuple(data),
         )

@@ -17,7 +17,7 @@ from evalkit.storage.ledger import Ledger
 from evalkit.storage.manifest import MANIFEST, Manifest, read_manifest
 from evalkit.storage.records import shown
 from evalkit.storage.samples_table import sample_from_row
-from evalkit.storage.scoring_state import refuse_count, refuse_stale
+from evalkit.storage.scoring_state import refuse_count, refuse_mixed, refuse_stale
 from evalkit.storage.summary import SUMMARY, Summary
 from evalkit.types import Sample
 
@@ -93,6 +93,7 @@ class RunFolder:
         self.refuse_stale()
         scores = documented_scores(self.path / SCORES)
         refuse_count(self.path, self.manifest, "rows", len(scores))
+        refuse_mixed(self.path, scores)
         return scores
 
     def refuse_stale(self) -> None:

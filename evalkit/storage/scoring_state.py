@@ -17,6 +17,8 @@ from evalkit.errors import DataError
 from evalkit.storage.ledger import Ledger
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from evalkit.storage.manifest import Manifest
 
 UNSCORED: Mapping[str, Any] = {}
@@ -60,6 +62,28 @@ def refuse_count(folder: Path, manifest: Manifest, name: str, found: int) -> Non
     if found != expected:
         what = {"rows": "scores.parquet has {} rows", "results": "summary.json has {} results"}[name]
         raise _stale(folder, f"{what.format(found)}, and {expected} were written when scored")
+
+
+def mixed_models(scores: pd.DataFrame) -> tuple[str, ...]:
+    """Return the models some of whose answers are the simulator's and others are not."""
+    kinds = scores.dropna(subset=["simulated"]).groupby("model", sort=False)["simulated"].nunique()
+    return tuple(str(model) for model in kinds.index[kinds > 1])
+
+
+def refuse_mixed(folder: Path, scores: pd.DataFrame) -> None:
+    """Raise ``DataError`` where answers of the simulator and of a model would share a mean."""
+    models = mixed_models(scores)
+    if not models:
+        return
+    rows = scores[scores["model"] == models[0]]
+    simulated, known = int((rows["simulated"] == True).sum()), int(rows["simulated"].notna().sum())  # noqa: E712
+    others = "" if len(models) == 1 else f" (and models {', '.join(models[1:])})"
+    raise DataError(
+        f"{folder}: {simulated} of the {known} answers of model '{models[0]}'{others} are the simulator's, which say "
+        "nothing about a model, and share no mean with the others. The command that started the run sets the simulated "
+        "ones aside and asks those questions again (check that `base_url:` is no simulator); another folder with --out "
+        "asks everything anew"
+    )
 
 
 def _ended_after_scoring(manifest: Manifest) -> bool:

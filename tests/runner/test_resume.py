@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import sqlite3
 import textwrap
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 from evalkit.cli.app import main
+from evalkit.config.schema import DatasetConfig
+from evalkit.datasets import load_samples
 from evalkit.simulator import start_simulator
 from evalkit.storage.ledger import Ledger
 
@@ -95,9 +102,6 @@ def project(tmp_path):
 @pytest.fixture
 def gemini(project):
     """Return a Gemini entry at a simulator of the project's samples."""
-    from evalkit.config.schema import DatasetConfig
-    from evalkit.datasets import load_samples
-
     running = []
 
     def entry(**changes):
@@ -267,3 +271,215 @@ def test_a_ledger_without_digests_is_carried_on(project, gemini):
     assert "the expression: 1 changed" in result.output
     assert scores.loc["s1", "expression"] == "another thing"
     assert project.rows() == 5
+
+
+SOUND = {
+    "candidates": [{"content": {"parts": [{"text": "[]"}]}, "finishReason": "STOP"}],
+    "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 1, "totalTokenCount": 6},
+    "modelVersion": "gemini-2.5-flash",
+}
+
+
+@contextlib.contextmanager
+def live_endpoint(port):
+    """Serve sound answers of no simulator at a port."""
+    body = json.dumps(SOUND).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def half_rehearsed(project):
+    """Return an entry that the simulator answered for two samples, with its port."""
+    samples = list(load_samples(DatasetConfig(name="d", format="jsonl", path="d.jsonl"), project.folder))
+    refused = {"kind": "forbidden", "samples": ["s2", "s3"]}
+    with start_simulator(samples, latency_s=0.0, faults=[refused]) as simulator:
+        entry = {
+            "name": "m",
+            "provider": "gemini",
+            "model": "gemini-2.5-flash",
+            "prompt": "google-mask",
+            "base_url": simulator.base_url,
+        }
+        project.run(entry, limits={"max_not_run": 0.0})
+    return entry, simulator.port
+
+
+def test_simulated_and_live_answers_at_one_address_share_no_mean(project):
+    """Half rehearsed, then live under the same address: refused by name; the next session asks the rest live."""
+    entry, port = half_rehearsed(project)
+    with live_endpoint(port):
+        result, _ = project.run(entry)
+        assert result.exit_code == 2
+        assert "2 of the 4 answers of model 'm' are the simulator's" in result.output
+        for command in (["score"], ["gate"], ["report"], ["compare"]):
+            refused = CliRunner().invoke(main, [*command, str(project.folder / "run")])
+            assert refused.exit_code == 2, refused.output
+        result, scores = project.run(entry)
+    assert result.exit_code == 0, result.output
+    assert "m: 2 stored answers are the simulator's and the others are not" in result.output
+    assert not scores["simulated"].any()
+    assert project.rows("set_aside = 0 AND status = 'answered'") == 4
+    assert json.loads((project.folder / "run" / "manifest.json").read_text())["mixed"] == []
+
+
+def test_scores_of_both_kinds_are_refused_by_every_reader(project, gemini):
+    """Also where another tool, or an older evalkit, has written them beside each other."""
+    project.run(gemini())
+    path = project.folder / "run" / "scores.parquet"
+    table = pq.read_table(path)
+    kinds = pa.array([index > 0 for index in range(len(table))])
+    pq.write_table(table.set_column(table.schema.get_field_index("simulated"), "simulated", kinds), path)
+    for command in ("gate", "compare", "report"):
+        refused = CliRunner().invoke(main, [command, str(project.folder / "run")])
+        assert refused.exit_code == 2, refused.output
+        assert "share no mean" in refused.output
+
+
+def test_a_renamed_model_is_told(project, gemini):
+    """Answers are kept by the model's name: those of the old one are named, not dropped in silence."""
+    entry = gemini()
+    project.run(entry)
+    result, scores = project.run(entry | {"name": "n"})
+    assert "m: 4 stored answers are in no table" in result.output
+    assert set(scores["model"]) == {"n"}
+
+
+def test_two_entries_of_one_model_id_keep_their_answers_apart(project, gemini):
+    """Their settings differ; changing one asks nothing of the other."""
+    entry = gemini()
+    other = entry | {"name": "n", "prompt": "polygon"}
+    project.run(entry, other)
+    result, _ = project.run(entry, other | {"generation": {"temperature": 1.0}})
+    assert result.exit_code == 2
+    assert "model 'n' generation" in result.output
+    assert "model 'm'" not in result.output
+    result, scores = project.run(entry, other)
+    assert project.rows() == 8
+    assert len(scores) == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"image": {"max_side": 16}}, "image"),
+        ({"seed": 5}, "seed"),
+        ({"task": "box"}, "task"),
+        ({"prompts": {"mine": {"text": "Show {expression} as JSON."}}}, "model 'm' prompt"),
+    ],
+)
+def test_what_changes_every_question_is_refused_by_name(project, gemini, change, named):
+    """Nothing is asked and nothing is scored."""
+    entry = gemini(prompt="mine")
+    project.run(entry, prompts={"mine": {"text": "Find {expression} as JSON."}})
+    given = {"prompts": {"mine": {"text": "Find {expression} as JSON."}}} | change
+    result, _ = project.run(entry, **given)
+    assert result.exit_code == 2, result.output
+    assert named in result.output
+    assert project.rows() == 4
+
+
+def test_a_changed_example_picture_is_asked_again(project, gemini):
+    """The path in the prompt is the same; what every question shows first is not."""
+    example = {"image": "e.png", "expression": "cup", "answer": "[]"}
+    project.photograph("e.png", 1)
+    prompts = {"mine": {"text": "Find {expression} as JSON.", "examples": [example]}}
+    entry = gemini(prompt="mine")
+    project.run(entry, prompts=prompts)
+    project.photograph("e.png", 5)
+    result, _ = project.run(entry, prompts=prompts)
+    assert "the examples: 4 changed" in result.output
+    assert project.rows() == 8
+
+
+def test_a_shipped_prompt_with_another_schema_is_asked_again(project, gemini, monkeypatch):
+    """The config names it; what stands behind the name came with another evalkit."""
+    from evalkit.config import prompts
+
+    entry = gemini(prompt="polygon-boxes-schema")
+    project.run(entry)
+    shipped = dict(prompts.shipped_prompts())
+    schema = {"type": "object", "properties": {"boxes": {"type": "array", "items": {"type": "object"}}}}
+    changed = shipped["polygon-boxes-schema"].model_copy(update={"response_schema": schema})
+    monkeypatch.setattr(prompts, "shipped_prompts", lambda: shipped | {"polygon-boxes-schema": changed})
+    result, _ = project.run(entry)
+    assert "the request settings: 4 changed" in result.output
+
+
+def test_a_variable_in_the_extra_body_is_part_of_the_question(project, gemini, monkeypatch):
+    """The stored config holds its name alone; a secret's value changes nothing."""
+    extra = {"cachedContent": "${WHICH}", "labels": {"api_key": "${SECRET}"}}
+    entry = gemini(generation={"extra_body": extra})
+    monkeypatch.setenv("WHICH", "one")
+    monkeypatch.setenv("SECRET", "s-1")
+    project.run(entry)
+    monkeypatch.setenv("SECRET", "s-2")
+    result, _ = project.run(entry)
+    assert "other questions" not in result.output
+    monkeypatch.setenv("WHICH", "two")
+    result, _ = project.run(entry)
+    assert "the request settings: 4 changed" in result.output
+
+
+def test_a_module_that_the_function_imports_is_part_of_it(project):
+    """Beside the config, directly and through a package; what is installed is not looked at."""
+    (project.folder / "parts").mkdir()
+    (project.folder / "parts" / "__init__.py").write_text("from .width import WIDTH\n")
+    (project.folder / "parts" / "width.py").write_text("WIDTH = 8\n")
+    source = (project.folder / "edited_function.py").read_text()
+    (project.folder / "edited_function.py").write_text("import parts\n" + source)
+    project.run(FUNCTION)
+    result, _ = project.run(FUNCTION)
+    assert "other questions" not in result.output
+    (project.folder / "parts" / "width.py").write_text("WIDTH = 9\n")
+    result, _ = project.run(FUNCTION)
+    assert "the function's source: 4 changed" in result.output
+
+
+def test_ids_that_have_gone_to_other_content_are_asked_again(project, gemini):
+    """The lines in another order under the old ids: each id's question is compared, not their set."""
+    entry = gemini()
+    project.run(entry)
+    ids = [line["id"] for line in project.lines]
+    project.lines = [line | {"id": new} for line, new in zip(project.lines, reversed(ids), strict=True)]
+    project.write()
+    result, scores = project.run(entry)
+    assert "4 stored answers were given to other questions (the expression: 4 changed)" in result.output
+    assert scores.loc["s0", "expression"] == "thing 3"
+
+
+def test_the_same_samples_in_another_order_ask_nothing(project, gemini):
+    """Order is no part of a question."""
+    entry = gemini()
+    project.run(entry)
+    project.lines.reverse()
+    project.write()
+    result, scores = project.run(entry)
+    assert "other questions" not in result.output
+    assert project.rows() == 4
+    assert len(scores) == 4
+
+
+def test_another_config_with_the_same_relative_paths_is_asked_again(project, gemini, tmp_path_factory):
+    """The folder is given with --out; names, paths and settings are equal, the files behind them are not."""
+    entry = gemini()
+    project.run(entry)
+    twin = Project(tmp_path_factory.mktemp("twin"))
+    twin.photograph("0.png", 5)
+    shutil.move(project.folder / "run", twin.folder / "run")
+    result, _ = twin.run(entry)
+    assert "(the photograph: 2 changed)" in result.output

@@ -8,6 +8,7 @@ line's own error, a failed or expired job, the deadline) is left to live calls.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import time
@@ -86,6 +87,7 @@ class GeminiBatch:
         """
         by_key = {key_of(*pair): pair for pair in pairs}
         await self._adopt(note)
+        await self._leave_other_questions(by_key, load, note)
         taken = {key for job in self.file.open for key in job.lines}
         waiting = iter([pair for key, pair in by_key.items() if key not in taken])
         more = True
@@ -114,6 +116,38 @@ class GeminiBatch:
         if self.file.open:
             note(f"{self.name}: {len(self.file.open)} batch jobs of an earlier session are picked up")
 
+    async def _leave_other_questions(
+        self, by_key: dict[str, Pair], load: LoadQuestion, note: Callable[[str], None]
+    ) -> None:
+        """Take out of the jobs of earlier sessions what is asked otherwise now; a job with nothing else is cancelled.
+
+        A job answers the request that it was sent with: prompt, picture, settings, model and endpoint of that day.
+        """
+        for job in self.file.open:
+            others = [
+                key for key in job.lines if key in by_key and not await self._asks(job, key, load, by_key)
+            ]
+            for key in others:
+                del job.lines[key]
+                job.requests.pop(key, None)
+            if others:
+                note(
+                    f"{self.name}: {len(others)} questions of batch job {job.name} are asked otherwise now: its answers to "
+                    "them are left, and they are asked anew"
+                )
+            if not job.lines:
+                await self._cancel(job)
+                job.done = True
+        self.file.save()
+
+    async def _asks(self, job: BatchJob, key: str, load: LoadQuestion, by_key: dict[str, Pair]) -> bool:
+        """Tell whether a job was sent with the request that a question makes now."""
+        question = await load(*by_key[key])
+        return question is not None and self._digest(self.live.body_of(question)) == job.requests.get(key)
+
+    def _digest(self, request: dict[str, Any]) -> str:
+        return request_digest(self.requested_model, self.live.endpoint.address, request)
+
     async def _submit_next(
         self,
         waiting: Iterator[Pair],
@@ -122,15 +156,14 @@ class GeminiBatch:
         model_budget: ModelBudgetProtocol | None,
     ) -> bool:
         """Submit one job of the next questions; tell whether there may be more."""
-        text, lines, usd, more = await self._next_lines(waiting, load, model_budget)
-        if not lines:
+        text, job, usd, more = await self._next_lines(waiting, load, model_budget)
+        if not job.lines:
             return more
         if model_budget is not None:
             if not model_budget.budget.fits(usd):
                 note(f"{self.name}: no further batch job fits the budget; what it allows is asked live")
                 return False
             await model_budget.budget.reserve(usd)
-        job = BatchJob(f"evalkit-{uuid.uuid4().hex}", time.time(), lines)
         self.reserved_usd[job.display_name] = usd
         self.file.jobs.append(job)
         self.file.save()
@@ -139,7 +172,7 @@ class GeminiBatch:
         except RetryLater as fault:
             job.done = True
             note(
-                f"{self.name}: a batch job of {len(lines)} questions was not accepted, they are asked live: {fault}"
+                f"{self.name}: a batch job of {len(job.lines)} questions was not accepted, they are asked live: {fault}"
             )
         except SystemFault:
             job.done = True
@@ -150,21 +183,26 @@ class GeminiBatch:
 
     async def _next_lines(
         self, waiting: Iterator[Pair], load: LoadQuestion, model_budget: ModelBudgetProtocol | None
-    ) -> tuple[bytes, dict[str, str | None], float, bool]:
-        """Return the next job's file, its keys with image hashes, the money it may cost, and whether more may come."""
-        text, lines, usd = io.BytesIO(), dict[str, str | None](), 0.0
+    ) -> tuple[bytes, BatchJob, float, bool]:
+        """Return the next job's file, its record, the money it may cost, and whether more may come."""
+        text, usd = io.BytesIO(), 0.0
+        job = BatchJob(f"evalkit-{uuid.uuid4().hex}", time.time(), {})
         for sample, trial in waiting:
             question = await load(sample, trial)
             if question is None:
                 continue
             key = key_of(sample, trial)
-            line = {"key": key, "request": self.live.body_of(question)}
-            text.write(json.dumps(line).encode() + b"\n")
-            lines[key] = None if question.image is None else question.image.sha256
+            request = self.live.body_of(question)
+            text.write(json.dumps({"key": key, "request": request}).encode() + b"\n")
+            job.lines[key] = None if question.image is None else question.image.sha256
+            job.requests[key] = self._digest(request)
             usd += 0.0 if model_budget is None else model_budget.next_usd(question)
-            if len(lines) >= self.settings["max_requests"] or text.tell() >= self.settings["max_mb"] * 1e6:
-                return text.getvalue(), lines, usd, True
-        return text.getvalue(), lines, usd, False
+            if (
+                len(job.lines) >= self.settings["max_requests"]
+                or text.tell() >= self.settings["max_mb"] * 1e6
+            ):
+                return text.getvalue(), job, usd, True
+        return text.getvalue(), job, usd, False
 
     async def _create(self, job: BatchJob, text: bytes) -> str:
         """Upload the lines and create the job, trying again where that is worth it; return its name."""
@@ -244,7 +282,8 @@ class GeminiBatch:
         for raw in data.decode("utf-8").splitlines():
             body = self.live.endpoint.redact_body(raw)
             line = json_object(body) or {}
-            pair = by_key.pop(str(line.get("key")), None)
+            key = str(line.get("key"))
+            pair = by_key.pop(key, None) if key in job.lines else None
             if pair is None:
                 continue
             attempt = attempt_of(body, line, job.submitted_at)
@@ -252,7 +291,7 @@ class GeminiBatch:
                 counted_usd = model_budget.counted_usd(set_aside_usd, attempt.response)
                 attempt = replace(attempt, counted_usd=counted_usd)
                 await model_budget.budget.settle(0.0, counted_usd)
-            record(*pair, job.lines.get(str(line["key"])), attempt)
+            record(*pair, job.lines[key], attempt)
 
     async def _cancel(self, job: BatchJob) -> None:
         try:
@@ -273,6 +312,12 @@ class GeminiBatch:
 def key_of(sample: Sample, trial: int) -> str:
     """Return the key of a line: the question's own names, whatever characters they have."""
     return json.dumps([sample.dataset, sample.sample_id, trial], ensure_ascii=False)
+
+
+def request_digest(model: str, address: str, request: dict[str, Any]) -> str:
+    """Return a digest of a request with where it goes; whether the service keeps it changes no answer."""
+    sent = {name: value for name, value in request.items() if name != "store"}
+    return hashlib.sha256(json.dumps([model, address, sent], sort_keys=True).encode()).hexdigest()
 
 
 def attempt_of(raw: str, line: dict[str, Any], submitted_at: float) -> Attempt:

@@ -12,7 +12,7 @@ from evalkit.errors import DataError
 
 @dataclass
 class BatchJob:
-    """One job: ``lines`` maps each question's key to the SHA-256 of its image.
+    """One job: ``lines`` maps each question's key to the SHA-256 of its image, ``requests`` to the digest of all it sent.
 
     ``name`` is None from before the request that creates it until its answer: after a crash in
     between, the job is found by its ``display_name``. ``done``: collected, failed or given up.
@@ -23,6 +23,7 @@ class BatchJob:
     lines: dict[str, str | None]
     name: str | None = None
     done: bool = False
+    requests: dict[str, str] = field(default_factory=dict)
 
 
 def _job(entry: Any) -> BatchJob:
@@ -36,6 +37,7 @@ def _job(entry: Any) -> BatchJob:
         and isinstance(job.lines, dict)
         and (job.name is None or isinstance(job.name, str))
         and isinstance(job.done, bool)
+        and isinstance(job.requests, dict)
     )
     if not fits:
         raise TypeError(f"no record of a batch job: {str(entry)[:80]}")

@@ -45,6 +45,7 @@ class Endpoint:
     """An open client with the transport that it does not close itself; ``secret`` is never shown.
 
     ``address``: where it connects to, for messages and files, without secrets. ``hidden``: the address's own.
+    ``place``: project and region on Vertex AI, which answers are told apart by.
     """
 
     client: Client
@@ -52,6 +53,7 @@ class Endpoint:
     address: str
     secret: str | None = field(default=None, repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
+    place: Mapping[str, str] = field(default_factory=dict)
 
     def redact(self, text: str) -> str:
         """Return a text of our own (an error, a log line) without secrets; a short one only as a whole word."""
@@ -216,7 +218,8 @@ def open_vertex_endpoint(
         ),
     )
     address = shown_address(base_url, written) if base_url else f"Vertex AI in {location}"
-    return Endpoint(client, transport, address, hidden=secrets_of(base_url, written))
+    place = {"project": project, "region": location}
+    return Endpoint(client, transport, address, hidden=secrets_of(base_url, written), place=place)
 
 
 def _transport(base_url: str | None, connections: int, timeout_s: float) -> httpx2.AsyncClient:

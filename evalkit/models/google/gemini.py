@@ -13,6 +13,7 @@ from pydantic import Field
 
 from evalkit.config.models import PromptedEntry
 from evalkit.config.prompts import Prompt, prompt_of
+from evalkit.config.shown import masked
 from evalkit.errors import RetryLater
 from evalkit.models.base import Question
 from evalkit.models.google.bodies import gemini_response, holds_answer, json_object, read_gemini_body
@@ -209,13 +210,29 @@ def warnings_of(entry: GeminiConfig, day: dt.date) -> list[str]:
 
 
 def background_of(entry: GeminiConfig, model: Any, run: RunConfig) -> dict[str, str]:
-    """Return the endpoint's address, and a digest of the example turns that precede every question."""
-    del entry, run
+    """Return the endpoint's address (on Vertex AI with project and region), and what ``request_background`` tells."""
+    del run
     live: GeminiModel = getattr(model, "live", model)
-    facts = {"endpoint": live.endpoint.address}
-    if live.examples:
-        facts["examples"] = hashlib.sha256(json.dumps(live.examples, sort_keys=True).encode()).hexdigest()
+    place = live.endpoint.place if entry.vertexai else {}
+    return {"endpoint": live.endpoint.address} | place | request_background(live)
+
+
+def request_background(model: GeminiModel) -> dict[str, str]:
+    """Return digests of what every request holds besides its question: settings with the schema, and examples.
+
+    The config is compared before; this sees what the config only names (a shipped prompt's schema, a variable, a file).
+    Whether the service keeps requests (``store``) changes no answer, nor does a secret.
+    """
+    settings = {key: value for key, value in model.settings.items() if key != "store"}
+    extra = masked({"extra_body": model.entry.generation.extra_body or {}})
+    facts = {"request settings": _digest([settings, extra])}
+    if model.examples:
+        facts["examples"] = _digest(model.examples)
     return facts
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 PROVIDER = Provider(

@@ -142,5 +142,5 @@ PROVIDER = Provider(
     read_body=read_vertex_body,
     asked=lambda entry, run: ASKED,  # noqa: ARG005
     check=check_entry,
-    background=lambda entry, model, run: {"endpoint": model.endpoint.address},  # noqa: ARG005
+    background=lambda entry, model, run: {"endpoint": model.endpoint.address} | model.endpoint.place,  # noqa: ARG005
 )

@@ -15,7 +15,7 @@ from evalkit.config.prompts import find_prompt
 from evalkit.errors import ConfigError
 from evalkit.images import read_image
 from evalkit.models.base import Question
-from evalkit.models.google.batch import GeminiBatch, key_of, open_batch
+from evalkit.models.google.batch import GeminiBatch, key_of, open_batch, request_digest
 from evalkit.models.google.batch_jobs import BatchJob, BatchJobFile
 from evalkit.models.google.gemini import GeminiConfig
 from evalkit.models.prices import cost_usd
@@ -36,6 +36,7 @@ class Session:
         self.samples = samples
         self.rows: list[tuple[str, Attempt]] = []
         self.notes: list[str] = []
+        self.prompt = "Segment {expression}."
 
     def run(
         self, prepare: Callable[[GeminiBatch], None] = lambda model: None, done: set[str] | None = None
@@ -43,7 +44,8 @@ class Session:
         """Ask every sample that is not in ``done``."""
 
         async def load(sample: Sample, trial: int) -> Question | None:
-            return Question(sample, f"Segment {sample.expression}.", read_image(sample.image), trial)
+            prompt = self.prompt.replace("{expression}", sample.expression)
+            return Question(sample, prompt, read_image(sample.image), trial)
 
         def record(sample: Sample, trial: int, sha256: str | None, attempt: Attempt) -> None:
             assert sha256 == read_image(sample.image).sha256
@@ -220,13 +222,82 @@ def test_a_job_that_is_no_longer_there_is_left_to_live_calls(
     state = tmp_path / "state"
     state.mkdir()
     lines = {key_of(samples[0], 0): read_image(samples[0].image).sha256}
-    file = BatchJobFile(
-        state / "batch-m.json",
-        [BatchJob("evalkit-x", dt.datetime.now(dt.UTC).timestamp(), lines, "batches/gone")],
-    )
-    file.save()
+    job = BatchJob("evalkit-x", dt.datetime.now(dt.UTC).timestamp(), lines, "batches/gone")
+    BatchJobFile(state / "batch-m.json", [job]).save()
     session = Session(entry(simulator.base_url), state, samples)
-    session.run()
+
+    def asked_the_same(model: GeminiBatch) -> None:
+        image = read_image(samples[0].image)
+        request = model.live.body_of(Question(samples[0], f"Segment {samples[0].expression}.", image))
+        digest = request_digest(model.requested_model, model.live.endpoint.address, request)
+        model.file.jobs[0].requests = {key_of(samples[0], 0): digest}
+
+    session.run(asked_the_same)
     assert set(session.answers) == {sample.sample_id for sample in samples[1:]}
     assert BatchJobFile.load(state / "batch-m.json").open == []
     assert any("no longer there (404)" in note for note in session.notes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": {"temperature": 0.7}},
+        {"generation": {"extra_body": {"labels": {"a": "b"}}}},
+        {"model": "gemini-2.5-pro"},
+        {"prompt": "Find {expression} and answer with JSON."},
+    ],
+)
+def test_a_job_of_other_settings_answers_nothing(
+    change: dict[str, Any],
+    simulate: Callable[..., Any],
+    entry: Callable[..., GeminiConfig],
+    samples: list[Sample],
+    tmp_path: Path,
+) -> None:
+    """The jobs of a killed session are cancelled where what they ask was changed; the questions go into new ones."""
+    simulator = simulate({"kind": "batch_slow", "pending_s": 0.3, "running_s": 0.0})
+
+    def die_after_submitting(model: GeminiBatch) -> None:
+        async def look_at(*_: Any) -> None:
+            raise Killed
+
+        model._look_at = look_at  # type: ignore[method-assign]
+
+    first = Session(entry(simulator.url_for("perfect")), tmp_path, samples)
+    with pytest.raises(Killed):
+        first.run(die_after_submitting)
+    sent_before = {job.display_name for job in BatchJobFile.load(tmp_path / "batch-m.json").open}
+    assert len(sent_before) == 2
+    data = first.entry.model_dump(mode="json") | change
+    second = Session(GeminiConfig.model_validate(data), tmp_path, samples)
+    second.prompt = change.get("prompt", second.prompt)
+    second.run()
+    assert set(second.answers) == {sample.sample_id for sample in samples}
+    assert sum("are asked otherwise now" in note for note in second.notes) == 2
+    jobs = BatchJobFile.load(tmp_path / "batch-m.json").jobs
+    assert [job.lines for job in jobs if job.display_name in sent_before] == [{}, {}]
+    assert sum(request.operation == "batch" for request in simulator.requests) == 4
+
+
+def test_a_job_whose_requests_are_unchanged_is_collected_whether_they_are_kept_or_not(
+    simulate: Callable[..., Any], entry: Callable[..., GeminiConfig], samples: list[Sample], tmp_path: Path
+) -> None:
+    """`store` changes no answer."""
+    simulator = simulate({"kind": "batch_slow", "pending_s": 0.3, "running_s": 0.0})
+
+    def die_after_submitting(model: GeminiBatch) -> None:
+        async def look_at(*_: Any) -> None:
+            raise Killed
+
+        model._look_at = look_at  # type: ignore[method-assign]
+
+    first = Session(entry(simulator.url_for("perfect")), tmp_path, samples)
+    with pytest.raises(Killed):
+        first.run(die_after_submitting)
+    data = first.entry.model_dump(mode="json")
+    data["generation"]["store"] = True
+    second = Session(GeminiConfig.model_validate(data), tmp_path, samples)
+    second.run()
+    assert not any("are asked otherwise now" in note for note in second.notes)
+    assert set(second.answers) == {sample.sample_id for sample in samples}
+    assert sum(request.operation == "batch" for request in simulator.requests) == 2
