@@ -1,4 +1,4 @@
-"""A long run against a local endpoint: do memory and open handles grow with the answers?
+"""Do memory and open handles grow with the answers of a long run against a local endpoint.
 
     python benchmarks/soak.py [--samples 200000] [--concurrency 32] [--keep FOLDER]
 
