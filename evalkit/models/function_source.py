@@ -62,6 +62,7 @@ def _imported(file: Path, folder: Path, home: Path, package: str) -> Iterator[Pa
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return
+    names: list[tuple[str, Path | None]]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [(alias.name, None) for alias in node.names]

@@ -53,7 +53,7 @@ class Endpoint:
     address: str
     secret: str | None = field(default=None, repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
-    place: Mapping[str, str] = field(default_factory=dict)
+    place: dict[str, str] = field(default_factory=dict)
 
     def redact(self, text: str) -> str:
         """Return a text of our own (an error, a log line) without secrets; a short one only as a whole word."""
