@@ -96,6 +96,8 @@ class GroundTruth:
     ``exhaustive``: False where the annotator says that not every instance is marked.
     ``overlap``: where rings of one polygon instance overlap, kept when polygons become run lengths
     (the sums of lichengunc/refer hold 2 there; the protocol ``lisa-exact`` needs it).
+    ``fault``: why the target cannot be told, such as a damaged mask file: its sample is a data error, and what
+    the instances hold is nothing.
     """
 
     height_px: int
@@ -106,6 +108,7 @@ class GroundTruth:
     alternatives: tuple[GroundTruth, ...] = ()
     exhaustive: bool = True
     overlap: Region | None = None
+    fault: str | None = None
 
     @property
     def size_known(self) -> bool:

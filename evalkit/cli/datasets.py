@@ -118,6 +118,7 @@ def show_command(
     """Write a contact sheet of every dataset that ``target`` names (several: NAME is added to the file's name)."""
     from evalkit.datasets import load_samples
     from evalkit.datasets.contact_sheet import draw_sheet, spread
+    from evalkit.datasets.mask_files import with_masks_read
 
     entries, directory = datasets_of(target, root=root, split=split, images=images)
     for entry in entries:
@@ -125,7 +126,7 @@ def show_command(
         path = out if len(entries) == 1 else out.with_name(f"{out.stem}-{entry.name}{out.suffix}")
         if not path.absolute().parent.is_dir():
             raise ConfigError(f"--out {path}: there is no folder {path.parent}")
-        chosen = spread(samples, limit)
+        chosen = [with_masks_read(sample) for sample in spread(samples, limit)]
         for note in draw_sheet(chosen, path):
             click.echo(f"note: {note}", err=True)
         click.echo(f"{path}: {len(chosen)} of {len(samples)} samples of {entry.name}")

@@ -59,13 +59,15 @@ def _samples(config: str | None) -> tuple[list[Sample], int]:
     """Return every sample of a config's datasets and its seed."""
     from evalkit.config.schema import DatasetConfig, load_config
     from evalkit.datasets import load_samples
+    from evalkit.datasets.mask_files import with_masks_read
 
     if config is None:
         datasets, directory, seed = [DatasetConfig(name="everyday")], Path(), 0
     else:
         run = load_config(config)
         datasets, directory, seed = run.datasets, Path(run.directory), run.seed
-    return [sample for dataset in datasets for sample in load_samples(dataset, directory)], seed
+    samples = (sample for dataset in datasets for sample in load_samples(dataset, directory))
+    return [with_masks_read(sample) for sample in samples], seed
 
 
 @contextlib.contextmanager

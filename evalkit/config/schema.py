@@ -104,7 +104,10 @@ class RunLimits(Section):
         description="share of samples not run above which the run is partial and the gate refuses it",
     )
     max_data_errors: float = Field(
-        default=0.1, ge=0, le=1, description="share of missing images above which a run is refused"
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of samples with missing or damaged data above which a run is partial; one with as many missing images is refused",
     )
     confirm_above_usd: float = Field(default=5.0, ge=0, description="ask before a run that costs more")
 

@@ -250,6 +250,9 @@ class PixelFindings:
             before = sum(map(len, self.places.values()))
             self._look_at_image(group)
             for sample in group:
+                if sample.truth.fault is not None:
+                    self.places["mask_unreadable"].append(f"sample {sample.sample_id}: {sample.truth.fault}")
+                    continue
                 if not sample.truth.size_known:
                     continue
                 for truth in (sample.truth, *sample.truth.alternatives):
@@ -286,6 +289,8 @@ class PixelFindings:
         if image.sha256 is not None and hashlib.sha256(read_bytes(image)).hexdigest() != image.sha256:
             self.places["image_changed"].append(image.path)
         for sample in group:
+            if not sample.truth.size_known and sample.truth.fault is not None:
+                continue
             truth_size = sample.truth.width_px, sample.truth.height_px
             if truth_size not in sizes:
                 self.places["image_size"].append(

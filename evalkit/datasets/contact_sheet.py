@@ -51,6 +51,9 @@ def _tile(sample: Sample) -> tuple[Tile, str | None]:
     image, fault = image_or_plain(sample)
     if fault is not None:
         lines.append("image not readable")
+    if truth.fault is not None:
+        lines.append("ground truth not readable")
+        fault = truth.fault if fault is None else f"{fault}; {truth.fault}"
     if not truth.size_known:
         return Tile(Image.new("RGB", UNKNOWN_SIZE_PX, NO_IMAGE), title, tuple(lines)), fault
     size = shown_size(truth.width_px, truth.height_px, TILE_SIDE_PX)

@@ -64,7 +64,7 @@ def ceiling_tables(data: ReportData) -> dict[str, ReportTable]:
             sample
             for chunk in data.runs[0].folder.sample_chunks()
             for sample in chunk
-            if sample.dataset == dataset and not sample.truth.no_target
+            if sample.dataset == dataset and not sample.truth.no_target and sample.truth.fault is None
         )
         rows = tuple(
             TableRow(

@@ -76,7 +76,7 @@ def export_coco(run: RunFolder, folder: Path) -> list[Path]:
     """Write ground truth and results as COCO JSON, one image entry per sample, first trial.
 
     An image entry stands for a sample, because an expression, not a picture, has one target; it
-    carries ``sample_id``, ``expression`` and ``no_target``. An answer without a mask has no result.
+    carries ``sample_id``, ``expression`` and ``no_target``, and ``truth_fault`` where its target cannot be told. An answer without a mask has no result.
     """
     truths: dict[str, dict[str, Any]] = {}
     results: dict[tuple[str, str], list[dict[str, Any]]] = {
@@ -87,7 +87,7 @@ def export_coco(run: RunFolder, folder: Path) -> list[Path]:
         sample = answered.sample
         truth = truths.setdefault(sample.dataset, {"images": [], "annotations": [], "categories": [CATEGORY]})
         truth["images"].append(_image_entry(number, sample))
-        for instance in sample.truth.instances:
+        for instance in sample.truth.instances if sample.truth.fault is None else ():
             mask_hw = region_mask(instance, sample.truth.height_px, sample.truth.width_px)
             entry = {"id": len(truth["annotations"]) + 1, "image_id": number, "iscrowd": 0}
             truth["annotations"].append(entry | _mask_entry(mask_hw))
@@ -106,7 +106,7 @@ def export_coco(run: RunFolder, folder: Path) -> list[Path]:
 
 
 def _image_entry(number: int, sample: Sample) -> dict[str, Any]:
-    return {
+    entry = {
         "id": number,
         "file_name": sample.image.path,
         "height": sample.truth.height_px,
@@ -115,6 +115,7 @@ def _image_entry(number: int, sample: Sample) -> dict[str, Any]:
         "expression": sample.expression,
         "no_target": sample.truth.no_target,
     }
+    return entry if sample.truth.fault is None else entry | {"truth_fault": sample.truth.fault}
 
 
 def _mask_entry(mask_hw: BoolMask) -> dict[str, Any]:
@@ -167,8 +168,9 @@ def export_parquet(run: RunFolder, folder: Path) -> list[Path]:
     truths: dict[tuple[str, str], str] = {}
     for answered in answered_samples(run):
         sample = answered.sample
-        truth = rle_encode(truth_mask(sample.truth))
-        truths[sample.dataset, sample.sample_id] = json.dumps(truth.to_json())
+        if sample.truth.fault is None:
+            truth = rle_encode(truth_mask(sample.truth))
+            truths[sample.dataset, sample.sample_id] = json.dumps(truth.to_json())
         for key, (response, decoded) in answered.answers.items():
             crop = decoded.mask
             mask = None if crop is None else json.dumps(rle_encode(full_mask(crop)).to_json())
@@ -176,7 +178,7 @@ def export_parquet(run: RunFolder, folder: Path) -> list[Path]:
     rows = with_tag_columns(run.scores()).drop(columns="tags")
     keys = [Key(*key) for key in rows[["model", "dataset", "sample_id", "trial"]].itertuples(index=False)]
     rows["answer"] = [found.get(key, (None, None))[0] for key in keys]
-    rows["truth_rle"] = [truths[key.dataset, key.sample_id] for key in keys]
+    rows["truth_rle"] = [truths.get((key.dataset, key.sample_id)) for key in keys]
     rows["prediction_rle"] = [found.get(key, (None, None))[1] for key in keys]
     path = folder / "answers.parquet"
     rows.to_parquet(path, index=False, compression="zstd")

@@ -171,11 +171,14 @@ class ModelRunner:
         return settled
 
     async def _question(self, sample: Sample, trial: int) -> Question | None:
-        """Return the question with its image read, None (and a row) where the image is at fault."""
+        """Return the question with its image read, None (and a row) where its image or its truth is at fault."""
+        if sample.truth.fault is not None:
+            self._note_data_error(self._key(sample, trial), sample.truth.fault)
+            return None
         try:
             image = await self.images.read(sample) if self.provider.needs_image else None
         except DataError as error:
-            self._note_data_error(self._key(sample, trial), error)
+            self._note_data_error(self._key(sample, trial), str(error))
             return None
         return Question(sample, self.model.prompt_for(sample), image, trial, self.plan.config.seed + trial)
 
@@ -199,7 +202,7 @@ class ModelRunner:
         except SystemFault:
             self.progress.add(self.model.name, "not_run")
         except DataError as error:
-            self._note_data_error(key, error)
+            self._note_data_error(key, str(error))
         else:
             await self.writer.settled()
             self._show(sample, response)
@@ -225,9 +228,9 @@ class ModelRunner:
             image_sha256 is not None and image_sha256 != hashlib.sha256(read_bytes(sample.image)).hexdigest()
         )
 
-    def _note_data_error(self, key: Key, error: DataError) -> None:
+    def _note_data_error(self, key: Key, error: str) -> None:
         now = dt.datetime.now(dt.UTC).timestamp()
-        self.writer.add(AttemptRow(key, 1, "data_error", now, error=str(error)))
+        self.writer.add(AttemptRow(key, 1, "data_error", now, error=error))
         self.progress.add(self.model.name, "data_error")
 
     def _halt(self, reason: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ class Plan:
 
     ``usd``: at list price, None where a model is unpriced; ``billed_usd`` leaves out what the simulator
     answers. ``detectable_difference``: of mean IoU between two models, by dataset. ``notes``: what the readers of the
-    datasets had to say.
+    datasets had to say. ``data_faults``: a sentence on each dataset some of whose ground truths cannot be read.
     """
 
     run: str
@@ -62,6 +62,7 @@ class Plan:
     hours: float
     detectable_difference: dict[str, float | None]
     notes: tuple[str, ...] = ()
+    data_faults: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``evalkit plan --json``."""
@@ -79,7 +80,7 @@ class Plan:
             lines.append(f"  {dataset}: {_detectable(difference)}")
         warnings = dict.fromkeys(warning for model in self.models for warning in model.warnings)
         lines += [f"  note: {note}" for note in self.notes]
-        return "\n".join([*lines, *(f"  warning: {warning}" for warning in warnings)])
+        return "\n".join([*lines, *(f"  warning: {warning}" for warning in (*self.data_faults, *warnings))])
 
 
 def plan_run(
@@ -113,12 +114,17 @@ def plan_run(
         hours=max((model.hours for model in models), default=0.0),
         detectable_difference=_detectable_by_dataset(samples),
         notes=tuple(notes),
+        data_faults=tuple(_data_faults(samples)),
     )
 
 
 def _model_plan(entry: ModelEntry, config: RunConfig, samples: Sequence[Sample], day: dt.date) -> ModelPlan:
     provider = find_provider(entry.provider)
-    requests = len(samples) * config.trials if provider.sends_requests else 0
+    requests = (
+        sum(sample.truth.fault is None for sample in samples) * config.trials
+        if provider.sends_requests
+        else 0
+    )
     image, text, output = _tokens(entry, config, samples)
     price = find_price(entry, day, in_batch=provider.batch is not None)
     usage = Usage(image + text, output, 0)
@@ -186,6 +192,13 @@ def _detectable_by_dataset(samples: Sequence[Sample]) -> dict[str, float | None]
         for dataset, count in expressions.items()
     }
     return {dataset: value if math.isfinite(value) else None for dataset, value in found.items()}
+
+
+def _data_faults(samples: Sequence[Sample]) -> Iterator[str]:
+    counts = Counter(sample.dataset for sample in samples if sample.truth.fault is not None)
+    for dataset, count in counts.items():
+        first = next(s.truth.fault for s in samples if s.dataset == dataset and s.truth.fault is not None)
+        yield f"{count} of the ground truths of {dataset} cannot be read and will be data errors, not asked: {first}"
 
 
 def _sum(parts: Sequence[float | None]) -> float | None:

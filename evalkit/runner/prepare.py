@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from evalkit.config.schema import DatasetConfig, RunConfig
 
 REPORTS = Path("reports")
+
+MOST_FAULTY = 0.5
+"""Share of a dataset's truths that may be unreadable; each is a data error, which ``limits.max_data_errors`` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ def prepare(
     folder = out or REPORTS / config.name
     resumes = open_for_run(folder, config)
     samples = load_run_samples(config, limit)
+    _require_truths(samples)
     _require_images(
         samples, config, all_needed=any(find_provider(model.provider).needs_image for model in chosen)
     )
@@ -64,8 +69,12 @@ def look_again(plan: RunPlan) -> RunPlan:
 
 
 def load_run_samples(config: RunConfig, limit: int | None = None) -> list[Sample]:
-    """Return the samples of every dataset of a config, selected by its seed; ``limit`` keeps the first of each."""
+    """Return the samples of every dataset of a config, selected by its seed; ``limit`` keeps the first of each.
+
+    Their mask pictures are read, so that one that cannot be is known before its question is paid for.
+    """
     from evalkit.datasets import load_samples
+    from evalkit.datasets.mask_files import with_masks_read
 
     directory = Path(config.directory)
     samples: list[Sample] = []
@@ -74,7 +83,7 @@ def load_run_samples(config: RunConfig, limit: int | None = None) -> list[Sample
         if not chosen:
             where = f" in split '{entry.split}'" if entry.split else ""
             raise DataError(f"dataset '{entry.name}' has no samples{where}: nothing to ask")
-        samples += chosen[:limit]
+        samples += map(with_masks_read, chosen[:limit])
     return samples
 
 
@@ -93,6 +102,18 @@ def _chosen(samples: Iterable[Sample], entry: DatasetConfig, seed: int) -> list[
             f"whole ({images} of them); `unit: images` counts images instead"
         )
     return chosen
+
+
+def _require_truths(samples: Sequence[Sample]) -> None:
+    """Refuse a dataset most of whose truths cannot be read: it is the setting that is wrong, not single files."""
+    for dataset, of_dataset in groupby(samples, key=lambda sample: sample.dataset):
+        truths = [sample.truth for sample in of_dataset]
+        faults = [truth.fault for truth in truths if truth.fault is not None]
+        if len(faults) > MOST_FAULTY * len(truths):
+            raise DataError(
+                f"dataset '{dataset}': {len(faults)} of {len(truths)} ground truths cannot be read, the first is "
+                f"{faults[0]}"
+            )
 
 
 def _require_images(samples: Sequence[Sample], config: RunConfig, *, all_needed: bool) -> None:

@@ -237,9 +237,10 @@ def dataset_ceilings(
 
     from evalkit.config.schema import DatasetConfig
     from evalkit.datasets import load_samples
+    from evalkit.datasets.mask_files import with_masks_read
 
-    samples = load_samples(DatasetConfig(name=name, split=split), Path.cwd())
-    targeted = (sample for sample in samples if not sample.truth.no_target)
+    samples = map(with_masks_read, load_samples(DatasetConfig(name=name, split=split), Path.cwd()))
+    targeted = (sample for sample in samples if not sample.truth.no_target and sample.truth.fault is None)
     rows = ceilings(islice(targeted, limit), progress=progress)
     if not rows:
         raise ConfigError(f"dataset '{name}' has no sample with a target: there is nothing to encode")

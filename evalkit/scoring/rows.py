@@ -88,10 +88,12 @@ def score_row(
         "tags": json.dumps(dict(sample.tags), ensure_ascii=False, sort_keys=True),
         "trial": trial,
         "no_target": sample.truth.no_target,
-        "gt_area": truth.area_px,
+        "gt_area": truth.area_px if sample.truth.fault is None else None,
         "requested_model": model.requested_model,
         "attempts": 0 if state is None else state.requests,
     }
+    if sample.truth.fault is not None:
+        return row | {"outcome": "data_error", "error": sample.truth.fault}, None
     if state is None or state.last.status != "answered":
         is_data_error = state is not None and state.last.status == "data_error"
         error = NOT_ASKED if state is None else state.last.error

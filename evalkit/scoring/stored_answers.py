@@ -28,7 +28,7 @@ class AnswersJob:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """One question of a run with its answer, None where it has none (not run, or a data error)."""
+    """One question of a run with its answer, None where it has none to measure (not run, or a data error)."""
 
     model: ModelView
     sample: Sample
@@ -61,7 +61,8 @@ def stored_answers(job: AnswersJob) -> Iterator[StoredAnswer]:
             for trial in range(job.trials):
                 state = states.get(Key(model.name, sample.dataset, sample.sample_id, trial))
                 answer = None
-                if state is not None and state.last.status == "answered":
+                is_answered = state is not None and state.last.status == "answered"
+                if state is not None and is_answered and sample.truth.fault is None:
                     response = read_body(model.provider, state.last.body or "")
                     answer = open_response(response, sample, model.asked)
                 yield StoredAnswer(model, sample, truth, trial, answer)

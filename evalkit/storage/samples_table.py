@@ -160,7 +160,7 @@ def sample_from_row(row: Mapping[str, Any]) -> Sample:
 
 def truth_to_json(truth: GroundTruth) -> dict[str, Any]:
     """Return a ground truth as JSON data, every region as compressed run lengths."""
-    return {
+    stored = {
         "size": [truth.height_px, truth.width_px],
         "instances": [_region_json(region, truth) for region in truth.instances],
         "ignore": None if truth.ignore is None else _region_json(truth.ignore, truth),
@@ -169,6 +169,8 @@ def truth_to_json(truth: GroundTruth) -> dict[str, Any]:
         "exhaustive": truth.exhaustive,
         "overlap": _overlap_json(truth),
     }
+    # Written where there is one alone: the digest of a truth without a fault stays what it was.
+    return stored if truth.fault is None else stored | {"fault": truth.fault}
 
 
 def truth_from_json(data: Mapping[str, Any]) -> GroundTruth:
@@ -188,6 +190,7 @@ def truth_from_json(data: Mapping[str, Any]) -> GroundTruth:
         tuple(truth_from_json(other) for other in data["alternatives"]),
         data["exhaustive"],
         None if data.get("overlap") is None else region(data["overlap"]),
+        data.get("fault"),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from evalkit.config.schema import DatasetConfig
 from evalkit.datasets.files import count_word, is_file, place, tags_of
+from evalkit.datasets.mask_files import UNDRAWN
 from evalkit.datasets.regions import hull_of, read_segmentation, union_of, xywh_to_xyxy
 from evalkit.errors import DataError
 from evalkit.masks import polygons_to_mask, rle_encode
@@ -183,6 +184,13 @@ def class_sample(
 def negative_sample(source: ClassNameFile, image: Mapping[str, Any], category: Mapping[str, Any]) -> Sample:
     """Return the sample of a class that the annotators say is not in the image."""
     return _sample(source, image, category, GroundTruth(*image_size(source, image)))
+
+
+def faulty_sample(
+    source: ClassNameFile, image: Mapping[str, Any], category: Mapping[str, Any], fault: str
+) -> Sample:
+    """Return the sample of a class whose objects are marked in a file that cannot be read."""
+    return _sample(source, image, category, GroundTruth(*image_size(source, image), (UNDRAWN,), fault=fault))
 
 
 def image_size(source: ClassNameFile, image: Mapping[str, Any]) -> tuple[int, int]:

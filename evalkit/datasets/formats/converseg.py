@@ -16,7 +16,6 @@ from evalkit.config.schema import DatasetConfig
 from evalkit.datasets.files import (
     check_options,
     given_file,
-    is_file,
     join,
     names_in,
     place,
@@ -26,9 +25,9 @@ from evalkit.datasets.files import (
     tags_of,
     unknown_split,
 )
-from evalkit.datasets.image_sizes import image_sizes
+from evalkit.datasets.mask_files import mask_file_truth
 from evalkit.errors import DataError
-from evalkit.types import GroundTruth, ImageRef, MaskFile, Sample
+from evalkit.types import ImageRef, Sample
 
 
 def load_converseg(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
@@ -96,9 +95,6 @@ def _sample_of(
             f"{where}: an item needs image, mask (or mask_merged) and prompt, this has {', '.join(item)}"
         )
     mask = join(root, str(mask_name))
-    if not is_file(mask):
-        raise DataError(f"{where}: the mask {mask} does not exist: the download is incomplete")
-    width_px, height_px = image_sizes(mask)[1]
     stem = str(item["image"]).rsplit("/", 1)[-1].rsplit(".", 1)[0]
     mask_stem = str(mask_name).rsplit("/", 1)[-1].rsplit(".", 1)[0]
     return Sample(
@@ -108,6 +104,6 @@ def _sample_of(
         image_id=stem,
         image=ImageRef(place(images, str(item["image"]))),
         expression=str(item["prompt"]),
-        truth=GroundTruth(height_px, width_px, (MaskFile(mask, channel="nonzero"),)),
+        truth=mask_file_truth(mask, where, channel="nonzero"),
         tags=tags_of(split=None if split == "all" else split, concept=item.get("concept")),
     )

@@ -7,22 +7,21 @@ from typing import Any
 
 from evalkit.datasets.files import is_file, join
 from evalkit.datasets.image_sizes import image_sizes
+from evalkit.datasets.mask_files import UNDRAWN, mask_file_size
 from evalkit.datasets.regions import read_rings, read_rle
 from evalkit.errors import DataError
 from evalkit.images import SizePx
-from evalkit.types import GroundTruth, MaskFile, Polygons, Region
+from evalkit.types import GroundTruth, MaskFile, Region
 
 UNKNOWN_SIZE: SizePx = (0, 0)
 """Of a photograph that is missing where nothing else says its size."""
-
-UNDRAWN = Polygons(())
-"""A target that cannot be drawn, as the size of its image is not known."""
 
 
 def read_truth(record: Mapping[str, Any], image: str, folder: str, where: str) -> GroundTruth:
     """Return what a record marks on its image; ``image``, ``folder``: locations of both files.
 
-    Raises ``DataError``, starting with ``where`` (file and line), on every contradiction.
+    A mask picture that cannot be read is the truth's own fault. Raises ``DataError``, starting with ``where``
+    (file and line), on every contradiction inside the line.
     """
     mask, no_target = record.get("mask"), record.get("no_target", False)
     if (mask is None) != no_target:
@@ -31,10 +30,20 @@ def read_truth(record: Mapping[str, Any], image: str, folder: str, where: str) -
             f'{where}: the sample has {says} "no_target": true. Give a mask, or null and no_target where '
             "nothing in the image fits the expression"
         )
-    width_px, height_px = _size_of(record, image, folder, where)
     parts = mask["instances"] if isinstance(mask, dict) and "instances" in mask else [mask] * (not no_target)
     if not no_target and (not isinstance(parts, list) or not parts):
         raise DataError(f"{where}: 'instances' must be a list with a mask for every target object")
+    files = [join(folder, part) for part in parts if isinstance(part, str)]
+    try:
+        sizes = [mask_file_size(file, where) for file in files]
+        width_px, height_px = size = _size_of(record, image, folder, where)
+        for file, of_mask in zip(files, sizes, strict=True):
+            _same_size(of_mask, size, f"the mask {file}", where)
+    except DataError as error:
+        width_px, height_px = _size_of({**record, "mask": None}, image, folder, where)
+        if not files:
+            raise
+        return GroundTruth(height_px, width_px, (UNDRAWN,), fault=str(error))
     if (width_px, height_px) == UNKNOWN_SIZE:
         return GroundTruth(0, 0, (UNDRAWN,) * len(parts))
     instances = tuple(_read_mask(part, height_px, width_px, folder, where) for part in parts)
@@ -43,11 +52,7 @@ def read_truth(record: Mapping[str, Any], image: str, folder: str, where: str) -
 
 def _read_mask(mask: Any, height_px: int, width_px: int, folder: str, where: str) -> Region:
     if isinstance(mask, str):
-        location = join(folder, mask)
-        if not is_file(location):
-            raise DataError(f"{where}: the mask {location} does not exist (paths are relative to the file)")
-        _same_size(_sizes(location, where)[1], (width_px, height_px), f"the mask {location}", where)
-        return MaskFile(location)
+        return MaskFile(join(folder, mask))
     if isinstance(mask, dict):
         size = mask.get("size", [height_px, width_px])
         if isinstance(size, list) and len(size) == 2:
@@ -73,7 +78,14 @@ def _size_of(record: Mapping[str, Any], image: str, folder: str, where: str) -> 
     shown, stored = _sizes(image, where)
     size = known or shown
     if size not in (shown, stored):
-        what = "'width' and 'height'" if declared else "the mask"
+        mask = record.get("mask")
+        what = (
+            "'width' and 'height'"
+            if declared
+            else f"the mask {mask}"
+            if isinstance(mask, str)
+            else "the mask"
+        )
         _same_size(size, shown, what, where, image)
     return size
 

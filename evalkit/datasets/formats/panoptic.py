@@ -1,7 +1,8 @@
 """COCO panoptic files by class name (cocodataset/panopticapi): segment id = R + 256 G + 65536 B in a PNG.
 
 The PNGs lie in a folder named like the JSON file, or in option ``masks``. Segments of one category in an
-image make one sample; each PNG is read once, and its segments are kept as run lengths.
+image make one sample; each PNG is read once, and its segments are kept as run lengths. A PNG that cannot be read is
+the fault of the samples of its image.
 """
 
 from __future__ import annotations
@@ -14,10 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.config.schema import DatasetConfig
-from evalkit.datasets.files import check_options, is_file, join, place
-from evalkit.datasets.formats.class_names import ClassNameFile, class_sample, image_folder, index_by_id
+from evalkit.datasets.files import check_options, is_file, join, place, read_bytes
+from evalkit.datasets.formats.class_names import (
+    ClassNameFile,
+    class_sample,
+    faulty_sample,
+    image_folder,
+    index_by_id,
+    is_crowd,
+)
 from evalkit.datasets.regions import mask_region
 from evalkit.errors import DataError
+from evalkit.images import load_image
 from evalkit.types import Sample
 
 if TYPE_CHECKING:
@@ -43,7 +52,13 @@ def read_panoptic(content: Any, dataset: DatasetConfig, directory: Path, path: s
             raise DataError(
                 f"{path}: a panoptic record belongs to image {annotation['image_id']}, which is not listed"
             )
-        ids_hw = _read_ids(join(folder, annotation["file_name"]), image)
+        try:
+            ids_hw = _read_ids(join(folder, annotation["file_name"]), image)
+        except DataError as error:
+            asked = {s["category_id"]: None for s in annotation["segments_info"] if not is_crowd(s, path)}
+            for category_id in sorted(asked):
+                yield faulty_sample(source, image, categories[category_id], str(error))
+            continue
         grouped: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for segment in annotation["segments_info"]:
             segment_hw = ids_hw == segment["id"]
@@ -61,15 +76,11 @@ def read_panoptic(content: Any, dataset: DatasetConfig, directory: Path, path: s
 
 def _read_ids(location: str, image: Mapping[str, Any]) -> NDArray[np.uint32]:
     """Return the segment id of every pixel (H x W) of one PNG. Raises ``DataError`` on another size."""
-    import fsspec
-    from PIL import Image
-
     if not is_file(location):
         raise DataError(
             f"the panoptic mask {location} does not exist: unpack the PNGs beside the JSON file, or set options.masks"
         )
-    with fsspec.open(location, "rb") as stream, Image.open(stream) as opened:
-        colours = np.asarray(opened.convert("RGB"), dtype=np.uint32)
+    colours = np.asarray(load_image(read_bytes(location), location).convert("RGB"), dtype=np.uint32)
     if colours.shape[:2] != (image["height"], image["width"]):
         raise DataError(
             f"the panoptic mask {location} is {colours.shape[1]}x{colours.shape[0]} pixels (width x height) but its "

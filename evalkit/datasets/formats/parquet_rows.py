@@ -6,16 +6,20 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evalkit.datasets.files import place, tags_of
 from evalkit.datasets.image_sizes import sizes_of_bytes
+from evalkit.datasets.mask_files import UNDRAWN
 from evalkit.datasets.regions import mask_region, read_rle, read_segmentation, xywh_to_xyxy
 from evalkit.errors import DataError
-from evalkit.images import open_image
+from evalkit.images import load_image
 from evalkit.types import GroundTruth, ImageRef, Polygons, Region, Sample
+
+if TYPE_CHECKING:
+    from evalkit.types import BoolMask
 
 Box = tuple[float, float, float, float]
 
@@ -97,18 +101,28 @@ def read_nested_mask(row: ParquetRow) -> Iterator[Sample]:
 
 def read_mask_image(row: ParquetRow) -> Iterator[Sample]:
     """ConverSeg: ``mask`` is an image; its alpha channel is the mask where it has one, above 0 (eval.py)."""
-    data = row.get("mask")["bytes"]
-    opened = open_image(data, f"{row.where}, mask")
-    has_alpha = opened.mode in ("RGBA", "LA")
-    mask_hw = np.asarray(opened.getchannel("A") if has_alpha else opened.convert("L")) > 0
-    height_px, width_px = mask_hw.shape
     cell = row.get("image")
     sample_id = str(row.get("id"))
     image = row.image(cell.get("path") or f"{sample_id}.jpg")
-    _check_size(image, (width_px, height_px), row.where)
-    truth = GroundTruth(height_px, width_px, (mask_region(mask_hw),))
+    try:
+        mask_hw = _inline_mask(row)
+        height_px, width_px = mask_hw.shape
+        _check_size(image, (width_px, height_px), row.where)
+        truth = GroundTruth(height_px, width_px, (mask_region(mask_hw),))
+    except DataError as error:
+        truth = GroundTruth(0, 0, (UNDRAWN,), fault=str(error))
     image_id = hashlib.sha256(image.inline).hexdigest()[:16] if image.inline else image.path
     yield row.sample(sample_id, image_id, image, row.get("prompt"), truth, concept=row.get("concept"))
+
+
+def _inline_mask(row: ParquetRow) -> BoolMask:
+    cell = row.get("mask")
+    data = cell.get("bytes") if isinstance(cell, dict) else None
+    if not isinstance(data, bytes):
+        raise DataError(f"{row.where}: the column mask holds no picture")
+    picture = load_image(data, f"{row.where}, mask")
+    has_alpha = picture.mode in ("RGBA", "LA")
+    return np.asarray(picture.getchannel("A") if has_alpha else picture.convert("L")) > 0
 
 
 def read_grouped(row: ParquetRow) -> Iterator[Sample]:

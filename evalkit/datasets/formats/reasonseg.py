@@ -17,8 +17,9 @@ import numpy as np
 from evalkit.config.schema import DatasetConfig
 from evalkit.datasets import files
 from evalkit.datasets.formats.fill_poly import fill_polygon
-from evalkit.datasets.formats.jsonl_truth import UNDRAWN, UNKNOWN_SIZE
+from evalkit.datasets.formats.jsonl_truth import UNKNOWN_SIZE
 from evalkit.datasets.image_sizes import image_sizes
+from evalkit.datasets.mask_files import UNDRAWN
 from evalkit.datasets.regions import mask_region
 from evalkit.errors import DataError
 from evalkit.images import SizePx

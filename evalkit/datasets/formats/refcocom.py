@@ -15,7 +15,6 @@ from evalkit.datasets.files import (
     choose_splits,
     first_folder,
     given_file,
-    is_file,
     join,
     names_in,
     place,
@@ -24,10 +23,9 @@ from evalkit.datasets.files import (
     tags_of,
 )
 from evalkit.datasets.formats.refer import TRAIN2014
-from evalkit.datasets.image_sizes import image_sizes
+from evalkit.datasets.mask_files import mask_file_truth
 from evalkit.datasets.regions import xywh_to_xyxy
-from evalkit.errors import DataError
-from evalkit.types import GroundTruth, ImageRef, MaskFile, Sample
+from evalkit.types import ImageRef, Sample
 
 FOLDERS = ("RefCOCOm", "Refcocom", "refcocom", ".")
 
@@ -50,13 +48,9 @@ def load_refcocom(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     for split in choose_splits(dataset, found, annotations):
         for record in read_json(join(annotations, f"{split}.json")):
             mask = join(masks, f"{record['segment_id']}.png")
-            if not is_file(mask):
-                raise DataError(
-                    f"{annotations}/{split}.json: the mask {mask} does not exist: unpack all masks"
-                )
-            width_px, height_px = image_sizes(mask)[1]
             where = f"{annotations}/{split}.json: segment {record['segment_id']}"
             box = xywh_to_xyxy(record.get("bbox"), where)
+            truth = mask_file_truth(mask, where, channel="nonzero", box_px_xyxy=box)
             for index, sentence in enumerate(record["sentences"]):
                 yield Sample(
                     dataset=dataset.name,
@@ -65,8 +59,6 @@ def load_refcocom(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
                     image_id=str(record["img_name"]).rsplit(".", 1)[0],
                     image=ImageRef(join(images, str(record["img_name"]))),
                     expression=str(sentence["sent"]),
-                    truth=GroundTruth(
-                        height_px, width_px, (MaskFile(mask, channel="nonzero"),), box_px_xyxy=box
-                    ),
+                    truth=truth,
                     tags=tags_of(split=split, category=record.get("cat")),
                 )
