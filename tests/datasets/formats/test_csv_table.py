@@ -108,7 +108,6 @@ def test_a_split_column_is_a_tag_and_a_split(read):
         (HEADER + "a,photo.png,cup,m.png,maybe,\n", "no_target is 'maybe'"),
         (HEADER + "a,photo.png,cup,,,\n", 'neither a mask nor "no_target"'),
         (HEADER + "a,photo.png,cup,m.png,true,\n", 'both a mask and "no_target"'),
-        (HEADER + "a,photo.png,cup,gone.png,,\n", "gone.png does not exist"),
         (HEADER + 'a,photo.png,cup,"[1, 2",,\n', "the mask looks like JSON but is not valid"),
         (HEADER + 'a,photo.png,"cup,m.png,,\n', "not a valid CSV row"),
     ],
