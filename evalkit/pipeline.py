@@ -79,14 +79,19 @@ def run(
 
 
 def rehearse(
-    config: RunConfig, *, out: Path | None = None, limit: int | None = None, models: list[str] | None = None
+    config: RunConfig,
+    *,
+    out: Path | None = None,
+    limit: int | None = None,
+    models: list[str] | None = None,
+    dry: bool = False,
 ) -> tuple[RunPlan, Plan]:
     """Return the run with all its samples, and what it would send, take and cost; sends and writes nothing.
 
-    Raises ``ConfigError`` or ``DataError`` for all that would stop the run at its start.
+    Raises ``ConfigError`` or ``DataError`` for all that would stop the run at its start; ``dry``: but for a key.
     """
     with collected() as notes:
-        prepared = prepare(config, out=out, limit=limit, models=models)
+        prepared = prepare(config, out=out, limit=limit, models=models, dry=dry)
     return prepared, plan_run(config, prepared.samples, model_configs=prepared.model_configs, notes=notes)
 
 

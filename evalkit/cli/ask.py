@@ -10,7 +10,7 @@ from evalkit.config.models import GenerationConfig
 from evalkit.config.schema import RunConfig, load_config, pick_models
 from evalkit.errors import ConfigError
 from evalkit.images import ImageBytes, open_image, read_image
-from evalkit.models import check_models
+from evalkit.models import check_access, check_models
 from evalkit.models.known_models import known_models, short_id, was_routed
 from evalkit.models.python import FLOORS
 from evalkit.runner.event_loop import run_to_end
@@ -40,6 +40,7 @@ def ask_command(
     config = config_for(config_path, models)
     entries = pick_models(config, None if config_path is None else models)
     check_models(entries, config)
+    check_access(entries)
     image = read_image(ImageRef(image_path))
     shown = run_to_end(ask_all(config, entries, image, image_path, expression))
     panels(image, shown, expression).save(target, "PNG")

@@ -131,11 +131,12 @@ async def _models(config: RunConfig) -> list[DoctorLine]:
 
 
 async def _model(entry: ModelEntry, config: RunConfig) -> tuple[DoctorLine, float | None]:
-    from evalkit.models import check_models, find_provider
+    from evalkit.models import check_access, check_models, find_provider
 
     what = f"model {entry.name}"
     try:
         check_models([entry], config)
+        check_access([entry])
         provider = find_provider(entry.provider)
         if provider.describe is None:
             return DoctorLine("ok", what, f"{entry.provider} is ready"), None

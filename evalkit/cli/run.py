@@ -36,7 +36,9 @@ def run_command(
 
     if dry_run:
         with nothing_imported():
-            _, plan = pipeline.rehearse(load_config(config_path), out=out, limit=limit, models=models)
+            _, plan = pipeline.rehearse(
+                load_config(config_path), out=out, limit=limit, models=models, dry=True
+            )
         click.echo(plan.text())
         click.echo("dry run: nothing was called, nothing was written")
         return

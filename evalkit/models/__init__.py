@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.errors import ConfigError
 from evalkit.models.provider import Batch, Provider, ProviderContext, find_provider
 from evalkit.types import AskedFormat, Response, Sample
 
@@ -42,12 +43,26 @@ async def open_models(
 
 
 def check_models(entries: Sequence[ModelEntry], run: RunConfig) -> None:
-    """Raise ``ConfigError`` for what would stop a run at its start: no key, no such prompt, function or persona.
+    """Raise ``ConfigError`` for what would stop a run at its start: no such prompt, function or persona.
 
-    Sends and writes nothing.
+    Sends and writes nothing; keys are not looked at (``check_access``).
     """
     for entry in entries:
         find_provider(entry.provider).check(entry, run)
+
+
+def check_access(entries: Sequence[ModelEntry]) -> None:
+    """Raise one ``ConfigError`` for all entries without a key or credentials for their endpoints. Sends nothing."""
+    errors = {}
+    for entry in entries:
+        try:
+            find_provider(entry.provider).access(entry)
+        except ConfigError as error:
+            errors[entry.name] = str(error)
+    if errors:
+        first, *others = errors
+        more = f" The same holds for {', '.join(others)}" if others else ""
+        raise ConfigError(f"{errors[first].rstrip('.')}.{more}".rstrip("."))
 
 
 def read_body(provider: str, body: str) -> Response:
@@ -77,6 +92,7 @@ __all__ = [
     "Provider",
     "ProviderContext",
     "asked_format",
+    "check_access",
     "check_models",
     "find_provider",
     "limits_of",

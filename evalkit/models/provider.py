@@ -54,6 +54,11 @@ def checks_nothing(entry: ModelEntry, run: RunConfig) -> None:
     del entry, run
 
 
+def needs_no_access(entry: ModelEntry) -> None:
+    """Ask anybody."""
+    del entry
+
+
 def asked_by_prompt(entry: ModelEntry, run: RunConfig) -> AskedFormat:
     """Return what the entry's prompt asks for; where it has none, masks in any format.
 
@@ -125,7 +130,7 @@ class Provider(Generic[EntryT]):
     ``entry``: the class of its entries in ``models:``. ``open`` returns a model that is ready to be asked;
     ``read_body`` turns a stored body into what ``ask`` returned, without a network or an SDK. ``asked``: what
     answers are measured against. ``check`` raises ``ConfigError`` for what would stop a run at its start and
-    sends nothing. ``requested_model``: the id that is asked for. ``limits``: the pace. ``answer_s``: assumed
+    sends nothing; ``access`` for a missing key or missing credentials, which a dry run does without. ``requested_model``: the id that is asked for. ``limits``: the pace. ``answer_s``: assumed
     seconds until an answer. ``warnings``: what is known to be wrong on a day. ``estimate_tokens``: (entry,
     prompt, text, width and height in pixels as sent) -> tokens of one request; None where none are counted.
     ``describe`` asks the endpoint what it knows of the model and returns that with the seconds by which our
@@ -144,6 +149,7 @@ class Provider(Generic[EntryT]):
     read_body: Callable[[str], Response] = read_text_body
     asked: Callable[[EntryT, RunConfig], AskedFormat] = asked_by_prompt
     check: Callable[[EntryT, RunConfig], None] = checks_nothing
+    access: Callable[[EntryT], None] = needs_no_access
     requested_model: Callable[[EntryT], str] = requested_by_model
     limits: Callable[[EntryT], PaceConfig] = configured_limits
     answer_s: Callable[[EntryT], float] = seconds_of_a_service

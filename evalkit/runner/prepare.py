@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.datasets.notes import note
-from evalkit.errors import DataError
+from evalkit.errors import ConfigError, DataError
 from evalkit.images import image_exists
 from evalkit.storage.run_folder import open_for_run
 from evalkit.types import Sample
@@ -37,19 +37,33 @@ class RunPlan:
 
 
 def prepare(
-    config: RunConfig, *, out: Path | None = None, limit: int | None = None, models: list[str] | None = None
+    config: RunConfig,
+    *,
+    out: Path | None = None,
+    limit: int | None = None,
+    models: list[str] | None = None,
+    dry: bool = False,
 ) -> RunPlan:
-    """Load and check everything that a run needs. Raises ``ConfigError`` or ``DataError``; writes nothing."""
+    """Load and check everything that a run needs. Raises ``ConfigError`` or ``DataError``; writes nothing.
+
+    ``dry``: a missing key or missing credentials are told with the plan, as nothing is going to be asked.
+    """
     from evalkit.config.schema import pick_models
     from evalkit.datasets.cards import protocols_of
     from evalkit.decoding.token_codebook import check_codebook
-    from evalkit.models import check_models, find_provider
+    from evalkit.models import check_access, check_models, find_provider
 
     chosen = pick_models(config, models)
     protocols_of(config)
     check_codebook(config.decode.token_codebook)
     config.check_own_parts()
     check_models(chosen, config)
+    try:
+        check_access(chosen)
+    except ConfigError as error:
+        if not dry:
+            raise
+        note(f"the run itself would stop here: {error}")
     folder = out or REPORTS / config.name
     resumes = open_for_run(folder, config)
     samples = load_run_samples(config, limit)

@@ -135,7 +135,7 @@ def require_access(name: str, base_url: str | None, *, vertexai: bool) -> None:
         raise ConfigError(
             f"model '{name}' needs an API key and none is set: export GEMINI_API_KEY=... (or GOOGLE_API_KEY) and "
             "run the same command again. Keys are made at aistudio.google.com/apikey. To try a config without "
-            "one, use `provider: simulator`. Nothing was sent"
+            "one, use `provider: simulator`; a dry run needs none. Nothing was sent"
         )
 
 

@@ -199,8 +199,12 @@ def open_entry(entry: GeminiConfig, context: ProviderContext) -> GeminiModel:
 
 
 def check_entry(entry: GeminiConfig, run: RunConfig) -> None:
-    """Raise ``ConfigError`` on an unknown prompt or without a key (Vertex: without credentials)."""
+    """Raise ``ConfigError`` on an unknown prompt."""
     prompt_of(entry.prompt, run)
+
+
+def check_access(entry: GeminiConfig) -> None:
+    """Raise ``ConfigError`` without a key (Vertex: without credentials)."""
     require_access(entry.name, entry.base_url, vertexai=entry.vertexai)
 
 
@@ -240,6 +244,7 @@ PROVIDER = Provider(
     open=open_entry,
     read_body=read_gemini_body,
     check=check_entry,
+    access=check_access,
     warnings=warnings_of,
     estimate_tokens=estimate_tokens,
     describe=describe,

@@ -21,7 +21,6 @@ from evalkit.types import AskedFormat, Response, Sample
 if TYPE_CHECKING:
     import httpx2
 
-    from evalkit.config.schema import RunConfig
 
 ASKED = AskedFormat(wire_format="vertex_png", keys=())
 
@@ -130,9 +129,8 @@ def open_vertex_segmentation(
     return VertexSegmentation(entry, endpoint)
 
 
-def check_entry(entry: VertexSegmentationConfig, run: RunConfig) -> None:
+def check_access(entry: VertexSegmentationConfig) -> None:
     """Raise ``ConfigError`` without credentials."""
-    del run
     require_access(entry.name, entry.base_url, vertexai=True)
 
 
@@ -141,6 +139,6 @@ PROVIDER = Provider(
     open=open_vertex_segmentation,
     read_body=read_vertex_body,
     asked=lambda entry, run: ASKED,  # noqa: ARG005
-    check=check_entry,
+    access=check_access,
     background=lambda entry, model, run: {"endpoint": model.endpoint.address} | model.endpoint.place,  # noqa: ARG005
 )
