@@ -103,8 +103,8 @@ def read_bytes(ref: ImageRef) -> bytes:
         raise DataError(
             f"image {ref.path} does not exist: check the dataset's `root:` or `images:`"
         ) from error
-    except OSError as error:
-        raise DataError(f"image {ref.path} cannot be read: {error}") from error
+    except (OSError, ValueError, NotImplementedError, ImportError) as error:
+        raise DataError(f"image {ref.path!r:.200} cannot be read: {error}") from error
     return data
 
 
@@ -114,8 +114,11 @@ def image_exists(ref: ImageRef) -> bool:
 
     if ref.inline is not None:
         return True
-    filesystem, path = fsspec.core.url_to_fs(ref.path)
-    return bool(filesystem.isfile(path)) and filesystem.size(path) != 0
+    try:
+        filesystem, path = fsspec.core.url_to_fs(ref.path)
+        return bool(filesystem.isfile(path)) and filesystem.size(path) != 0
+    except (OSError, ValueError, NotImplementedError, ImportError):
+        return False
 
 
 def open_image(data: bytes, name: str) -> Image:
@@ -128,8 +131,8 @@ def image_file_opened(path: str) -> Iterator[Image]:
     """Open a local image file, of which only the header is read so far. Raises ``DataError`` on anything else."""
     try:
         stream = Path(path).open("rb")  # noqa: SIM115  (what opening raises is told apart from what the block raises)
-    except OSError as error:
-        raise DataError(f"image {path} cannot be read: {error}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"image {path!r:.200} cannot be read: {error}") from error
     with stream:
         head = stream.read(12)
         stream.seek(0)
@@ -198,8 +201,12 @@ def reduce_image(image: ImageBytes, max_side_px: int) -> ImageBytes:
     if max(image.width_px, image.height_px) <= max_side_px:
         return image
     opened = load_image(image.data, "of the request")
-    opened.thumbnail((max_side_px, max_side_px), Image.Resampling.LANCZOS)
-    return _encoded(opened, "JPEG" if image.mime_type == "image/jpeg" else "PNG", image.sha256)
+    try:
+        plain = _plain(opened)
+        plain.thumbnail((max_side_px, max_side_px), Image.Resampling.LANCZOS)
+    except Exception as error:
+        raise DataError(f"the image cannot be reduced to {max_side_px} pixels: {_words(error)}") from error
+    return _encoded(plain, "JPEG" if image.mime_type == "image/jpeg" else "PNG", image.sha256)
 
 
 def sent_size_px(size_px: SizePx, max_side_px: int | None) -> SizePx:
@@ -237,9 +244,13 @@ def _encoded(image: Image, image_format: str, sha256: str) -> ImageBytes:
     if image_format == "JPEG":
         image.convert("RGB").save(stream, "JPEG", quality=95, exif=b"")
     else:
-        plain = image if image.mode in ("1", "L", "LA", "RGB", "RGBA", "P") else image.convert("RGB")
-        plain.save(stream, "PNG", exif=b"")
+        _plain(image).save(stream, "PNG", exif=b"")
     return ImageBytes(stream.getvalue(), SENT_AS_IS[image_format], image.width, image.height, sha256)
+
+
+def _plain(image: Image) -> Image:
+    """Return an image in a mode that PNG has and Pillow resizes."""
+    return image if image.mode in ("1", "L", "LA", "RGB", "RGBA", "P") else image.convert("RGB")
 
 
 def _enable_heif(name: str) -> None:

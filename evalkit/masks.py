@@ -103,6 +103,9 @@ def rle_from_counts(counts: Sequence[int], height_px: int, width_px: int) -> Rle
     """
     from pycocotools import mask as coco_mask
 
+    if not all(type(run) is int for run in counts):
+        wrong = next(run for run in counts if type(run) is not int)
+        raise DataError(f"run lengths hold {wrong!r:.40}: they are a list of whole numbers")
     if any(run < 0 for run in counts) or sum(counts) != height_px * width_px:
         raise DataError(
             f"run lengths add up to {sum(counts)}, not to {height_px} x {width_px} pixels "
@@ -144,6 +147,8 @@ def require_drawable(ring_px: Sequence[float], height_px: int, width_px: int) ->
     may reach over the edge of its image: a whole image beyond each side, and 1,000 pixels of a small one, are drawn;
     further out is no annotation.
     """
+    if len(ring_px) < 2:
+        raise DataError(f"a ring holds {len(ring_px)} numbers: it needs x and y of at least 3 points")
     for axis, numbers, size_px in (("x", ring_px[0::2], width_px), ("y", ring_px[1::2], height_px)):
         try:
             low, high, is_finite = min(numbers), max(numbers), math.isfinite(sum(numbers))

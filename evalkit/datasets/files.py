@@ -41,11 +41,20 @@ def join(folder: str, *parts: str) -> str:
 def is_file(location: str) -> bool:
     """Tell whether a file lies at ``location``."""
     if not is_url(location):
-        return Path(location).is_file()
+        try:
+            return Path(location).is_file()
+        except (OSError, ValueError):  # a name that no file can have: too long, a NUL, half a character
+            return False
     import fsspec
 
-    filesystem, path = fsspec.core.url_to_fs(location)
-    return bool(filesystem.isfile(path))
+    try:
+        filesystem, path = fsspec.core.url_to_fs(location)
+        return bool(filesystem.isfile(path))
+    except (OSError, ValueError, NotImplementedError, ImportError) as error:
+        raise DataError(
+            f"{location!r:.200} cannot be opened: {error}. A file inside an archive is written "
+            "zip://MEMBER::/full/path/of/archive.zip; or unpack the archive"
+        ) from error
 
 
 def names_in(folder: str) -> list[str] | None:
@@ -83,8 +92,8 @@ def read_bytes(location: str) -> bytes:
             data: bytes = stream.read()
     except FileNotFoundError as error:
         raise DataError(f"{location} does not exist") from error
-    except OSError as error:
-        raise DataError(f"{location} cannot be read: {error}") from error
+    except (OSError, ValueError, NotImplementedError, ImportError) as error:
+        raise DataError(f"{location!r:.200} cannot be read: {error}") from error
     return data
 
 

@@ -83,7 +83,7 @@ def check_prediction(line: Mapping[str, Any], size_px: tuple[int, int], where: s
     """Raise ``DataError`` where a prediction is malformed or its mask is not of its image's size."""
     mask = _mask_of(line)
     if isinstance(mask, dict):
-        if not isinstance(mask.get("counts"), str | list) or list(mask.get("size", [])) != list(size_px):
+        if not isinstance(mask.get("counts"), str | list) or mask.get("size") != list(size_px):
             raise DataError(
                 f"{where}: the mask must be run lengths with size [{size_px[0]}, {size_px[1]}] (height, width of its "
                 f"image) and counts; its size is {mask.get('size')}"

@@ -53,6 +53,17 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+@contextmanager
+def parquet_read(path: Path) -> Iterator[None]:
+    """Turn what pyarrow raises inside into a ``DataError``: a Parquet file that is damaged, or of another layout."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist. Restore the file from a copy") from error
+    except (OSError, ValueError, TypeError, LookupError, NotImplementedError, MemoryError) as error:
+        raise DataError(f"{path} is damaged: {error}. Restore the file from a copy") from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON file's object. Raises ``DataError`` where it is damaged."""
     try:

@@ -125,6 +125,7 @@ class Ledger:
         if read_only and not path.is_file():
             raise DataError(f"{path} does not exist: this folder holds no answers. Give the folder of a run.")
         self.path = path
+        self.read_only = read_only
         # as_uri escapes the characters that mean something in a URI: `#` and `?` may stand in a folder's name.
         location = path.absolute().as_uri() + (_reading_mode(path) if read_only else "")
         self.connection = sqlite3.connect(location, uri=True, isolation_level=None)
@@ -317,8 +318,17 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
+        is_damage = type(error) is sqlite3.DatabaseError or (
+            self.read_only and isinstance(error, sqlite3.DatabaseError) and not _is_locked(error)
+        )
+        if is_damage:
+            raise DataError(f"{self.path} is damaged: {error}. Restore the file from a copy") from error
+
+
+def _is_locked(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _reading_mode(path: Path) -> str:
@@ -369,8 +379,14 @@ def _unpacked(values: tuple[Any, ...]) -> AttemptRow:
     latency_s, http_status, error, image_sha256 = measured
     body = None
     if packed is not None:
-        raw = pa.decompress(packed, decompressed_size=size, codec="zstd", asbytes=True)
-        body = raw.decode("utf-8", "surrogatepass")
+        try:
+            raw = pa.decompress(packed, decompressed_size=size, codec="zstd", asbytes=True)
+            body = raw.decode("utf-8", "surrogatepass")
+        except (OSError, ValueError, TypeError, MemoryError) as damage:
+            raise DataError(
+                f"the ledger's answer of {model} to '{sample_id}' of {dataset} is damaged: {damage}. Restore the "
+                "ledger from a copy"
+            ) from damage
     key = Key(model, dataset, sample_id, trial)
     return AttemptRow(key, attempt, status, started_at, latency_s, http_status, error, image_sha256, body)
 

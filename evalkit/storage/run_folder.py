@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import ConfigError, DataError
 from evalkit.extensions import search_in_own
-from evalkit.storage.files import read_json
+from evalkit.storage.files import parquet_read, read_json
 from evalkit.storage.ledger import Ledger
 from evalkit.storage.manifest import MANIFEST, Manifest, read_manifest
 from evalkit.storage.records import shown
@@ -113,7 +113,8 @@ class RunFolder:
         from evalkit.storage.scores_table import read_stated
 
         self._require(self.path / SCORES)
-        return read_stated(self.path / SCORES)
+        with parquet_read(self.path / SCORES):
+            return read_stated(self.path / SCORES)
 
     def summary(self) -> Summary:
         """Return summary.json. Raises ``DataError`` where it is absent, damaged or not of the folder's answers."""
@@ -138,28 +139,32 @@ class RunFolder:
         import pyarrow.parquet as pq
 
         self._require(self.samples_path)
-        return int(pq.ParquetFile(self.samples_path).num_row_groups)
+        with parquet_read(self.samples_path):
+            return int(pq.ParquetFile(self.samples_path).num_row_groups)
 
     def n_samples(self) -> int:
         """Return the number of samples."""
         import pyarrow.parquet as pq
 
         self._require(self.samples_path)
-        return int(pq.ParquetFile(self.samples_path).metadata.num_rows)
+        with parquet_read(self.samples_path):
+            return int(pq.ParquetFile(self.samples_path).metadata.num_rows)
 
     def sample_chunk(self, index: int) -> list[Sample]:
         """Return one chunk of samples, in the order of the run."""
         import pyarrow.parquet as pq
 
-        rows = pq.ParquetFile(self.samples_path).read_row_group(index).to_pylist()
-        return [sample_from_row(row) for row in rows]
+        with parquet_read(self.samples_path):
+            rows = pq.ParquetFile(self.samples_path).read_row_group(index).to_pylist()
+            return [sample_from_row(row) for row in rows]
 
     def sample(self, dataset: str, sample_id: str) -> Sample:
         """Return one sample. Raises ``DataError`` where the run has no such sample."""
         import pyarrow.parquet as pq
 
         wanted = [("dataset", "=", dataset), ("sample_id", "=", sample_id)]
-        rows = pq.read_table(self.samples_path, filters=wanted).to_pylist()
+        with parquet_read(self.samples_path):
+            rows = pq.read_table(self.samples_path, filters=wanted).to_pylist()
         if not rows:
             raise DataError(f"run {self.path} has no sample '{sample_id}' in dataset '{dataset}'")
         return sample_from_row(rows[0])

@@ -109,7 +109,7 @@ def image_stamp(image: ImageRef) -> str | None:
         return None
     try:
         found = Path(image.path).stat()
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have
         return None
     return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
 
