@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-IN_FLIGHT = 32
-LATENCY_S = 0.05
+IN_FLIGHT = 64
+LATENCY_S = 0.2
 
 
 def photograph() -> bytes:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PACKAGES = (
     "evalkit-segmentation",
     "google-genai",
+    "aiohttp",
     "httpx2",
     "numpy",
     "pillow",
@@ -90,8 +91,6 @@ def _installed() -> list[DoctorLine]:
             f"installed: {', '.join(extras) or 'none'}; not installed: {', '.join(missing) or 'none'}",
         )
     )
-    if find_spec("aiohttp") is not None:
-        found.append(DoctorLine("ok", "transport", "aiohttp is importable; evalkit pins httpx2 all the same"))
     return found
 
 

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import RunPlan
     from evalkit.storage.run_folder import RunFolder
 
-PACKAGES = ("google-genai", "httpx2", "pycocotools", "pillow", "numpy", "scipy", "pandas", "pyarrow")
+PACKAGES = (
+    "google-genai",
+    "aiohttp",
+    "httpx2",
+    "pycocotools",
+    "pillow",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+)
 """Packages whose version can change an answer or a number."""
 
 

@@ -25,9 +25,10 @@ async def guarded(
 ) -> AnswerT:
     """Return what ``send`` returns. Raises ``RetryLater``, ``GiveUp`` or ``StopModel``, never the SDK's own.
 
-    httpx2's timeout holds for each read, so a body that trickles in is cut by the total one here.
+    The transports' own timeouts hold for each read at most, so a body that trickles in is cut by the total one here.
     The SDK's errors hold the request with its key: nothing raised here refers to them.
     """
+    import aiohttp
     import httpx2
     from google.genai.errors import APIError
 
@@ -38,7 +39,7 @@ async def guarded(
         raise RetryLater(f"{model}: no complete answer within {timeout_s:g} s") from None
     except APIError as error:
         raise api_fault(error, endpoint, model) from None
-    except (httpx2.HTTPError, httpx2.StreamError) as error:
+    except (aiohttp.ClientError, httpx2.HTTPError, httpx2.StreamError) as error:
         said = endpoint.redact(f"{type(error).__name__}: {error}")
         raise RetryLater(f"{model}: the connection to {endpoint.address} failed ({said})") from None
     except (json.JSONDecodeError, UnicodeError, RecursionError) as error:

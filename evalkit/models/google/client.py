@@ -1,7 +1,8 @@
 """One google-genai client per model entry, with every hidden behaviour of the SDK pinned.
 
-Pinned: the transport (our own httpx2 client: with aiohttp importable the SDK would switch to it and
-re-send on its own), no SDK retries, the API version, Developer API or Vertex whatever the
+Questions go out over an own session (``models.http_session``); addresses, keys and errors are the SDK's. Pinned for
+all else that the SDK sends (uploads, batch jobs, look-ups): the transport (our own httpx2 client: the SDK would take
+aiohttp and re-send on its own), no SDK retries, the API version, Developer API or Vertex whatever the
 environment says, the base URL. The key is read here, goes nowhere but into the client, and is
 blanked out of every text that leaves this module's users (``Endpoint.redact``).
 """
@@ -15,11 +16,19 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, urlsplit
 
 from evalkit.config.shown import HIDDEN, masked_text, secrets_of, shown_address
-from evalkit.errors import ConfigError, RetryLater
+from evalkit.errors import ConfigError
+from evalkit.models.http_session import (
+    MOST_BODY_BYTES,
+    HttpAnswer,
+    HttpSession,
+    proxy_of,
+    too_large,
+    unusable_proxy,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -30,9 +39,6 @@ GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com/"
 KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """Where a key is looked for; the first that is set wins, as in the SDK."""
 
-MOST_BODY_BYTES = 64_000_000
-"""The largest answer that is read: thirty times the largest on record, a full-image PNG for each of many objects."""
-
 LEAST_KEY_CHARACTERS = 16
 """From here on a key is one that cannot be a part of an answer by chance (Google's have 39)."""
 
@@ -42,7 +48,7 @@ LOOPBACK_PROJECT, LOOPBACK_LOCATION = "local", "us-central1"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An open client with the transport that it does not close itself; ``secret`` is never shown.
+    """An open client with the transports that it does not close itself; ``secret`` is never shown.
 
     ``address``: where it connects to, for messages and files, without secrets. ``hidden``: the address's own.
     ``place``: project and region on Vertex AI, which answers are told apart by.
@@ -50,6 +56,7 @@ class Endpoint:
 
     client: Client
     transport: httpx2.AsyncClient
+    session: HttpSession
     address: str
     secret: str | None = field(default=None, repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
@@ -82,20 +89,46 @@ class Endpoint:
     async def generate(self, model: str, body: dict[str, Any]) -> str:
         """Send exactly one ``generateContent`` request with this JSON body; return the raw answer.
 
-        Goes through the request function that every method of the SDK's client ends in (address,
-        key or access token, headers, typed errors), beneath ``models.generate_content``: the body is
-        made already, and converting, checking and continuing it there costs 0.7 ms of CPU a call
-        (``benchmarks/live_overhead.py``). Raises what the SDK raises.
+        Raises what the SDK raises, from the same bodies.
         """
         path = f"{resource_name(model, vertexai=bool(self.client.vertexai))}:generateContent"
-        answer = await self.client._api_client.async_request("post", path, body)  # noqa: SLF001
-        return self.redact_body(answer.body or "")
+        url, headers = await self._address_of(path)
+        answer = await self.session.post(url, headers, json.dumps(body).encode())
+        if answer.status != 200:
+            await _raise_error(answer)
+        return self.redact_body(answer.text)
+
+    async def _address_of(self, path: str) -> tuple[str, dict[str, str]]:
+        """Return where a request goes and its headers, with the key or the access token, as the SDK makes them."""
+        api = self.client._api_client  # noqa: SLF001  (where every method of the SDK's client ends)
+        request = api._build_request("post", path, {})  # noqa: SLF001
+        headers = dict(request.headers)
+        signs_in_by_address = "@" in urlsplit(request.url).netloc
+        if api.vertexai and not api.api_key and not signs_in_by_address:
+            headers["Authorization"] = f"Bearer {await api._async_access_token()}"  # noqa: SLF001
+            quota_project = getattr(api._credentials, "quota_project_id", None)  # noqa: SLF001
+            if quota_project:
+                headers["x-goog-user-project"] = quota_project
+        return request.url, headers
 
     async def close(self) -> None:
         """Close every connection."""
         await self.client.aio.aclose()
         self.client.close()
         await self.transport.aclose()
+        await self.session.close()
+
+
+async def _raise_error(answer: HttpAnswer) -> NoReturn:
+    """Raise the SDK's error for an answer that is none; its body need not be JSON."""
+    from google.genai.errors import APIError
+
+    try:
+        details = json.loads(answer.text)
+    except json.JSONDecodeError:
+        details = {"message": answer.text, "status": answer.reason}
+    await APIError.raise_error_async(answer.status, details, answer)
+    raise AssertionError("raise_error_async raises")
 
 
 def resource_name(model: str, *, vertexai: bool) -> str:
@@ -160,7 +193,7 @@ def open_developer_endpoint(
     key = key_of() if own_key else None
     if own_key:
         require_access(name, base_url, vertexai=False)
-    transport = _transport(base_url, connections, timeout_s)
+    transport, session = _transports(base_url, connections, timeout_s)
     client = genai.Client(
         vertexai=False,
         api_key=key or LOOPBACK_KEY,
@@ -172,7 +205,7 @@ def open_developer_endpoint(
         ),
     )
     address = shown_address(base_url or GOOGLE_BASE_URL, written)
-    return Endpoint(client, transport, address, key, secrets_of(base_url, written))
+    return Endpoint(client, transport, session, address, key, secrets_of(base_url, written))
 
 
 def open_vertex_endpoint(
@@ -204,7 +237,7 @@ def open_vertex_endpoint(
             f"model '{name}' runs on Vertex AI, which needs a project: write `project: my-project` at the model "
             "or export GOOGLE_CLOUD_PROJECT=... Nothing was sent"
         )
-    transport = _transport(base_url, connections, timeout_s)
+    transport, session = _transports(base_url, connections, timeout_s)
     client = genai.Client(
         vertexai=True,
         project=project,
@@ -219,33 +252,38 @@ def open_vertex_endpoint(
     )
     address = shown_address(base_url, written) if base_url else f"Vertex AI in {location}"
     place = {"project": project, "region": location}
-    return Endpoint(client, transport, address, hidden=secrets_of(base_url, written), place=place)
+    return Endpoint(
+        client, transport, session, address, hidden=secrets_of(base_url, written), place=place
+    )
 
 
-def _transport(base_url: str | None, connections: int, timeout_s: float) -> httpx2.AsyncClient:
-    """Return our own connection pool; proxies of the environment are not used for a local endpoint."""
+def _transports(
+    base_url: str | None, connections: int, timeout_s: float
+) -> tuple[httpx2.AsyncClient, HttpSession]:
+    """Return our own connection pools, for the SDK and for questions, trusting the same certificates.
+
+    Proxies of the environment are not used for a local endpoint. Raises ``ConfigError`` where one cannot be used.
+    """
     import httpx2
 
     # It logs the whole address of each request, with what may be a password in it.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     local = is_loopback(base_url)
+    tls = httpx2.create_ssl_context()
+    proxy = None if local else proxy_of(base_url or GOOGLE_BASE_URL)
     try:
-        transport = httpx2.AsyncClient(limits=limits, timeout=timeout_s, trust_env=not local)
+        transport = httpx2.AsyncClient(verify=tls, limits=limits, timeout=timeout_s, trust_env=not local)
     except (ImportError, ValueError) as error:
-        raise ConfigError(
-            f"the proxy that the environment names cannot be used ({error}): correct HTTPS_PROXY, HTTP_PROXY or "
-            "ALL_PROXY, or exempt the endpoint with NO_PROXY. Proxies of the schemes http and https are supported"
-        ) from error
+        raise unusable_proxy(str(error)) from error
     transport.event_hooks["response"].append(read_within_bounds)
-    return transport
+    return transport, HttpSession(connections=connections, tls=tls, proxy=proxy)
 
 
 async def read_within_bounds(response: httpx2.Response) -> None:
     """Read a body whole, up to ``MOST_BODY_BYTES`` after unpacking, as the encoding that its JSON shows.
 
-    JSON says its encoding by its first bytes (RFC 8259 section 8.1, RFC 4627 section 3); the header's charset is
-    wrong where a gateway adds one. Raises ``RetryLater`` where the body goes on beyond the bound.
+    Raises ``RetryLater`` where the body goes on beyond the bound.
     """
     parts: list[bytes] = []
     size = 0
@@ -253,10 +291,7 @@ async def read_within_bounds(response: httpx2.Response) -> None:
         parts.append(part)
         size += len(part)
         if size > MOST_BODY_BYTES:
-            raise RetryLater(
-                f"the answer of {response.url.host} is larger than {MOST_BODY_BYTES / 1e6:g} MB and was cut off",
-                http_status=response.status_code,
-            )
+            raise too_large(response.url.host, response.status_code)
     content = b"".join(parts)
     response._content = content  # noqa: SLF001  (as aread() does, which has no bound)
     response.encoding = json.detect_encoding(content)

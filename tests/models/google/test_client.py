@@ -14,7 +14,7 @@ LONG = "AIzaSyD-a-key-of-real-length-0123456789"
 def endpoint(secret: str | None) -> Endpoint:
     """Return an endpoint that is never asked."""
     unused: Any = None
-    return Endpoint(unused, unused, "http://127.0.0.1:1", secret)
+    return Endpoint(unused, unused, unused, "http://127.0.0.1:1", secret)
 
 
 @pytest.mark.parametrize("secret", ["x", "mask", "[", "0", "a-key-of-15-let", None])
