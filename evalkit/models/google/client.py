@@ -252,9 +252,7 @@ def open_vertex_endpoint(
     )
     address = shown_address(base_url, written) if base_url else f"Vertex AI in {location}"
     place = {"project": project, "region": location}
-    return Endpoint(
-        client, transport, session, address, hidden=secrets_of(base_url, written), place=place
-    )
+    return Endpoint(client, transport, session, address, hidden=secrets_of(base_url, written), place=place)
 
 
 def _transports(
