@@ -96,6 +96,24 @@ def rle_runs(rle: Rle) -> NDArray[np.int64]:
     return cast("NDArray[np.int64]", runs)
 
 
+def reduced_crop(crop: CropMask, factor: int) -> CropMask:
+    """Return a mask on a grid of ``factor`` x ``factor`` pixels a cell: set where more than half of the cell is.
+
+    Cells at the right and lower edge hold the pixels that are left there.
+    """
+    height, width = -(-crop.height_px // factor), -(-crop.width_px // factor)
+    x0, y0 = crop.x0_px // factor, crop.y0_px // factor
+    rows, columns = crop.crop_hw.shape
+    above, left = crop.y0_px - y0 * factor, crop.x0_px - x0 * factor
+    below, right = -(above + rows) % factor, -(left + columns) % factor
+    padded = np.pad(crop.crop_hw, ((above, below), (left, right)))
+    n_rows, n_columns = padded.shape[0] // factor, padded.shape[1] // factor
+    counts = padded.reshape(n_rows, factor, n_columns, factor).sum(axis=(1, 3))
+    cell_height = np.minimum(factor, crop.height_px - factor * (y0 + np.arange(n_rows)))
+    cell_width = np.minimum(factor, crop.width_px - factor * (x0 + np.arange(n_columns)))
+    return CropMask(height, width, x0, y0, 2 * counts > cell_height[:, None] * cell_width)
+
+
 def rle_from_counts(counts: Sequence[int], height_px: int, width_px: int) -> Rle:
     """Return the compressed form of uncompressed COCO run lengths (a list of integers).
 

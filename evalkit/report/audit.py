@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from evalkit.masks import full_mask
-from evalkit.report.answers import DrawnSample, ModelAnswer, drawn_samples
-from evalkit.report.choose import SampleKey
-from evalkit.report.data import ReportData
+from evalkit.masks import area, crop_intersection
+from evalkit.report.answers import AnsweredSample, ModelAnswer
+from evalkit.report.data import ReportData, SampleKey
 
 if TYPE_CHECKING:
     from evalkit.types import CropMask
@@ -21,9 +19,6 @@ FAR_FROM_TRUTH = 0.4
 
 AGREE = 0.7
 """Two masks with at least this IoU are taken as the same object."""
-
-CANDIDATES = 400
-"""Samples whose masks are compared at most, those farthest from the truth first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +32,29 @@ class Suspect:
     words: str
 
 
-def find_suspects(data: ReportData) -> list[Suspect]:
-    """Return suspects, the strongest agreement first; none where fewer than two different models answered."""
-    by_label = {model.label: model.requested for model in data.models}
-    if len(set(by_label.values())) < 2:
-        return []
-    found = []
-    for drawn in drawn_samples(data, _candidates(data)):
-        suspect = judge(drawn, by_label)
-        if suspect is not None:
-            found.append(suspect)
-    return sorted(found, key=lambda suspect: (-len(suspect.labels), -suspect.agreement, suspect.key))
-
-
-def _candidates(data: ReportData) -> list[SampleKey]:
-    """Return samples that every model that read them answered far from the truth."""
-    rows = data.scores[(data.scores["trial"] == 0) & data.scores["outcome"].isin(("decoded", "no_target"))]
+def suspicious_keys(data: ReportData) -> frozenset[SampleKey]:
+    """Return samples that every model that read them answered far from the truth; none where fewer than two answered."""
+    if len({model.requested for model in data.models}) < 2:
+        return frozenset()
+    rows = data.first_trial()
+    rows = rows[rows["outcome"].isin(("decoded", "no_target"))]
     groups = rows.groupby(["dataset", "sample_id"], sort=False)["quality"].agg(["max", "count"])
-    far = groups[(groups["max"] < FAR_FROM_TRUTH) & (groups["count"] >= 2)]
-    return list(far.sort_values("max", kind="stable").index[:CANDIDATES])
+    return frozenset(groups[(groups["max"] < FAR_FROM_TRUTH) & (groups["count"] >= 2)].index)
 
 
-def judge(drawn: DrawnSample, requested: dict[str, str]) -> Suspect | None:
+def strongest_first(suspects: Iterable[Suspect]) -> list[Suspect]:
+    """Return suspects with those first that most models agree on, and most closely."""
+    return sorted(suspects, key=lambda suspect: (-len(suspect.labels), -suspect.agreement, suspect.key))
+
+
+def judge(answered: AnsweredSample, requested: Mapping[str, str]) -> Suspect | None:
     """Return the suspicion on one sample, None where the models do not agree.
 
     ``requested``: label -> model id; two runs of one model are one witness.
     """
-    sample = drawn.sample
+    sample = answered.sample
     witnesses: dict[str, ModelAnswer] = {}
-    for answer in drawn.answers:
+    for answer in answered.answers:
         if answer.decoded is not None and answer.decoded.outcome in ("decoded", "no_target"):
             witnesses.setdefault(requested[answer.label], answer)
     answers = list(witnesses.values())
@@ -93,6 +82,6 @@ def judge(drawn: DrawnSample, requested: dict[str, str]) -> Suspect | None:
 
 def mask_iou(first: CropMask, second: CropMask) -> float:
     """Return the IoU of two masks of one image; 0 where both are empty."""
-    one, two = full_mask(first), full_mask(second)
-    union = int(np.count_nonzero(one | two))
-    return int(np.count_nonzero(one & two)) / union if union else 0.0
+    shared = crop_intersection(first, second)
+    union = area(first) + area(second) - shared
+    return shared / union if union else 0.0

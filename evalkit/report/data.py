@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from evalkit.storage.manifest import Manifest
     from evalkit.storage.summary import Summary
 
+SampleKey = tuple[str, str]
+"""(dataset, sample_id)."""
+
 MODEL_COLOURS = (
     "#3f78c1",
     "#d9822b",
@@ -111,6 +114,10 @@ class ReportData:
     def measure(self, dataset: str) -> Metric:
         """Return what models are ranked by on a dataset: gIoU, or the accuracy of boxes where one gave boxes alone."""
         return metric_of(self.judged_by[dataset])
+
+    def first_trial(self) -> pd.DataFrame:
+        """Return the score rows that the gallery shows."""
+        return self.scores[self.scores["trial"] == 0]
 
     def slices(self, dataset: str) -> list[str]:
         """Return the slices of a dataset other than ``all``, in the summary's order."""

@@ -1,24 +1,25 @@
-"""The gallery's data: one card per answer, as columns that the page's script filters and sorts. Pure.
+"""The gallery's index: one entry per sample and per answer, as columns that the page filters and sorts. Pure.
 
-Model text travels as text: it is written as JSON in a script file of its own with ``<`` escaped,
-and put on the page through ``textContent``.
+What the pictures are drawn from stands in chunks (``sample_chunks``), which the index names. Texts of others travel
+as JSON in a script file of its own with ``<`` escaped, and are put on the page through ``textContent``.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from evalkit.decoding.codes import ANSWERED, FAILURES, OUTCOMES
-from evalkit.report.choose import ChosenSamples, SampleKey
-from evalkit.report.data import ReportData, tags_of
+from evalkit.report.data import ReportData, SampleKey, tags_of
 from evalkit.report.differences import disagreement
-from evalkit.report.overlays import Drawing
+from evalkit.report.raw_text import EXCERPT_CHARACTERS
+from evalkit.report.sample_chunks import SamplePlan, Written, chunks_of
+from evalkit.report.sample_details import request_facts
 
-EXCERPT_CHARACTERS = 180
-"""How much of a raw answer a card shows; the sample's page has all of it."""
+ALL_SEARCHED_CHARACTERS = 9_000_000
+"""Beginnings of raw answers that the search holds in memory at most."""
 
 CARDS_PER_PAGE = 24
 
@@ -27,9 +28,7 @@ CARDS_PER_PAGE = 24
 class GalleryCard:
     """One answer as the first page of the gallery shows it before any script runs."""
 
-    href: str | None
-    picture: str | None
-    layer: str | None
+    href: str
     expression: str
     model: str
     colour: str
@@ -37,21 +36,16 @@ class GalleryCard:
     outcome: str
     iou: str
     excerpt: str
-    zoom: str
 
 
-def gallery_data(
-    data: ReportData,
-    chosen: ChosenSamples,
-    drawings: Mapping[SampleKey, Drawing],
-    excerpts: Mapping[tuple[str, str, str], str],
-) -> dict[str, Any]:
+def gallery_index(data: ReportData, plan: SamplePlan, written: Written) -> dict[str, Any]:
     """Return the columns of the gallery: one entry per sample, one per answer of the first trial."""
-    rows = data.scores[data.scores["trial"] == 0]
+    rows = data.first_trial()
     names = _Names(data)
-    keys = list(dict.fromkeys(zip(rows["dataset"], rows["sample_id"], strict=True)))
     first = rows.drop_duplicates(["dataset", "sample_id"])
     spread = _spreads(rows)
+    chunks, places = chunks_of(written.samples, len(plan.keys))
+    photograph_chunks, photograph_places = chunks_of(written.photographs, plan.n_photographs)
     samples = [
         {
             "d": names.dataset[key[0]],
@@ -59,54 +53,54 @@ def gallery_data(
             "x": expression,
             "t": [names.number("tags", f"{tag}={value}") for tag, value in tags_of(tags).items()],
             "s": round(spread.get(key, 0.0), 4),
-            **_drawing_entry(drawings.get(key), chosen.reasons.get(key, ())),
+            "c": places[number][0],
+            "i": plan.photographs.get(key, -1),
         }
-        for key, expression, tags in zip(keys, first["expression"], first["tags"], strict=True)
+        for number, (key, expression, tags) in enumerate(
+            zip(plan.keys, first["expression"], first["tags"], strict=True)
+        )
     ]
-    places = {key: place for place, key in enumerate(keys)}
     return {
-        "models": [{"label": model.label, "colour": model.colour} for model in data.models],
+        "models": [
+            {"label": model.label, "colour": model.colour, "request": request_facts(model)}
+            for model in data.models
+        ],
         "datasets": list(data.datasets),
         "samples": samples,
-        "answers": _answer_columns(data, names, places, drawings, excerpts),
+        "answers": _answer_columns(data, names, {key: number for number, key in enumerate(plan.keys)}),
         **names.lists(),
+        "chunks": chunks,
+        "photographs": {"chunks": photograph_chunks, "places": photograph_places, "missing": written.missing},
         "failureWords": FAILURES,
         "outcomeWords": {name: words.label for name, words in OUTCOMES.items()},
         "cardsPerPage": CARDS_PER_PAGE,
+        "searched": searched_characters(len(rows)),
         "hasChange": len(data.runs) > 1,
     }
 
 
-def _drawing_entry(drawing: Drawing | None, reasons: Sequence[str]) -> dict[str, Any]:
-    if drawing is None:
-        return {}
-    return {
-        "p": drawing.slug,
-        "i": drawing.thumbnail,
-        "w": drawing.width_px,
-        "h": drawing.height_px,
-        **({"why": list(reasons)} if reasons else {}),
-    }
+def searched_characters(n_answers: int) -> int:
+    """Return how much of the beginning of each raw answer the search looks at."""
+    return min(EXCERPT_CHARACTERS, max(40, ALL_SEARCHED_CHARACTERS // max(1, n_answers)))
 
 
-def _answer_columns(
-    data: ReportData,
-    names: _Names,
-    places: Mapping[SampleKey, int],
-    drawings: Mapping[SampleKey, Drawing],
-    excerpts: Mapping[tuple[str, str, str], str],
-) -> dict[str, list[Any]]:
-    rows = data.scores[data.scores["trial"] == 0]
+def searched_texts(index: Mapping[str, Any], written: Written) -> list[str]:
+    """Return what the search looks at of each answer, in the order of the index."""
+    answers, limit = index["answers"], index["searched"]
+    return [written.excerpts.get(place, "")[:limit] for place in zip(answers["s"], answers["m"], strict=True)]
+
+
+def _answer_columns(data: ReportData, names: _Names, places: Mapping[SampleKey, int]) -> dict[str, list[Any]]:
+    rows = data.first_trial()
     numbers = {model.label: number for number, model in enumerate(data.models)}
     changes = _changes(data)
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("s", "m", "o", "f", "w", "v", "k", "c", "l", "e", "z")
-    }
+    columns: dict[str, list[Any]] = {name: [] for name in ("s", "m", "o", "f", "w", "v", "k", "c")}
     fields = ("dataset", "sample_id", "model", "outcome", "failure", "wire_formats", "quality", "strict")
-    for dataset, sample_id, label, outcome, failure, formats, iou, strict in zip(
-        *(rows[field] for field in fields), strict=True
-    ):
-        drawing = drawings.get((dataset, sample_id))
+    entries = sorted(
+        zip(*(rows[field] for field in fields), strict=True),
+        key=lambda entry: (places[entry[0], entry[1]], numbers[entry[2]]),
+    )
+    for dataset, sample_id, label, outcome, failure, formats, iou, strict in entries:
         change = changes.get((dataset, sample_id, label))
         columns["s"].append(places[dataset, sample_id])
         columns["m"].append(numbers[label])
@@ -118,19 +112,7 @@ def _answer_columns(
         columns["v"].append(round(float(iou), 4) if iou == iou else None)  # noqa: PLR0124  NaN is not itself
         columns["k"].append(int(strict is True or strict == 1))
         columns["c"].append(None if change is None else round(change, 4))
-        columns["l"].append(int(drawing is not None and label in drawing.layers))
-        columns["z"].append("" if drawing is None else zoom_style(drawing, label))
-        columns["e"].append(excerpts.get((dataset, sample_id, label), ""))
     return columns
-
-
-def zoom_style(drawing: Drawing, label: str) -> str:
-    """Return the CSS transform that enlarges a card around what matters, "" where it shows everything."""
-    layers = drawing.layers.get(label)
-    zoom = drawing.truth_zoom if layers is None else layers.zoom
-    if zoom.scale == 1:
-        return ""
-    return f"translate({zoom.shift_x:.2%},{zoom.shift_y:.2%}) scale({zoom.scale})"
 
 
 def _spreads(rows: Any) -> dict[SampleKey, float]:
@@ -180,53 +162,31 @@ class _Names:
         return {kind: list(known) for kind, known in self.kinds.items()}
 
 
-def first_cards(gallery: Mapping[str, Any]) -> list[GalleryCard]:
-    """Return the first page of drawn answers, in the run's order."""
-    answers, samples = gallery["answers"], gallery["samples"]
-    order = sorted(range(len(answers["s"])), key=lambda place: (answers["s"][place], answers["m"][place]))
-    drawn = [place for place in order if "p" in samples[answers["s"][place]]]
-    return [_card(gallery, place) for place in drawn[:CARDS_PER_PAGE]]
+def first_cards(index: Mapping[str, Any], written: Written) -> list[GalleryCard]:
+    """Return the first page of answers, in the run's order."""
+    return [_card(index, written, place) for place in range(len(index["answers"]["s"]))[:CARDS_PER_PAGE]]
 
 
-def _card(gallery: Mapping[str, Any], place: int) -> GalleryCard:
-    answers = gallery["answers"]
-    sample = gallery["samples"][answers["s"][place]]
-    number = answers["m"][place]
-    model = gallery["models"][number]
-    layer = f"{sample['p']}-{number}" if answers["l"][place] else f"{sample['p']}-truth"
-    outcome = gallery["outcomes"][answers["o"][place]]
+def _card(index: Mapping[str, Any], written: Written, place: int) -> GalleryCard:
+    answers = index["answers"]
+    sample, number = index["samples"][answers["s"][place]], answers["m"][place]
+    model = index["models"][number]
+    outcome = index["outcomes"][answers["o"][place]]
     failure = answers["f"][place]
-    words = OUTCOMES[outcome].label if failure < 0 else gallery["failures"][failure]
+    words = OUTCOMES[outcome].label if failure < 0 else index["failures"][failure]
     value = answers["v"][place]
     return GalleryCard(
-        href=f"samples/{sample['p']}.html#model-{number}",
-        picture=sample["i"],
-        layer=f"overlays/{layer}.png",
+        href=sample_address(index["datasets"][sample["d"]], sample["id"], model["label"]),
         expression=sample["x"],
         model=model["label"],
         colour=model["colour"],
         verdict=words.replace("_", " "),
         outcome=outcome,
         iou="\u2013" if value is None else f"{value:.3f}",
-        excerpt=answers["e"][place],
-        zoom=answers["z"][place],
+        excerpt=written.excerpts.get((answers["s"][place], number), ""),
     )
 
 
-def excerpt(text: str | None) -> str:
-    """Return the beginning of a raw answer on one line."""
-    flat = " ".join((text or "").split())
-    return flat if len(flat) <= EXCERPT_CHARACTERS else flat[: EXCERPT_CHARACTERS - 1] + "…"
-
-
-def as_script(name: str, value: object) -> str:
-    """Return a script file that sets ``window.<name>``: JSON in which no text can end a script."""
-    return f"window.{name} = {safe_json(value)};\n"
-
-
-def safe_json(value: object) -> str:
-    """Return compact JSON that is inert inside a script element."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return text
+def sample_address(dataset: str, sample_id: str, label: str) -> str:
+    """Return the address of one answer's page, as the page's script writes it too."""
+    return "sample.html#" + urlencode({"dataset": dataset, "id": sample_id, "model": label})

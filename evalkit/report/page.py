@@ -1,30 +1,29 @@
-"""Writes the report: pictures, figures, tables, data, pages. Whole, beside the old one, then renamed."""
+"""Writes the report: chunks of data, figures, tables, pages. Whole, beside the old one, then renamed."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError
 from evalkit.metrics.reading_words import suspect_results, what_was_found, yaml_to_set
-from evalkit.report.answers import DrawnSample, drawn_samples
-from evalkit.report.audit import Suspect, find_suspects
+from evalkit.report.audit import Suspect, strongest_first
 from evalkit.report.changes import RunChange, find_changes
-from evalkit.report.choose import ChosenSamples, SampleKey, choose_samples
+from evalkit.report.chunk_files import CHUNK_FOLDER, write_chunk, write_index
 from evalkit.report.conventions import ceiling_tables, sensitivity_tables
 from evalkit.report.data import ReportData, load_report
 from evalkit.report.dataset_view import DatasetView, dataset_view, run_view
 from evalkit.report.differences import page_comparison
 from evalkit.report.environment import TEMPLATES, template_environment
-from evalkit.report.gallery import as_script, excerpt, first_cards, gallery_data, safe_json
-from evalkit.report.overlays import Drawing, OverlayWriter
-from evalkit.report.sample_view import answer_views, sample_json, sample_view
+from evalkit.report.gallery import first_cards, gallery_index, sample_address, searched_texts
+from evalkit.report.sample_chunks import SamplePlan, Written, chunk_jobs, write_chunks
+from evalkit.report.shown_masks import GRID_SIDE_PX
 from evalkit.report.tables import write_tables
 from evalkit.report.words import who_answered
+from evalkit.scoring.engine import map_chunks
 from evalkit.storage.files import replaced_folder
 
 if TYPE_CHECKING:
@@ -32,23 +31,26 @@ if TYPE_CHECKING:
 
     from evalkit.storage.run_folder import RunFolder
 
-STATIC = ("report.css", "theme.js", "gallery.js", "sample.js")
+SCRIPTS = ("theme.js", "chunks.js", "masks.js", "pictures.js", "gallery.js", "sample.js")
+STATIC = ("report.css", *SCRIPTS)
 
 MARKER = "report.json"
 """Names the runs of a report; a folder without it is not one, and is never replaced."""
 
 REPORT_FILES = frozenset(
-    (*STATIC, MARKER, "index.html", "gallery-data.js", "figures", "samples", "tables", "pictures", "overlays")
+    {
+        *(*STATIC, MARKER, "index.html", "sample.html", CHUNK_FOLDER, "figures", "tables"),
+        *("gallery-data.js", "samples", "pictures", "overlays"),
+    }
 )
-"""All that a report consists of."""
+"""All that a report consists of, or consisted of in evalkit 0.1 (the second line)."""
 
+SUSPECTS_SHOWN = 48
 
-@dataclass(frozen=True, slots=True)
-class Gallery:
-    """What was drawn: the files of each sample and the beginning of each raw answer."""
-
-    drawings: Mapping[SampleKey, Drawing]
-    excerpts: Mapping[tuple[str, str, str], str]
+GRID_WORDS = (
+    f"Masks keep every pixel; those of images over {GRID_SIDE_PX:,} pixels stand on a coarser grid, which the sample's "
+    "page names."
+)
 
 
 def write_report(folders: Sequence[RunFolder], out: Path | None, *, conventions: bool = False) -> Path:
@@ -82,10 +84,8 @@ def _refuse_other_folder(target: Path) -> None:
 
 
 def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
-    suspects = find_suspects(data)
-    chosen = choose_samples(data, first=[suspect.key for suspect in suspects])
+    plan, written = _write_chunks(data, folder)
     environment = _environment(data)
-    gallery = _write_samples(data, chosen, environment, folder)
     compared = page_comparison(data)
     changes = find_changes(data, compared)
     views = [dataset_view(data, name, folder / "figures", compared, changes) for name in data.datasets]
@@ -93,19 +93,31 @@ def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
     costs = {name: [tables[name] for tables in measured] for name in data.datasets}
     shown = [table for view in views for table in [*view.tables, *costs[view.name]]]
     write_tables(shown, folder / "tables")
-    columns = gallery_data(data, chosen, gallery.drawings, gallery.excerpts)
-    (folder / "gallery-data.js").write_text(as_script("EVALKIT_GALLERY", columns), encoding="utf-8")
+    index = gallery_index(data, plan, written)
+    index["texts"] = write_chunk(folder, searched_texts(index, written))
+    environment.globals["index_file"] = write_index(folder, index)
     for name in STATIC:
         shutil.copyfile(TEMPLATES / name, folder / name)
     page = environment.get_template("index.html").render(
-        **_index_context(data, views, chosen, suspects, gallery),
+        **_index_context(data, views, plan, written),
         differing=differing(changes),
         costs=costs,
-        cards=first_cards(columns),
+        cards=first_cards(index, written),
     )
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    (folder / "index.html").write_text(page, encoding="utf-8", errors="replace")
+    sample = environment.get_template("sample.html").render()
+    (folder / "sample.html").write_text(sample, encoding="utf-8", errors="replace")
     marker = {"runs": [run.name for run in data.runs], "simulated": data.simulated}
     (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+
+
+def _write_chunks(data: ReportData, folder: Path) -> tuple[SamplePlan, Written]:
+    """Write what the page loads on demand, in as many processes as scoring takes."""
+    (folder / CHUNK_FOLDER).mkdir()
+    plan, written = chunk_jobs(data, folder), Written()
+    for part in map_chunks(write_chunks, plan.jobs):
+        written.add(part)
+    return plan, written
 
 
 def _environment(data: ReportData) -> Environment:
@@ -117,99 +129,44 @@ def _environment(data: ReportData) -> Environment:
         partial=data.partial,
         made_at=", ".join(filter(None, finished)),
         colours={model.label: model.colour for model in data.models},
-        root="",
     )
-
-
-def _write_samples(
-    data: ReportData, chosen: ChosenSamples, environment: Environment, folder: Path
-) -> Gallery:
-    """Draw every chosen sample and write its page; answers are in memory a few samples at a time."""
-    painter = OverlayWriter(folder)
-    numbers = {model.label: number for number, model in enumerate(data.models)}
-    names = neighbours(chosen)
-    (folder / "samples").mkdir()
-    prompts = _Prompts(data)
-    template = environment.get_template("sample.html")
-    drawings: dict[SampleKey, Drawing] = {}
-    excerpts: dict[tuple[str, str, str], str] = {}
-    for drawn in drawn_samples(data, chosen.keys):
-        key = (drawn.sample.dataset, drawn.sample.sample_id)
-        drawing = painter.draw(drawn, numbers)
-        drawings[key] = drawing
-        for answer in drawn.answers:
-            text = None if answer.response is None else answer.response.text
-            excerpts[*key, answer.label] = excerpt(text)
-        head = sample_view(drawn)
-        answers = answer_views(data, drawn, drawing, prompts.of(drawn))
-        before, after = names[key]
-        text = template.render(
-            root="../",
-            s=head,
-            d=drawing,
-            answers=answers,
-            before=before,
-            after=after,
-            reasons=chosen.reasons.get(key, ()),
-            json=safe_json(sample_json(head, answers, drawn.answers)),
-        )
-        (folder / "samples" / f"{drawing.slug}.html").write_text(text, encoding="utf-8", errors="replace")
-    return Gallery(drawings, excerpts)
-
-
-def neighbours(chosen: ChosenSamples) -> dict[SampleKey, tuple[str | None, str | None]]:
-    """Return the file names (without ending) of the samples before and after each."""
-    from evalkit.report.overlays import slug
-
-    slugs = [None, *(slug(*key) for key in chosen.keys), None]
-    return {key: (slugs[place], slugs[place + 2]) for place, key in enumerate(chosen.keys)}
-
-
-class _Prompts:
-    """The text that each model was asked, from the run's configuration."""
-
-    def __init__(self, data: ReportData) -> None:
-        from evalkit.config.prompts import prompt_of
-
-        self.prompts = {}
-        configs = [run.folder.config() for run in data.runs]
-        for model in data.models:
-            config = configs[model.run]
-            entry = next(entry for entry in config.models if entry.name == model.name)
-            prompt = entry.prompt_setting()
-            self.prompts[model.label] = None if prompt is None else prompt_of(prompt, config)
-
-    def of(self, drawn: DrawnSample) -> dict[str, str | None]:
-        """Return label -> text for one sample, None where the provider takes no prompt."""
-        return {
-            label: None if prompt is None else prompt.question_about(drawn.sample)
-            for label, prompt in self.prompts.items()
-        }
 
 
 def _index_context(
     data: ReportData,
     views: Sequence[DatasetView],
-    chosen: ChosenSamples,
-    suspects: Sequence[Suspect],
-    gallery: Gallery,
+    plan: SamplePlan,
+    written: Written,
 ) -> dict[str, Any]:
+    suspects = strongest_first(written.suspects)
+    numbers = {key: number for number, key in enumerate(plan.keys)}
     return {
         "views": views,
         "runs": [run_view(run) for run in data.runs],
         "models": data.models,
         "has_tags": any(view.tags is not None for view in views),
-        "chosen": chosen,
         "who_answered": who_answered(data.models),
         "suspect_readings": [
             {"model": result["model"], "found": what_was_found(result), "yaml": yaml_to_set(result)}
             for result in suspect_results(data.results)
         ],
-        "suspects": [
-            _suspect_card(data, suspect, gallery) for suspect in suspects if suspect.key in gallery.drawings
-        ],
-        "legend_words": "Bright outline: truth. Blue: prediction. Cards are enlarged around both; point at one to see all of it.",
+        "suspects": [_suspect_card(data, one, numbers[one.key]) for one in suspects[:SUSPECTS_SHOWN]],
+        "n_suspects": len(suspects),
+        "shown_words": shown_words(data, plan, written),
     }
+
+
+def shown_words(data: ReportData, plan: SamplePlan, written: Written) -> str:
+    """Return what the gallery shows, and what of it is reduced, in words."""
+    trials = int(data.scores["trial"].max()) + 1
+    missing = len(written.missing)
+    told = [
+        f"Every answer to all {len(plan.keys):,} samples is here.",
+        "" if trials == 1 else f"Of {trials} trials the first is shown.",
+        f"Photographs are reduced to {plan.side_px} pixels on the longest side. {GRID_WORDS}",
+        "" if not missing else f"{missing:,} photographs cannot be read: their masks stand on grey.",
+    ]
+    return " ".join(filter(None, told))
 
 
 def differing(changes: Sequence[RunChange]) -> list[str]:
@@ -223,18 +180,15 @@ def differing(changes: Sequence[RunChange]) -> list[str]:
     )
 
 
-def _suspect_card(data: ReportData, suspect: Suspect, gallery: Gallery) -> dict[str, Any]:
-    drawing = gallery.drawings[suspect.key]
-    layers = drawing.layers.get(suspect.labels[0])
+def _suspect_card(data: ReportData, suspect: Suspect, number: int) -> dict[str, Any]:
+    labels = [model.label for model in data.models]
     rows = data.scores[
         (data.scores["dataset"] == suspect.key[0]) & (data.scores["sample_id"] == suspect.key[1])
     ]
     return {
-        "href": f"samples/{drawing.slug}.html",
-        "picture": drawing.thumbnail,
-        "layer": drawing.truth if layers is None else layers.prediction,
-        "width": drawing.width_px,
-        "height": drawing.height_px,
+        "href": sample_address(*suspect.key, suspect.labels[0]),
+        "sample": number,
+        "model": labels.index(suspect.labels[0]),
         "expression": str(rows["expression"].iloc[0]),
         "models": ", ".join(suspect.labels),
         "words": suspect.words,

@@ -2,15 +2,17 @@
 // The gallery: filter, sort, page. Its whole state stands in the address bar (#gallery?model=...), so a
 // view can be shared. Text from models reaches the page through textContent only.
 (function () {
-  const data = window.EVALKIT_GALLERY;
+  const data = window.EVALKIT_INDEX;
   const form = document.getElementById("filters");
   const wall = document.getElementById("wall");
   const cardTemplate = document.getElementById("card");
   const answers = data.answers;
   const total = answers.s.length;
-  const fields = ["q", "model", "outcome", "failure", "format", "tag", "dataset", "strict", "min", "max", "sort", "layer", "whole", "undrawn"];
+  const fields = ["q", "model", "outcome", "failure", "format", "tag", "dataset", "strict", "min", "max", "sort", "whole"];
   let page = 0;
   let found = [];
+  let texts = null; // beginnings of the raw answers in small letters, once the search was used
+  let expressions = null;
 
   // ---- the form -------------------------------------------------------------------------------------
   function fill(name, values, words) {
@@ -55,6 +57,7 @@
     if (place !== "gallery") return false;
     const given = Object.fromEntries(new URLSearchParams(query || ""));
     write(given);
+    if (given.layers !== undefined) EVALKIT.layers.fromText(given.layers);
     page = Math.max(0, (parseInt(given.page, 10) || 1) - 1);
     return true;
   }
@@ -62,6 +65,7 @@
   function address(state) {
     const query = new URLSearchParams();
     for (const name of fields) if (state[name]) query.set(name, state[name]);
+    if (!EVALKIT.layers.isUsual()) query.set("layers", EVALKIT.layers.text());
     if (page > 0) query.set("page", String(page + 1));
     const text = query.toString();
     return text ? "#gallery?" + text : "#gallery";
@@ -110,41 +114,46 @@
     if (state.strict) list.push((n) => answers.k[n] === (state.strict === "yes" ? 1 : 0));
     if (state.min) list.push((n) => answers.v[n] !== null && answers.v[n] >= Number(state.min));
     if (state.max) list.push((n) => answers.v[n] !== null && answers.v[n] <= Number(state.max));
-    if (form.elements.undrawn && !state.undrawn) list.push((n) => data.samples[answers.s[n]].p !== undefined);
     if (state.q) list.push(textTest(state.q.toLowerCase()));
     return list;
   }
 
   function textTest(text) {
-    const samples = data.samples.map((s) => s.x.toLowerCase().includes(text) || s.id.toLowerCase().includes(text));
-    return (n) => samples[answers.s[n]] || answers.e[n].toLowerCase().includes(text);
+    if (expressions === null) expressions = data.samples.map((s) => (s.x + "\n" + s.id).toLowerCase());
+    const samples = expressions.map((words) => words.includes(text));
+    return (n) => samples[answers.s[n]] || (texts !== null && texts[n].includes(text));
+  }
+
+  // Answers are searched by their beginnings, which are loaded when the search is first used.
+  async function loadTexts() {
+    if (texts !== null) return;
+    const loaded = await EVALKIT.member(data.texts, 0);
+    texts = loaded.map((text) => text.toLowerCase());
+    if (form.elements.q.value) update({ quiet: true });
   }
 
   function sortKey(name) {
-    if (name === "iou") return (n) => (answers.v[n] === null ? 2 : answers.v[n]);
-    if (name === "-iou") return (n) => (answers.v[n] === null ? 2 : -answers.v[n]);
+    const sign = name.startsWith("-") ? -1 : 1;
+    const of = (column) => (n) => (column[n] === null ? 2 : sign * column[n]);
+    if (name === "iou" || name === "-iou") return of(answers.v);
+    if (name === "change" || name === "-change") return of(answers.c);
     if (name === "spread") return (n) => -data.samples[answers.s[n]].s;
-    if (name === "change") return (n) => (answers.c[n] === null ? 2 : answers.c[n]);
-    if (name === "-change") return (n) => (answers.c[n] === null ? 2 : -answers.c[n]);
-    return () => 0;
+    return null;
   }
 
+  // Answers stand in the run's order, which a sort that keeps equals in place leaves as the second key.
   function select(state) {
     const all = tests(state);
     const kept = [];
     for (let n = 0; n < total; n += 1) if (all.every((test) => test(n))) kept.push(n);
     const key = sortKey(state.sort);
-    return kept.sort((a, b) => key(a) - key(b) || answers.s[a] - answers.s[b] || answers.m[a] - answers.m[b]);
+    if (key === null) return kept;
+    const keys = new Float64Array(total);
+    for (const n of kept) keys[n] = key(n);
+    return kept.sort((a, b) => keys[a] - keys[b]);
   }
 
   // ---- cards ----------------------------------------------------------------------------------------
-  function layerFile(n, state) {
-    const slug = data.samples[answers.s[n]].p;
-    if (state.layer === "photo") return "";
-    if (state.layer === "truth" || !answers.l[n]) return "overlays/" + slug + "-truth.png";
-    return "overlays/" + slug + "-" + answers.m[n] + (state.layer === "difference" ? "-difference" : "") + ".png";
-  }
-
   function card(n, state) {
     const node = cardTemplate.content.firstElementChild.cloneNode(true);
     const sample = data.samples[answers.s[n]];
@@ -159,38 +168,50 @@
     find(".expression").textContent = sample.x;
     find(".chip").textContent = failure ? failure.replaceAll("_", " ") : data.outcomeWords[outcome] || outcome;
     if (failure) find(".chip").title = data.failureWords[failure] || "";
-    find(".excerpt").textContent = answers.e[n];
+    const address = new URLSearchParams({ dataset: data.datasets[sample.d], id: sample.id, model: model.label });
+    find(".card-link").href = "sample.html#" + address;
+    node.dataset.answer = n;
+    paint(find(".layers"), answers.s[n], answers.m[n], (drawn) => {
+      find(".excerpt").textContent = (drawn.a[answers.m[n]] || [])[2] || "";
+    });
     if (answers.c[n] !== null) {
       const change = document.createElement("span");
       change.className = "change";
       change.textContent = (answers.c[n] < 0 ? "−" : "+") + Math.abs(answers.c[n]).toFixed(3);
       find(".card-verdict").append(change);
     }
-    if (sample.p === undefined) {
-      find(".layers").replaceWith(notDrawn());
-    } else {
-      find(".card-link").href = "samples/" + sample.p + ".html#model-" + answers.m[n];
-      find(".photo").src = sample.i;
-      if (answers.z[n] && !state.whole) find(".zoomed").style.transform = answers.z[n];
-      const layer = layerFile(n, state);
-      if (layer) find(".mask").src = layer;
-      else find(".mask").remove();
-    }
     return node;
   }
 
-  function notDrawn() {
-    const node = document.createElement("span");
-    node.className = "not-drawn";
-    node.textContent = "not drawn";
-    return node;
+  // Draw one answer into a frame once its chunks are there.
+  async function paint(frame, number, model, then) {
+    let sample = null;
+    try {
+      sample = await EVALKIT.pictures.load(data, number);
+    } catch {
+      // the page says so once, at its top
+    }
+    if (sample === null) {
+      frame.classList.add("not-drawn");
+      frame.textContent = "not on disk";
+      return;
+    }
+    const holder = document.createElement("span");
+    holder.className = "zoomed";
+    if (!form.elements.whole.checked) holder.style.transform = EVALKIT.pictures.cardZoom(sample, model);
+    holder.append(EVALKIT.pictures.svgOf(sample, model));
+    frame.replaceChildren(holder);
+    if (then) then(sample.drawn);
   }
 
   function draw(state) {
     const size = data.cardsPerPage;
     const pages = Math.max(1, Math.ceil(found.length / size));
     page = Math.min(page, pages - 1);
+    const links = cardLinks();
+    const at = links.indexOf(document.activeElement);
     wall.replaceChildren(...found.slice(page * size, (page + 1) * size).map((n) => card(n, state)));
+    if (at >= 0) focusCard(at);
     document.getElementById("count").textContent =
       found.length.toLocaleString("en") + " of " + total.toLocaleString("en") + " answers";
     document.getElementById("page").textContent = "page " + (page + 1) + " of " + pages;
@@ -216,15 +237,44 @@
   }
 
   // ---- keys -----------------------------------------------------------------------------------------
+  function cardLinks() {
+    return Array.from(wall.querySelectorAll(".card-link"));
+  }
+
+  function focusCard(at) {
+    const links = cardLinks();
+    if (links.length) links[Math.max(0, Math.min(at, links.length - 1))].focus();
+  }
+
+  // From card to card, and over the end of a page to the next or the one before.
   function move(step) {
-    const links = Array.from(wall.querySelectorAll(".card-link"));
-    const at = links.indexOf(document.activeElement);
-    const next = links[at < 0 ? 0 : at + step];
-    if (next) next.focus();
+    const links = cardLinks();
+    const to = links.indexOf(document.activeElement) + step;
+    if (links[to]) links[to].focus();
+    else if (to < 0 && page > 0) {
+      turn(-1);
+      focusCard(data.cardsPerPage - 1);
+    } else if (to >= links.length && (page + 1) * data.cardsPerPage < found.length) {
+      turn(1);
+      focusCard(0);
+    }
   }
 
   function onCard() {
     return wall.contains(document.activeElement);
+  }
+
+  // The card that was left for its own page has the focus again on the way back.
+  function focusLeftCard() {
+    try {
+      const left = sessionStorage.getItem("evalkit-card");
+      const node = left === null ? null : wall.querySelector(`[data-answer="${Number(left)}"] .card-link`);
+      sessionStorage.removeItem("evalkit-card");
+      if (node) node.focus();
+      return node !== null;
+    } catch {
+      return false; // without storage the gallery is shown from its head
+    }
   }
 
   document.addEventListener("keydown", function (event) {
@@ -235,10 +285,9 @@
       form.elements.q.focus();
     } else if (event.key === "[") turn(-1);
     else if (event.key === "]") turn(1);
-    else if (event.key === "d") {
-      form.elements.layer.value = form.elements.layer.value === "difference" ? "" : "difference";
-      update();
-    } else if (onCard() && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
+    else if (event.key === "d") EVALKIT.layers.togglePreset("difference");
+    else if (event.key === "p") EVALKIT.layers.togglePreset("photograph");
+    else if (onCard() && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
       event.preventDefault();
       move(event.key === "ArrowRight" ? 1 : -1);
     }
@@ -247,16 +296,35 @@
   form.addEventListener("input", () => update({ first: true }));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => update({ first: true })));
+  form.elements.q.addEventListener("focus", loadTexts);
   document.getElementById("before").addEventListener("click", () => turn(-1));
   document.getElementById("after").addEventListener("click", () => turn(1));
+  wall.addEventListener("click", function (event) {
+    const left = event.target.closest(".card");
+    try {
+      if (left) sessionStorage.setItem("evalkit-card", left.dataset.answer);
+    } catch {
+      // the way back then leads to the gallery's head
+    }
+  });
   window.addEventListener("hashchange", function () {
     if (!fromAddress()) return;
     update({ quiet: true });
-    document.getElementById("gallery").scrollIntoView();
+    show();
   });
 
+  function show() {
+    document.getElementById("gallery").scrollIntoView();
+    document.getElementById("gallery-title").focus({ preventScroll: true });
+  }
+
   labels();
+  EVALKIT.layers.start(() => keepAddress(read()));
   const linked = fromAddress();
+  if (form.elements.q.value) loadTexts();
   update({ quiet: true });
-  if (linked) document.getElementById("gallery").scrollIntoView();
+  if (linked && !focusLeftCard()) show();
+  for (const frame of document.querySelectorAll("#audit .layers")) {
+    paint(frame, Number(frame.dataset.sample), Number(frame.dataset.model));
+  }
 })();
