@@ -133,7 +133,7 @@ def main() -> None:
         print(f"{n_samples} samples x {n_models} models: built in {time.perf_counter() - begun:.1f} s")
         files = [path for path in page.parent.rglob("*") if path.is_file()]
         total = sum(path.stat().st_size for path in files) / 1e6
-        data = (page.parent / "gallery-data.js").stat().st_size / 1e6
+        data = next(page.parent.glob("data/index-*.js")).stat().st_size / 1e6
         print(
             f"{len(files)} files, {total:.1f} MB; index.html {page.stat().st_size / 1e6:.2f} MB, data {data:.2f} MB"
         )

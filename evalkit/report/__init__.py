@@ -2,10 +2,10 @@
 
 ::
 
-    data.py      run folders -> ReportData             words.py    verdicts and codes in words
-    choose.py    which samples are drawn               answers.py  their stored answers, decoded anew
-    overlays.py  photographs, outlines, masks -> files figures.py  SVG and PNG
-    tables.py    CSV, LaTeX, Markdown                  page.py     templates -> index.html, samples/
+    data.py           run folders -> ReportData     words.py    verdicts and codes in words
+    sample_chunks.py  photographs, run lengths and details of every sample -> data/
+    gallery.py        the index of all answers      figures.py  SVG and PNG
+    tables.py         CSV, LaTeX, Markdown          page.py     templates -> index.html, sample.html
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evalkit.masks import crop_of, rle_encode
-from evalkit.report.answers import DrawnSample, ModelAnswer
+from evalkit.report.answers import AnsweredSample, ModelAnswer
 from evalkit.report.audit import judge
 from evalkit.types import Decoded, GroundTruth, ImageRef, Sample
 
@@ -21,7 +21,7 @@ def drawn(truth_hw, *answers):
         else:
             decoded = Decoded("decoded", None, strict=True, mask=crop_of(mask_hw))
         made.append(ModelAnswer(label, {"quality": 0.1}, None, decoded))
-    return DrawnSample(sample, tuple(made))
+    return AnsweredSample(sample, tuple(made))
 
 
 def square(x):

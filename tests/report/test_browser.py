@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from .conftest import disc
+
 pytestmark = pytest.mark.browser
 
 ARGUMENTS = [
@@ -57,6 +59,11 @@ def tab(chromium):
     assert faults == []
     assert opened.evaluate("window.stolen") is None
     context.close()
+
+
+def address_of(page, sample_id):
+    """Return the address of a sample's page."""
+    return (page.parent / "sample.html").as_uri() + f"#dataset=shapes&id={sample_id}"
 
 
 def cards(tab):
@@ -131,7 +138,7 @@ def test_the_address_keeps_the_view(tab, page):
     assert tab.input_value("[name=outcome]") == "format_failure"
     tab.click("#wall .card-link >> nth=0")
     tab.wait_for_load_state()
-    assert "/samples/" in tab.url
+    assert "/sample.html#" in tab.url
     tab.keyboard.press("g")
     tab.wait_for_url("**/index.html#gallery?*")
     assert cards(tab) == shown
@@ -166,51 +173,108 @@ def test_keys_walk_the_gallery(tab, page):
     tab.keyboard.press("[")
     tab.locator("#wall .card-link").nth(0).focus()
     tab.keyboard.press("Enter")
-    tab.wait_for_url("**/samples/*.html*")
+    tab.wait_for_url("**/sample.html*")
 
 
-def test_difference_view(tab, page):
-    """The wall and a sample's page switch from the prediction to hit, missed and false."""
+SHOWN = "[...document.querySelectorAll('.picture .layer')].filter(n => getComputedStyle(n).display !== 'none' && n.getAttribute('d') !== '').map(n => n.classList[1])"
+
+
+def test_layers_are_turned_on_and_off(tab, page):
+    """The wall and a sample's page switch between prediction, hit, missed and false; the address keeps it."""
     tab.goto(page.as_uri())
-    tab.select_option("[name=layer]", "difference")
-    assert tab.locator("#wall .mask[src$='-difference.png']").count() > 0
-    tab.goto(next((page.parent / "samples").glob("shapes-2-0-*.html")).as_uri())
-    shown = "[...document.querySelectorAll('.panel .mask')].filter(m => getComputedStyle(m).display !== 'none').map(m => m.src)"
-    assert not any("difference" in source for source in tab.evaluate(shown))
+    tab.wait_for_selector("#wall .layer-prediction[d]", state="attached")
+    assert {"layer-photograph", "layer-truth", "layer-prediction"} <= set(tab.evaluate(SHOWN))
     tab.keyboard.press("d")
-    assert sum("difference" in source for source in tab.evaluate(shown)) == 2
-    assert tab.get_attribute("button[data-view=difference]", "aria-pressed") == "true"
+    assert {"layer-hit", "layer-missed", "layer-false"} <= set(tab.evaluate(SHOWN))
+    assert "layers=photograph%2Chit%2Cmissed%2Cfalse" in tab.url
+    tab.goto(address_of(page, "2:0"))
+    tab.wait_for_selector(".panel .picture")
+    assert "layer-prediction" not in tab.evaluate(SHOWN)
+    tab.click("button[data-layer=hit]")
+    assert "layer-hit" not in tab.evaluate(SHOWN)
     tab.keyboard.press("p")
-    assert tab.evaluate(shown) == []
+    assert set(tab.evaluate(SHOWN)) <= {"layer-photograph", "layer-ignored"}
 
 
-def test_pictures_are_there(tab, page):
-    """Every picture of a sample's page is loaded, and the layers lie exactly on the photograph."""
-    tab.goto(next((page.parent / "samples").glob("shapes-2-0-*.html")).as_uri())
-    tab.wait_for_load_state("load")
-    assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth === 160)")
-    boxes = tab.evaluate(
-        "[...document.querySelectorAll('#model-0 img')].map(i => i.getBoundingClientRect()).filter(r => r.width)"
-        ".map(r => [r.x, r.y, r.width, r.height].join())"
+def test_pixels_are_those_of_the_masks(tab, page):
+    """Hit, missed and false of the poor answer, filled by the browser's own paths, have the areas that numpy counts."""
+    tab.goto(address_of(page, "2:0"))
+    tab.wait_for_selector(".panel[data-model=poor] .picture")
+    tab.keyboard.press("d")
+    found = tab.evaluate(
+        """() => ['hit', 'missed', 'false'].map(name => {
+             const path = document.querySelector(`.panel[data-model=poor] .layer-${name}`);
+             let count = 0;
+             for (let y = 0; y < 120; y += 1) for (let x = 0; x < 160; x += 1)
+               count += path.isPointInFill(new DOMPoint(x + 0.5, y + 0.5));
+             return count;
+           })"""
     )
-    assert len(set(boxes)) == 1
+    truth, answer = disc(58, 60, 22), disc(102, 60, 20)
+    assert found == [(truth & answer).sum(), (truth & ~answer).sum(), (answer & ~truth).sum()]
+
+
+def test_zoom_and_pan_in_step(tab, page):
+    """Wheel and keys enlarge every picture alike, arrows pan the one with the focus, zero shows all again."""
+    boxes = "[...document.querySelectorAll('.stage svg')].map(n => n.getAttribute('viewBox'))"
+    tab.goto(address_of(page, "2:0"))
+    tab.wait_for_selector(".panel[data-model=poor] .picture")
+    tab.locator(".panel[data-model=good] .stage").hover()
+    tab.mouse.wheel(0, -400)
+    tab.wait_for_function("document.querySelector('.stage.enlarged') !== null")
+    enlarged = tab.evaluate(boxes)
+    assert len(set(enlarged)) == 1
+    assert float(enlarged[0].split()[2]) < 80
+    tab.locator(".panel[data-model=good] .stage").focus()
+    tab.keyboard.press("ArrowRight")
+    assert float(tab.evaluate(boxes)[0].split()[0]) > float(enlarged[0].split()[0])
+    assert "id=2:0" in tab.url
+    tab.keyboard.press("0")
+    assert set(tab.evaluate(boxes)) == {"0 0 160 120"}
+
+
+def test_blinking_shows_one_model_at_a_time(tab, page):
+    """Models change places by themselves and by hand; the key ends it."""
+    shown = "[...document.querySelectorAll('.panel')].filter(n => n.offsetParent).map(n => n.dataset.model)"
+    tab.emulate_media(reduced_motion="reduce")
+    tab.goto(address_of(page, "2:0"))
+    tab.wait_for_selector(".panel[data-model=poor] .picture")
+    tab.keyboard.press("b")
+    assert tab.evaluate(shown) == ["good"]
+    tab.keyboard.press("n")
+    assert tab.evaluate(shown) == ["poor"]
+    tab.keyboard.press("b")
+    assert len(tab.evaluate(shown)) == 3
 
 
 def test_samples_follow_each_other(tab, page):
     """The arrow keys go to the next sample and back."""
-    first = next((page.parent / "samples").glob("shapes-0-0-*.html"))
-    tab.goto(first.as_uri())
-    assert tab.locator("a[rel=prev]").count() == 0
+    tab.goto(address_of(page, "0:0"))
+    tab.wait_for_selector(".panel[data-model=poor]")
+    assert not tab.locator("a[rel=prev]").is_visible()
     tab.keyboard.press("ArrowRight")
-    tab.wait_for_url("**/shapes-0-1-*.html")
+    tab.wait_for_function("document.getElementById('place').textContent.endsWith('0:1')")
     tab.keyboard.press("ArrowLeft")
-    tab.wait_for_url("**/shapes-0-0-*.html")
+    tab.wait_for_function("document.getElementById('place').textContent.endsWith('0:0')")
+
+
+def test_arrows_go_over_the_end_of_a_page(tab, page):
+    """After the last card comes the first of the next page, and the way back."""
+    tab.goto(page.as_uri())
+    tab.locator("#wall .card-link").nth(23).focus()
+    tab.keyboard.press("ArrowRight")
+    assert tab.text_content("#page") == "page 2 of 2"
+    assert tab.evaluate("[...document.querySelectorAll('.card-link')].indexOf(document.activeElement)") == 0
+    tab.keyboard.press("ArrowLeft")
+    assert tab.text_content("#page") == "page 1 of 2"
+    assert tab.evaluate("[...document.querySelectorAll('.card-link')].indexOf(document.activeElement)") == 23
 
 
 def test_copy_as_json(tab, page):
     """The copy holds the sample and each model's raw answer."""
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    tab.goto(next((page.parent / "samples").glob("shapes-0-0-*.html")).as_uri())
+    tab.goto(address_of(page, "0:0"))
+    tab.wait_for_selector(".panel[data-model=poor]")
     tab.click("#copy")
     tab.wait_for_function("document.getElementById('copied').textContent === 'Copied.'")
     copied = json.loads(tab.evaluate("navigator.clipboard.readText()"))
@@ -222,7 +286,7 @@ def test_hostile_texts_stay_texts(tab, page):
     """Answers that hold markup are shown letter by letter, on the wall and on the sample's page."""
     tab.goto(page.as_uri() + "#gallery?failure=no_json")
     assert "</script><script>window.stolen = 1" in tab.text_content("#wall .excerpt >> nth=0")
-    tab.goto(next((page.parent / "samples").glob("shapes-0-1-*.html")).as_uri())
+    tab.goto(address_of(page, "0:1"))
     assert tab.locator("#main script:not([type])").count() == 0
     assert tab.locator("h1").text_content() == 'the "red" <b>disc</b> & its edge'
 
@@ -231,8 +295,8 @@ def test_hostile_texts_stay_texts(tab, page):
 def test_no_width_scrolls_sideways(tab, page, width):
     """From a phone to a wide screen only tables scroll, inside themselves."""
     tab.set_viewport_size({"width": width, "height": 800})
-    for path in (page, next((page.parent / "samples").glob("shapes-0-1-*.html"))):
-        tab.goto(path.as_uri())
+    for address in (page.as_uri(), address_of(page, "0:1")):
+        tab.goto(address)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -1,8 +1,10 @@
 """The report as files: what each page says, that it is whole, and that texts of models are harmless."""
 
+import base64
 import json
 import re
 import shutil
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,9 +16,8 @@ from evalkit.cli.app import main
 from evalkit.decoding.codes import FAILURES
 from evalkit.errors import DataError
 from evalkit.report import build_report
-from evalkit.report.choose import choose_samples
 from evalkit.report.data import load_report
-from evalkit.report.gallery import safe_json
+from evalkit.report.chunk_files import safe_json
 from evalkit.storage.files import write_json
 from evalkit.storage.run_folder import RunFolder
 
@@ -56,13 +57,28 @@ def read(path):
 
 def pages_of(page):
     """Return every page of a report."""
-    return [page, *sorted((page.parent / "samples").glob("*.html"))]
+    return [page, page.parent / "sample.html"]
 
 
 def gallery_of(page):
     """Return the gallery's data."""
-    text = (page.parent / "gallery-data.js").read_text(encoding="utf-8")
-    return json.loads(text.removeprefix("window.EVALKIT_GALLERY = ").removesuffix(";\n"))
+    text = next(page.parent.glob("data/index-*.js")).read_text(encoding="utf-8")
+    return json.loads(text.removeprefix("window.EVALKIT_INDEX = ").removesuffix(";\n"))
+
+
+def members_of(page, name):
+    """Return the JSON values of one chunk."""
+    text = (page.parent / "data" / f"{name}.js").read_text(encoding="ascii")
+    members = json.loads(text.removeprefix(f'EVALKIT.put("{name}",').removesuffix(");\n"))
+    return [json.loads(zlib.decompress(base64.b64decode(member))) for member in members]
+
+
+def details_of(page, sample_id):
+    """Return the number of a sample and the details that its page shows."""
+    index = gallery_of(page)
+    number = next(n for n, sample in enumerate(index["samples"]) if sample["id"] == sample_id)
+    chunk = index["chunks"][index["samples"][number]["c"]]
+    return number, members_of(page, chunk)[1][str(number)]
 
 
 def test_every_address_stays_in_the_folder(page):
@@ -89,18 +105,15 @@ def test_no_page_names_a_network(page):
 
 def test_texts_of_models_are_texts(page):
     """A hostile answer and a quoted expression are shown as they are and start nothing."""
-    shown = 0
     for path in pages_of(page):
         parsed = read(path)
-        assert set(parsed.inline_scripts) <= {"application/json"}
-        text = "".join(parsed.text)
-        shown += HOSTILE in text
+        assert parsed.inline_scripts == []
         markup = path.read_text(encoding="utf-8")
         assert "<script>window.stolen" not in markup
         assert "<img src=x" not in markup
-    assert shown >= 2
-    data = (page.parent / "gallery-data.js").read_text(encoding="utf-8")
-    assert "<" not in data
+    for path in (page.parent / "data").iterdir():
+        assert "<" not in path.read_text(encoding="utf-8")
+    assert details_of(page, "0:1")[1]["answers"][1]["raw"] == HOSTILE
     assert any(sample["x"] == EXPRESSION for sample in gallery_of(page)["samples"])
 
 
@@ -185,28 +198,33 @@ def test_gallery_holds_every_answer(page, run_folder):
     assert not rows
 
 
-def test_sample_page_puts_all_models_side_by_side(page):
-    """A sample's page names both models, the raw answer, the failure in words and the prompt."""
-    path = next((page.parent / "samples").glob("shapes-1-0-*.html"))
-    text = " ".join("".join(read(path).text).split())
-    assert "disc number 1" in text
-    assert "<start_of_mask><seg_1>" in text
-    assert "mask_tokens" in text
-    assert FAILURES["mask_tokens"][1:] in text
-    assert "gemini-3.8-flash" in text
-    copied = re.search(
-        r'<script type="application/json" id="sample-json">(.*?)</script>', path.read_text(), re.DOTALL
-    )
-    answers = json.loads(copied[1])["answers"]
-    assert [answer["model"] for answer in answers] == ["good", "poor"]
-    assert answers[1]["raw"].startswith('[{"box_2d"')
-    assert "disc number 1" in answers[0]["prompt"]
+def test_details_put_all_models_side_by_side(page):
+    """A sample's details hold both models, the raw answer, the failure and the prompt."""
+    _, details = details_of(page, "1:0")
+    good, poor = details["answers"]
+    assert poor["raw"].startswith('[{"box_2d"')
+    assert "<start_of_mask><seg_1>" in poor["raw"]
+    assert poor["row"]["failure"] == "mask_tokens"
+    assert ["Answered as", "gemini-3.8-flash"] in poor["facts"]
+    assert "disc number 1" in details["prompts"][good["prompt"]]
+    assert gallery_of(page)["failureWords"]["mask_tokens"] == FAILURES["mask_tokens"]
 
 
 def test_a_missing_photograph_is_said(page):
-    """Where the picture is gone, masks stand on a plain ground and the page says why."""
-    path = next((page.parent / "samples").glob("shapes-7-0-*.html"))
-    assert "does not exist" in "".join(read(path).text)
+    """Where the picture is gone its place is empty and the index says why; the masks are there."""
+    index = gallery_of(page)
+    number, _ = details_of(page, "7:0")
+    sample = index["samples"][number]
+    assert "does not exist" in index["photographs"]["missing"][str(sample["i"])]
+    drawn = members_of(page, index["chunks"][sample["c"]])[0][str(number)]
+    assert drawn["t"] is not None
+    assert drawn["a"]["0"][0] is not None
+
+
+def test_every_sample_is_shown(page):
+    """None is left out: each has a chunk, and the page says so."""
+    assert all(sample["c"] >= 0 for sample in gallery_of(page)["samples"])
+    assert "Every answer to all 16 samples is here." in page.read_text()
 
 
 def test_tables_and_figures_are_files(page):
@@ -264,17 +282,6 @@ def test_another_folder_is_not_replaced(run_folder, tmp_path):
     with pytest.raises(DataError, match=r"is not a report.*give another folder"):
         build_report([run_folder], tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "keep"
-
-
-def test_a_large_run_draws_a_part_and_says_so(run_folder):
-    """Failures, extremes and random samples are drawn up to the limit; the rule is said."""
-    data = load_report([RunFolder(run_folder)])
-    chosen = choose_samples(data, limit=7)
-    assert len(chosen.keys) == 7
-    assert chosen.rule.startswith("7 of 16 samples are drawn")
-    reasons = {reason for found in chosen.reasons.values() for reason in found}
-    assert {"poor: no_json", "poor: mask_tokens", "models disagree", "worst", "best", "random"} <= reasons
-    assert choose_samples(data, limit=7) == chosen
 
 
 @pytest.mark.usefixtures("without_figures")
