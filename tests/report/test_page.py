@@ -16,7 +16,6 @@ from evalkit.cli.app import main
 from evalkit.decoding.codes import FAILURES
 from evalkit.errors import DataError
 from evalkit.report import build_report
-from evalkit.report.data import load_report
 from evalkit.report.chunk_files import safe_json
 from evalkit.storage.files import write_json
 from evalkit.storage.run_folder import RunFolder
