@@ -25,7 +25,7 @@ from evalkit.config.models import ModelEntry
 from evalkit.config.schema import RunConfig
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.models.base import Question
-from evalkit.models.google.bodies import read_text_body
+from evalkit.models.bodies import read_text_body
 from evalkit.models.prediction_files import (
     answer_text,
     check_prediction,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from evalkit.config.models import ModelEntry, entry_provider
 from evalkit.config.prompts import prompt_of
 from evalkit.errors import ConfigError
-from evalkit.models.google.bodies import read_text_body
+from evalkit.models.bodies import read_text_body
 from evalkit.types import AskedFormat, Response, Sample
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from evalkit.extensions import is_reference, load_reference, only_looked_at, sea
 from evalkit.images import load_image
 from evalkit.masks import box_of, rle_encode
 from evalkit.models.base import Question
+from evalkit.models.bodies import read_text_body
 from evalkit.models.function_source import source_digest
-from evalkit.models.google.bodies import read_text_body
 from evalkit.models.provider import Provider, ProviderContext
 from evalkit.types import AskedFormat, BoxPx, Response, Sample
 from evalkit.workers import worker_pool

@@ -77,6 +77,19 @@ def classify(
     return GiveUp(f"{model}: the request was refused ({status}): {said}", http_status=status, body=body)
 
 
+def no_answer(body: str, data: Mapping[str, Any], model: str) -> SystemFault:
+    """Return the typed error of a 200 body that is no answer: the error that it holds, else one to ask again after."""
+    error = data.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    if isinstance(code, int) and 400 <= code < 600:
+        return classify(code, dict(data), None, model=model)
+    return RetryLater(
+        f"{model}: the endpoint answered 200 with a body that holds no answer: {body[:80]!r}",
+        http_status=200,
+        body=body,
+    )
+
+
 def _rate_limited(
     facts: list[dict[str, Any]], said: str, headers: Mapping[str, str] | None, *, model: str, body: str
 ) -> SystemFault:

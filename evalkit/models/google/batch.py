@@ -23,11 +23,12 @@ from evalkit.config.prompts import Prompt, prompt_of
 from evalkit.errors import ConfigError, RetryLater, SystemFault, nearest
 from evalkit.models.attempts import Attempt, backoff_s
 from evalkit.models.base import Question
+from evalkit.models.bodies import json_object
 from evalkit.models.google.batch_jobs import BatchJob, BatchJobFile
-from evalkit.models.google.bodies import is_batch_line, json_object, read_batch_body
-from evalkit.models.google.calls import guarded
+from evalkit.models.google.bodies import is_batch_line, read_batch_body
 from evalkit.models.google.gemini import PROVIDER as LIVE
 from evalkit.models.google.gemini import GeminiConfig, GeminiModel, check_entry, open_gemini
+from evalkit.models.http.calls import guarded
 from evalkit.models.provider import Batch, ProviderContext
 from evalkit.types import Response, Sample
 
@@ -280,7 +281,7 @@ class GeminiBatch:
         set_aside_usd = self.reserved_usd.get(job.display_name, 0.0) / max(1, len(job.lines))
         data = await self._call(lambda: self._client.files.download(file=remote.dest.file_name))
         for raw in data.decode("utf-8").splitlines():
-            body = self.live.endpoint.redact_body(raw)
+            body = self.live.endpoint.secrets.redact_body(raw)
             line = json_object(body) or {}
             key = str(line.get("key"))
             pair = by_key.pop(key, None) if key in job.lines else None
@@ -305,7 +306,7 @@ class GeminiBatch:
 
     async def _call(self, send: Callable[[], Awaitable[Any]]) -> Any:
         return await guarded(
-            send, endpoint=self.live.endpoint, model=self.requested_model, timeout_s=FILE_TIMEOUT_S
+            send, connection=self.live.endpoint, model=self.requested_model, timeout_s=FILE_TIMEOUT_S
         )
 
 

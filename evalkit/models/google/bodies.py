@@ -1,25 +1,13 @@
-"""Raw bodies -> ``Response``. Pure and without the SDK, so that scoring stored answers needs neither."""
+"""Raw bodies of Google's services -> ``Response``. Pure and without the SDK."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import DataError
+from evalkit.models.bodies import encodable, json_object, mapping, objects, token_count, word
 from evalkit.types import SIMULATED_ID, Response, Usage
-
-PADDING = "\ufeff\0 \t\r\n"
-"""What some gateways put around a sound body: a byte order mark before it, NULs after it."""
-
-
-def json_object(body: str) -> dict[str, Any] | None:
-    """Return the JSON object that ``body`` holds, None where it holds anything else."""
-    try:
-        data = json.loads(body.strip(PADDING))
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
 
 
 def holds_answer(data: Mapping[str, Any]) -> bool:
@@ -28,9 +16,9 @@ def holds_answer(data: Mapping[str, Any]) -> bool:
     ``{}`` and an error object of a gateway are none: they are to be asked again, not scored. What the model says by
     saying nothing (no candidates) comes with the usage or the reason that the API gives beside it.
     """
-    if _items(data.get("candidates")):
+    if objects(data.get("candidates")):
         return True
-    return "error" not in data and any(_mapping(data.get(key)) for key in ("promptFeedback", "usageMetadata"))
+    return "error" not in data and any(mapping(data.get(key)) for key in ("promptFeedback", "usageMetadata"))
 
 
 def read_gemini_body(body: str) -> Response:
@@ -47,17 +35,17 @@ def read_gemini_body(body: str) -> Response:
 
 def gemini_response(body: str, data: Mapping[str, Any]) -> Response:
     """Return the answer in an already parsed ``generateContent`` body."""
-    candidates = _items(data.get("candidates"))
+    candidates = objects(data.get("candidates"))
     candidate = candidates[0] if candidates else {}
-    feedback = _mapping(data.get("promptFeedback"))
+    feedback = mapping(data.get("promptFeedback"))
     return Response(
         body=body,
         text=_answer_text(candidate),
-        finish_reason=_text(candidate.get("finishReason")),
-        block_reason=_text(feedback.get("blockReason")),
-        model_version=_text(data.get("modelVersion")),
-        usage=_usage(_mapping(data.get("usageMetadata")), wrote=bool(_answer_text(candidate))),
-        simulated=(_text(data.get("responseId")) or "").startswith(SIMULATED_ID),
+        finish_reason=word(candidate.get("finishReason")),
+        block_reason=word(feedback.get("blockReason")),
+        model_version=word(data.get("modelVersion")),
+        usage=_usage(mapping(data.get("usageMetadata")), wrote=bool(_answer_text(candidate))),
+        simulated=(word(data.get("responseId")) or "").startswith(SIMULATED_ID),
     )
 
 
@@ -73,11 +61,6 @@ def is_batch_line(body: str) -> bool:
     return isinstance((json_object(body) or {}).get("response"), dict)
 
 
-def read_text_body(body: str) -> Response:
-    """Return an answer whose body is the very text to decode (``provider: python``)."""
-    return Response(body=body, text=encodable(body))
-
-
 def read_vertex_body(body: str) -> Response:
     """Return a Vertex ``:predict`` answer; the decoder reads its ``{"predictions": [...]}`` as it is.
 
@@ -89,39 +72,23 @@ def read_vertex_body(body: str) -> Response:
     if data is None:
         raise DataError(f"a stored Vertex answer is not a JSON object: it begins {body[:60]!r}")
     empty = bool(data) and data.get("predictions") is None and "error" not in data
-    predictions = _items(data.get("predictions"))
-    filtered = [_text(item.get("raiFilteredReason")) for item in predictions]
+    predictions = objects(data.get("predictions"))
+    filtered = [word(item.get("raiFilteredReason")) for item in predictions]
     masks = any(item.get("bytesBase64Encoded") for item in predictions)
     reason = next((reason for reason in filtered if reason), None)
     return Response(
         body=body,
         text='{"predictions": []}' if empty else body,
         block_reason=None if masks else reason,
-        model_version=_text(data.get("modelVersionId")),
-        simulated=(_text(data.get("modelDisplayName")) or "").startswith(SIMULATED_ID),
+        model_version=word(data.get("modelVersionId")),
+        simulated=(word(data.get("modelDisplayName")) or "").startswith(SIMULATED_ID),
     )
 
 
 def _answer_text(candidate: Mapping[str, Any]) -> str | None:
-    parts = _items(_mapping(candidate.get("content")).get("parts"))
+    parts = objects(mapping(candidate.get("content")).get("parts"))
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str) and not part.get("thought")]
     return encodable("".join(texts)) if texts else None
-
-
-def encodable(text: str) -> str:
-    """Return ``text`` with what no file can hold replaced: half of a character's escape, cut off by a limit.
-
-    Halves that follow each other (in two parts of one answer) are the character. The body keeps them all.
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-MOST_TOKENS = 10_000_000
-"""A count above this is no count: no model reads or writes so much in one answer."""
 
 
 def _usage(usage: Mapping[str, Any], *, wrote: bool) -> Usage:
@@ -134,32 +101,13 @@ def _usage(usage: Mapping[str, Any], *, wrote: bool) -> Usage:
     told = [name in usage and usage[name] is not None for name in names]
     if not any(told):
         return Usage(all_counted=False)
-    counts = [_count(usage.get(name)) if given else 0 for name, given in zip(names, told, strict=True)]
+    counts = [token_count(usage.get(name)) if given else 0 for name, given in zip(names, told, strict=True)]
     unnamed = [name for name, given in zip(names, told, strict=True) if not given]
     known = None not in counts
-    total = _count(usage.get("totalTokenCount"))
-    explained = sum(count or 0 for count in counts) + (_count(usage.get("toolUsePromptTokenCount")) or 0)
+    total = token_count(usage.get("totalTokenCount"))
+    explained = sum(count or 0 for count in counts) + (token_count(usage.get("toolUsePromptTokenCount")) or 0)
     hidden = total is not None and total > explained
     impossible = names[0] in unnamed or (names[1] in unnamed and wrote)
     lost = bool(unnamed) and (hidden or impossible)
     shown = [None if lost and not given else count for count, given in zip(counts, told, strict=True)]
     return Usage(shown[0], shown[1], shown[2], all_counted=known and not lost)
-
-
-def _count(value: Any) -> int | None:
-    """Return a count of tokens, None for what is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST_TOKENS:
-        return None
-    return int(value) if value == int(value) else None
-
-
-def _text(value: Any) -> str | None:
-    return encodable(value) if isinstance(value, str) and value else None
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _items(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

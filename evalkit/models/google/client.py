@@ -1,34 +1,34 @@
 """One google-genai client per model entry, with every hidden behaviour of the SDK pinned.
 
-Questions go out over an own session (``models.http_session``); addresses, keys and errors are the SDK's. Pinned for
+Questions go out over an own session (``models.http.session``); addresses, keys and errors are the SDK's. Pinned for
 all else that the SDK sends (uploads, batch jobs, look-ups): the transport (our own httpx2 client: the SDK would take
 aiohttp and re-send on its own), no SDK retries, the API version, Developer API or Vertex whatever the
 environment says, the base URL. The key is read here, goes nowhere but into the client, and is
-blanked out of every text that leaves this module's users (``Endpoint.redact``).
+blanked out of every text that leaves this module's users (``Secrets``).
 """
 
 from __future__ import annotations
 
-import ipaddress
+import datetime as dt
 import json
-import logging
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, urlsplit
 
-from evalkit.config.shown import HIDDEN, masked_text, secrets_of, shown_address
-from evalkit.errors import ConfigError
-from evalkit.models.http_session import (
-    MOST_BODY_BYTES,
-    HttpAnswer,
-    HttpSession,
-    proxy_of,
-    too_large,
-    unusable_proxy,
+from evalkit.config.shown import secrets_of, shown_address
+from evalkit.errors import ConfigError, SystemFault
+from evalkit.models.google.api_errors import classify
+from evalkit.models.http.session import HttpAnswer, HttpSession
+from evalkit.models.http.transport import (
+    Secrets,
+    is_loopback,
+    open_session,
+    open_transport,
+    trusted_certificates,
 )
+from evalkit.models.known_models import availability
 
 if TYPE_CHECKING:
     import httpx2
@@ -39,18 +39,14 @@ GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com/"
 KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """Where a key is looked for; the first that is set wins, as in the SDK."""
 
-LEAST_KEY_CHARACTERS = 16
-"""From here on a key is one that cannot be a part of an answer by chance (Google's have 39)."""
-
 LOOPBACK_KEY = "local-endpoint-needs-no-key"
 LOOPBACK_PROJECT, LOOPBACK_LOCATION = "local", "us-central1"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An open client with the transports that it does not close itself; ``secret`` is never shown.
+    """An open client with the transports that it does not close itself; see ``models.http.calls.Connection``.
 
-    ``address``: where it connects to, for messages and files, without secrets. ``hidden``: the address's own.
     ``place``: project and region on Vertex AI, which answers are told apart by.
     """
 
@@ -58,33 +54,25 @@ class Endpoint:
     transport: httpx2.AsyncClient
     session: HttpSession
     address: str
-    secret: str | None = field(default=None, repr=False)
-    hidden: tuple[str, ...] = field(default=(), repr=False)
+    secrets: Secrets
     place: dict[str, str] = field(default_factory=dict)
 
-    def redact(self, text: str) -> str:
-        """Return a text of our own (an error, a log line) without secrets; a short one only as a whole word."""
-        for secret, shown in self._secrets():
-            if len(secret) >= LEAST_KEY_CHARACTERS:
-                text = text.replace(secret, shown)
-            elif secret in text:
-                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", shown, text)
-        return masked_text(text)
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What the SDK raises for an answer that is an error."""
+        from google.genai.errors import APIError
 
-    def _secrets(self) -> list[tuple[str, str]]:
-        """Return each secret and what stands in its place."""
-        key = [(self.secret, "[key]")] if self.secret else []
-        return [*key, *((secret, HIDDEN) for secret in self.hidden)]
+        return (APIError,)
 
-    def redact_body(self, body: str) -> str:
-        """Return an answer as it came; one that echoes a key of real length without it.
-
-        A shorter one (``GEMINI_API_KEY=x``) is no key of Google's, and blanking it out would destroy the answer.
-        """
-        for secret, shown in self._secrets():
-            if len(secret) >= LEAST_KEY_CHARACTERS:
-                body = body.replace(secret, shown)
-        return body
+    def fault_of(self, error: Any, model: str) -> SystemFault:
+        """Return the typed error of an SDK error, the key blanked out of all that it says."""
+        return classify(
+            error.code,
+            json.loads(self.secrets.redact_body(json.dumps(error.details, default=str))),
+            getattr(error.response, "headers", None),
+            model=model,
+            availability=availability(model, dt.datetime.now(dt.UTC).date()),
+        )
 
     async def generate(self, model: str, body: dict[str, Any]) -> str:
         """Send exactly one ``generateContent`` request with this JSON body; return the raw answer.
@@ -96,7 +84,7 @@ class Endpoint:
         answer = await self.session.post(url, headers, json.dumps(body).encode())
         if answer.status != 200:
             await _raise_error(answer)
-        return self.redact_body(answer.text)
+        return self.secrets.redact_body(answer.text)
 
     async def _address_of(self, path: str) -> tuple[str, dict[str, str]]:
         """Return where a request goes and its headers, with the key or the access token, as the SDK makes them."""
@@ -144,17 +132,6 @@ def key_of(environment: Mapping[str, str] | None = None) -> str | None:
     environment = os.environ if environment is None else environment
     keys = (environment.get(name, "").strip() for name in KEY_VARIABLES)
     return next((key for key in keys if key), None)
-
-
-def is_loopback(base_url: str | None) -> bool:
-    """Tell whether a base URL names this very machine, where no key is needed."""
-    host = urlsplit(base_url or "").hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def require_access(name: str, base_url: str | None, *, vertexai: bool) -> None:
@@ -205,7 +182,7 @@ def open_developer_endpoint(
         ),
     )
     address = shown_address(base_url or GOOGLE_BASE_URL, written)
-    return Endpoint(client, transport, session, address, key, secrets_of(base_url, written))
+    return Endpoint(client, transport, session, address, Secrets(key, secrets_of(base_url, written)))
 
 
 def open_vertex_endpoint(
@@ -252,7 +229,7 @@ def open_vertex_endpoint(
     )
     address = shown_address(base_url, written) if base_url else f"Vertex AI in {location}"
     place = {"project": project, "region": location}
-    return Endpoint(client, transport, session, address, hidden=secrets_of(base_url, written), place=place)
+    return Endpoint(client, transport, session, address, Secrets(None, secrets_of(base_url, written)), place)
 
 
 def _transports(
@@ -260,39 +237,10 @@ def _transports(
 ) -> tuple[httpx2.AsyncClient, HttpSession]:
     """Return our own connection pools, for the SDK and for questions, trusting the same certificates.
 
-    Proxies of the environment are not used for a local endpoint. Raises ``ConfigError`` where one cannot be used.
+    Raises ``ConfigError`` where the environment's proxy cannot be used.
     """
-    import httpx2
-
-    # It logs the whole address of each request, with what may be a password in it.
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
-    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-    local = is_loopback(base_url)
-    tls = httpx2.create_ssl_context()
-    proxy = None if local else proxy_of(base_url or GOOGLE_BASE_URL)
-    try:
-        transport = httpx2.AsyncClient(verify=tls, limits=limits, timeout=timeout_s, trust_env=not local)
-    except (ImportError, ValueError) as error:
-        raise unusable_proxy(str(error)) from error
-    transport.event_hooks["response"].append(read_within_bounds)
-    return transport, HttpSession(connections=connections, tls=tls, proxy=proxy)
-
-
-async def read_within_bounds(response: httpx2.Response) -> None:
-    """Read a body whole, up to ``MOST_BODY_BYTES`` after unpacking, as the encoding that its JSON shows.
-
-    Raises ``RetryLater`` where the body goes on beyond the bound.
-    """
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.aiter_bytes():
-        parts.append(part)
-        size += len(part)
-        if size > MOST_BODY_BYTES:
-            raise too_large(response.url.host, response.status_code)
-    content = b"".join(parts)
-    response._content = content  # noqa: SLF001  (as aread() does, which has no bound)
-    response.encoding = json.detect_encoding(content)
+    address, tls = base_url or GOOGLE_BASE_URL, trusted_certificates()
+    return open_transport(address, connections, timeout_s, tls), open_session(address, connections, tls)
 
 
 def _refuse_replay() -> None:

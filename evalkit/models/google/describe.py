@@ -7,8 +7,8 @@ import email.utils
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from evalkit.models.google.calls import guarded
 from evalkit.models.google.client import Endpoint, open_developer_endpoint, open_vertex_endpoint
+from evalkit.models.http.calls import guarded
 
 if TYPE_CHECKING:
     from evalkit.models.google.gemini import GeminiConfig
@@ -29,7 +29,7 @@ async def describe(entry: GeminiConfig) -> tuple[str, float | None]:
     try:
         model = await guarded(
             lambda: endpoint.client.aio.models.get(model=entry.model),
-            endpoint=endpoint,
+            connection=endpoint,
             model=entry.model,
             timeout_s=TIMEOUT_S,
         )

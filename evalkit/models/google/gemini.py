@@ -16,8 +16,9 @@ from evalkit.config.prompts import Prompt, prompt_of
 from evalkit.config.shown import masked
 from evalkit.errors import RetryLater
 from evalkit.models.base import Question
-from evalkit.models.google.bodies import gemini_response, holds_answer, json_object, read_gemini_body
-from evalkit.models.google.calls import guarded, no_answer
+from evalkit.models.bodies import json_object
+from evalkit.models.google.api_errors import no_answer
+from evalkit.models.google.bodies import gemini_response, holds_answer, read_gemini_body
 from evalkit.models.google.client import (
     Endpoint,
     open_developer_endpoint,
@@ -33,6 +34,7 @@ from evalkit.models.google.request_body import (
     user_turn,
 )
 from evalkit.models.google.uploads import Uploads
+from evalkit.models.http.calls import ServiceModel
 from evalkit.models.known_models import generation_warnings, retirement_warnings
 from evalkit.models.provider import Provider, ProviderContext
 from evalkit.models.token_estimates import estimate_tokens
@@ -63,7 +65,7 @@ class GeminiConfig(PromptedEntry):
     )
 
 
-class GeminiModel:
+class GeminiModel(ServiceModel):
     """One Gemini model at one endpoint; see ``evalkit.models.base.Model``."""
 
     def __init__(
@@ -76,8 +78,7 @@ class GeminiModel:
         uploads: Uploads | None = None,
         always_seed: bool = False,
     ) -> None:
-        self.name = entry.name
-        self.requested_model = entry.model
+        super().__init__(entry.name, entry.model, endpoint, entry.limits.timeout_s)
         self.entry = entry
         self.prompt = prompt
         self.endpoint = endpoint
@@ -93,16 +94,8 @@ class GeminiModel:
         """Return the text of the question about one sample."""
         return self.prompt.question_about(sample)
 
-    async def ask(self, question: Question) -> Response:
-        """Send one ``generateContent`` request. Raises ``RetryLater``, ``GiveUp`` or ``StopModel``."""
-        return await guarded(
-            lambda: self._send(question),
-            endpoint=self.endpoint,
-            model=self.requested_model,
-            timeout_s=self.entry.limits.timeout_s,
-        )
-
     async def _send(self, question: Question) -> Response:
+        """Send one ``generateContent`` request."""
         from google.genai.errors import ClientError
 
         uploaded = await self._upload(question)
@@ -151,10 +144,6 @@ class GeminiModel:
         if self.entry.generation.seed is not None:
             return self.entry.generation.seed + question.trial
         return question.seed if self.always_seed else None
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self.endpoint.close()
 
 
 def open_gemini(

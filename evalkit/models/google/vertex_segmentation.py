@@ -12,9 +12,11 @@ from pydantic import Field
 
 from evalkit.config.models import ModelEntry
 from evalkit.models.base import Question
-from evalkit.models.google.bodies import json_object, read_vertex_body
-from evalkit.models.google.calls import guarded, no_answer
+from evalkit.models.bodies import json_object
+from evalkit.models.google.api_errors import no_answer
+from evalkit.models.google.bodies import read_vertex_body
 from evalkit.models.google.client import Endpoint, open_vertex_endpoint, require_access
+from evalkit.models.http.calls import ServiceModel
 from evalkit.models.provider import Provider, ProviderContext
 from evalkit.types import AskedFormat, Response, Sample
 
@@ -57,14 +59,13 @@ class VertexSegmentationConfig(ModelEntry):
     )
 
 
-class VertexSegmentation:
+class VertexSegmentation(ServiceModel):
     """``segment_image`` in one of its modes; see ``evalkit.models.base.Model``."""
 
     def __init__(self, entry: VertexSegmentationConfig, endpoint: Endpoint) -> None:
         from google.genai import types
 
-        self.name = entry.name
-        self.requested_model = entry.model
+        super().__init__(entry.name, entry.model, endpoint, entry.limits.timeout_s)
         self.entry = entry
         self.endpoint = endpoint
         endpoint.transport.event_hooks["response"].append(keep_body)
@@ -80,16 +81,8 @@ class VertexSegmentation:
         """Return the expression itself."""
         return sample.expression
 
-    async def ask(self, question: Question) -> Response:
-        """Send one ``:predict`` request. Raises ``RetryLater``, ``GiveUp`` or ``StopModel``."""
-        return await guarded(
-            lambda: self._send(question),
-            endpoint=self.endpoint,
-            model=self.requested_model,
-            timeout_s=self.entry.limits.timeout_s,
-        )
-
     async def _send(self, question: Question) -> Response:
+        """Send one ``:predict`` request."""
         from google.genai import types
 
         image = question.image
@@ -101,15 +94,11 @@ class VertexSegmentation:
         await self.endpoint.client.aio.models.segment_image(
             model=self.requested_model, source=types.SegmentImageSource(**source), config=self.config
         )
-        body = self.endpoint.redact_body(_last_body.get())
+        body = self.endpoint.secrets.redact_body(_last_body.get())
         data = json_object(body) or {}
         if not data or ("error" in data and not data.get("predictions")):
             raise no_answer(body, data, self.requested_model)
         return read_vertex_body(body)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self.endpoint.close()
 
 
 def open_vertex_segmentation(

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from evalkit.models.google.bodies import read_gemini_body, read_text_body
+from evalkit.models.bodies import read_text_body
+from evalkit.models.google.bodies import read_gemini_body
 
 
 def body_of(*texts: str) -> str:

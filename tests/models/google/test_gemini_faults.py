@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from evalkit.config.models import PaceConfig
 from evalkit.config.prompts import find_prompt
 from evalkit.errors import ConfigError, GiveUp, RetryLater, StopModel, SystemFault
 from evalkit.models import attempts as attempts_module
@@ -112,8 +111,7 @@ def test_hang_and_trickle_end_with_the_total_timeout(
     async def run() -> Response:
         model = open_gemini(entry, find_prompt("google-mask"), directory=Path(), state=None)
         # The service refuses deadlines below 10 s, so only our own total timeout is made short.
-        limits = PaceConfig.model_construct(timeout_s=0.4)
-        model.entry = entry.model_copy(update={"limits": limits})
+        model.timeout_s = 0.4
         try:
             with pytest.raises(RetryLater, match=r"within 0\.4 s"):
                 await model.ask(question)

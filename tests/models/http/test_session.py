@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from evalkit.errors import ConfigError, RetryLater
-from evalkit.models import http_session
-from evalkit.models.http_session import HttpAnswer, HttpSession, proxy_of
+from evalkit.models.http import session as http_session
+from evalkit.models.http.session import HttpAnswer, HttpSession, proxy_of
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
