@@ -1,7 +1,7 @@
 """One request, sent exactly once, over an own aiohttp session: no re-send, redirect, cookie or password file.
 
-aiohttp costs a third of what httpx2 does for each request (``docs/performance.md``). Its own re-send is for
-methods that may be repeated only, which POST is none of.
+One answer asked, stored and decoded costs 1.82 ms of CPU over it, and cost 2.86 ms over httpx2
+(``docs/performance.md``). Its own re-send is for methods that may be repeated only, which POST is none of.
 """
 
 from __future__ import annotations
