@@ -436,11 +436,12 @@ def datasets_show(
 def history(directory: Path, page: Path | None, as_json: bool) -> None:
     """Show every run under DIR (reports) over time, per model, with detected shifts.
 
-    Prints a table and writes DIR/history.html; with --json prints JSON and writes a page only with --page.
+    Prints a table and writes DIR/history.html; with --json prints JSON and writes a page only with --page. A run that is
+    damaged, or whose scores are not of its answers, is left out and named; exit code 2 tells that.
     """
     from evalkit.cli.comparison import history_command
 
-    history_command(directory, page=page, as_json=as_json)
+    sys.exit(history_command(directory, page=page, as_json=as_json))
 
 
 @main.command()

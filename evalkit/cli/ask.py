@@ -15,6 +15,7 @@ from evalkit.models.known_models import known_models, short_id, was_routed
 from evalkit.models.python import FLOORS
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.single import SingleAnswer, ask_all
+from evalkit.storage.files import replaced_file
 from evalkit.types import ImageRef
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def ask_command(
     check_access(entries)
     image = read_image(ImageRef(image_path))
     shown = run_to_end(ask_all(config, entries, image, image_path, expression))
-    panels(image, shown, expression).save(target, "PNG")
+    with replaced_file(target) as written:
+        panels(image, shown, expression).save(written, "PNG")
     return "\n\n".join([*(text_of(one) for one in shown), f"overlays: {target}"])
 
 

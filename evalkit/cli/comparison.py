@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from evalkit.errors import DataError
+
 
 def compare_command(
     runs: Sequence[str], names: Sequence[str] | None, *, margin: float, as_json: bool
@@ -40,14 +42,16 @@ def gate_command(
     from evalkit.comparison.baselines import find_baseline
     from evalkit.comparison.gate.output import verdict_json, verdict_junit, verdict_markdown, verdict_text
     from evalkit.comparison.gate.verdict import gate_run
+    from evalkit.storage.files import replaced_file
     from evalkit.storage.run_folder import RunFolder
 
     run = RunFolder(run_path)
-    verdict = gate_run(run, None if baseline is None else find_baseline(baseline, run, reports))
+    with run.read_as_one():
+        verdict = gate_run(run, None if baseline is None else find_baseline(baseline, run, reports))
     for path, text in ((junit, verdict_junit), (markdown, verdict_markdown)):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(verdict), encoding="utf-8")
+            with replaced_file(path) as written:
+                written.write_text(text(verdict), encoding="utf-8")
     click.echo(verdict_text(verdict), err=as_json)
     if as_json:
         click.echo(_dumps(verdict_json(verdict)))
@@ -82,21 +86,24 @@ def baseline_list_command(*, reports: Path, as_json: bool) -> None:
         )
 
 
-def history_command(directory: Path, *, page: Path | None, as_json: bool) -> None:
-    """Print the history as a table or JSON, and write its page."""
+def history_command(directory: Path, *, page: Path | None, as_json: bool) -> int:
+    """Print the history as a table or JSON, and write its page; return the exit code: 2 where a run had to be left out."""
     from evalkit.comparison.history import history_json, history_text, read_history
     from evalkit.report.history_page import history_page
     from evalkit.stats.shifts import LEVEL
+    from evalkit.storage.files import replaced_file
 
-    series = read_history(directory)
+    history = read_history(directory)
     target = directory / "history.html" if page is None and not as_json else page
     if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(history_page(series, LEVEL), encoding="utf-8")
+        with replaced_file(target) as written:
+            written.write_text(history_page(history, LEVEL), encoding="utf-8")
     if as_json:
-        click.echo(_dumps(history_json(directory, series)))
-        return
-    click.echo(f"{history_text(series)}\n\npage: {target}")
+        click.echo(_dumps(history_json(directory, history)))
+        click.echo("\n".join(history.left_out_words()), err=True, nl=bool(history.left_out))
+    else:
+        click.echo(f"{history_text(history)}\n\npage: {target}")
+    return DataError.exit_code if history.left_out else 0
 
 
 def _dumps(document: Any) -> str:

@@ -119,6 +119,7 @@ def show_command(
     from evalkit.datasets import load_samples
     from evalkit.datasets.contact_sheet import draw_sheet, spread
     from evalkit.datasets.mask_files import with_masks_read
+    from evalkit.storage.files import replaced_file
 
     entries, directory = datasets_of(target, root=root, split=split, images=images)
     for entry in entries:
@@ -127,6 +128,8 @@ def show_command(
         if not path.absolute().parent.is_dir():
             raise ConfigError(f"--out {path}: there is no folder {path.parent}")
         chosen = [with_masks_read(sample) for sample in spread(samples, limit)]
-        for note in draw_sheet(chosen, path):
+        with replaced_file(path) as written:
+            notes = draw_sheet(chosen, written)
+        for note in notes:
             click.echo(f"note: {note}", err=True)
         click.echo(f"{path}: {len(chosen)} of {len(samples)} samples of {entry.name}")

@@ -17,6 +17,7 @@ from evalkit.decoding.settings import DecodeSettings
 from evalkit.decoding.verdict import verdict_json, verdict_text
 from evalkit.drawing.layers import items_layer
 from evalkit.errors import ConfigError
+from evalkit.storage.files import replaced_file
 from evalkit.types import Decoded
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def _write_overlay(decoded: Decoded, image: Path, overlay: Path) -> None:
                 f"{item.mask.width_px}x{item.mask.height_px}: leave --size out, or name the picture of that size"
             )
     try:
-        items_layer(decoded, photograph.size).over(photograph).save(overlay)
+        with replaced_file(overlay) as written:
+            items_layer(decoded, photograph.size).over(photograph).save(written)
     except (OSError, ValueError) as error:
         raise ConfigError(f"--overlay {overlay} cannot be written: {error}") from error
     click.echo(f"overlay: {overlay}", err=True)

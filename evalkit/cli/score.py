@@ -65,12 +65,23 @@ def sensitivity_command(run_path: str, *, engine: Engine, as_json: bool) -> None
 
 
 def sweep_command(run_path: str, *, engine: Engine, as_json: bool) -> None:
-    """Measure every threshold; write the numbers and their figures into the run's folder, and show a few."""
-    from evalkit.report.sweep_figure import draw_sweep
-    from evalkit.scoring.sweep import sweep_table, sweep_threshold, write_sweep
+    """Measure every threshold; write the numbers and their figures into the run's folder, and show a few.
 
-    swept = sweep_threshold(run_path, engine=engine)
-    written = [write_sweep(run_path, swept), *draw_sweep(swept, Path(run_path))]
+    The files are written aside and then replaced, under the lock of the folder.
+    """
+    from evalkit.report.sweep_figure import draw_sweep
+    from evalkit.scoring.sweep import SWEEP_FILE, sweep_table, sweep_threshold
+    from evalkit.storage.files import aside, write_json
+    from evalkit.storage.locks import SHORT_WORK_S, run_lock
+    from evalkit.storage.run_folder import RunFolder
+
+    run = RunFolder(run_path)
+    stem = run.path / SWEEP_FILE
+    with run_lock(run.path, wait_s=SHORT_WORK_S), run.read_as_one(), aside(stem) as stage:
+        swept = sweep_threshold(run_path, engine=engine)
+        write_json(stage / stem.name, swept)
+        files = [stage / stem.name, *draw_sweep(swept, stage)]
+        written = [file.replace(run.path / file.name) for file in files]
     click.echo(sweep_table(swept), err=as_json)
     click.echo("\n" + "\n".join(f"written: {path}" for path in written), err=as_json)
     if as_json:

@@ -25,6 +25,7 @@ from evalkit.metrics.summary import summarise
 from evalkit.metrics.table import quality_metric, shown_in
 from evalkit.stats.shifts import LEVEL, Shift, shifts_of
 from evalkit.storage.manifest import MANIFEST
+from evalkit.storage.records import moment_of
 from evalkit.storage.run_folder import SCORES, RunFolder
 from evalkit.storage.summary import SUMMARY
 from evalkit.version import __version__
@@ -146,28 +147,64 @@ class Series:
         }
 
 
-def read_history(directory: Path) -> list[Series]:
+@dataclass(frozen=True, slots=True, eq=False)
+class RunHistory:
+    """All series under a folder; ``left_out``: why each run that could not be read, or is stale, is in none of them."""
+
+    series: tuple[Series, ...]
+    left_out: Mapping[Path, str]
+
+    def left_out_words(self) -> list[str]:
+        """Return a line for each run that is left out."""
+        return [f"left out: {reason}" for reason in self.left_out.values()]
+
+
+def read_history(directory: Path) -> RunHistory:
     """Return the series of every config, model and dataset under ``directory``, in order of time.
 
-    Baselines and runs that were not scored yet are left out. Raises ``DataError`` where nothing is left.
+    Baselines and runs that were not scored yet are no part of it. A run whose files are damaged, or whose scores are not of
+    its answers, is left out and named. Raises ``DataError`` where nothing is left.
     """
-    folders = sorted(run_folders(directory), key=lambda folder: str(folder.manifest.started_at))
-    if not folders:
+    read: list[tuple[list[Side], Mapping[tuple[str, str], dict[str, Any]]]] = []
+    left_out: dict[Path, str] = {}
+    for folder in run_folders(directory):
+        try:
+            with folder.read_as_one():
+                results = folder.summary().results
+                read.append((run_sides(folder), {_key(r): r for r in results if r["slice"] == "all"}))
+        except DataError as error:
+            left_out[folder.path] = str(error)
+    if not read:
+        others = "".join(f" Left out: {reason}" for reason in left_out.values())
         raise DataError(
-            f"{directory} holds no scored run. Give the folder that runs were written to, for example reports/nightly"
+            f"{directory} holds no scored run that can be shown. Give the folder that runs were written to, for example "
+            f"reports/nightly.{others}"
         )
+    read.sort(key=lambda run: _started(run[0]))
     points: dict[tuple[str, str, str], list[HistoryPoint]] = {}
-    for folder in folders:
-        results = {(r["model"], r["dataset"]): r for r in folder.summary().results if r["slice"] == "all"}
-        for side in run_sides(folder):
+    for sides, by_key in read:
+        for side in sides:
             for dataset in dict.fromkeys(side.rows["dataset"]):
-                result = results.get((side.model, dataset)) or _summarised(side, str(dataset))
+                result = by_key.get((side.model, dataset)) or _summarised(side, str(dataset))
                 series = points.setdefault((side.run, side.model, str(dataset)), [])
                 series.append(_point(side, result, str(dataset), series[-1] if series else None))
-    return [
-        Series(*key, points=tuple(found), changes=tuple(changes_of(found, key[2])))
-        for key, found in points.items()
-    ]
+    return RunHistory(
+        tuple(
+            Series(*key, points=tuple(found), changes=tuple(changes_of(found, key[2])))
+            for key, found in points.items()
+        ),
+        left_out,
+    )
+
+
+def _key(result: Mapping[str, Any]) -> tuple[str, str]:
+    return result["model"], result["dataset"]
+
+
+def _started(sides: Sequence[Side]) -> float:
+    """Return when a run started, Unix time; the runs that do not say it come first."""
+    found = moment_of(sides[0].manifest.started_at) if sides else None
+    return 0.0 if found is None else found.timestamp()
 
 
 def _summarised(side: Side, dataset: str) -> dict[str, Any]:
@@ -253,27 +290,28 @@ def image_sums(frames: Sequence[pd.DataFrame], measure: str) -> NDArray[np.float
     return np.array(sums)
 
 
-def history_json(directory: Path, series: Sequence[Series]) -> dict[str, Any]:
+def history_json(directory: Path, history: RunHistory) -> dict[str, Any]:
     """Return the document of ``evalkit history --json``."""
     return {
         "evalkit": __version__,
         "folder": str(directory),
         "level": LEVEL,
-        "series": [one.to_json() for one in series],
+        "series": [one.to_json() for one in history.series],
+        "left_out": [{"run": str(run), "why": why} for run, why in history.left_out.items()],
     }
 
 
-def history_text(series: Sequence[Series]) -> str:
-    """Return the history as tables for a terminal, shifts under each."""
+def history_text(history: RunHistory) -> str:
+    """Return the history as tables for a terminal, shifts under each, and what is left out at the end."""
     lines: list[str] = []
-    for one in series:
+    for one in history.series:
         simulated = " (SIMULATED)" if any(p.side.manifest.simulated for p in one.points) else ""
         lines.append(f"{one.config}: {one.model} on {one.dataset}{simulated}")
         lines += [_line(point) for point in one.points]
         lines += [f"  SHIFT {change.words()}" for change in one.changes]
         lines += [f"  what changed: {command}" for command in dict.fromkeys(c.command() for c in one.changes)]
         lines.append("")
-    return "\n".join(lines).rstrip()
+    return "\n".join([*lines, *history.left_out_words()]).rstrip()
 
 
 def _line(point: HistoryPoint) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evalkit.comparison.compare import RunComparison as Compared
-    from evalkit.comparison.history import Series
+    from evalkit.comparison.history import RunHistory
     from evalkit.types import BoolMask, Decoded, Item, Response, Rle, Sample
 
 NOT_WORSE_MARGIN = 0.02
@@ -224,11 +224,13 @@ class Comparison:
 class History:
     """Runs over time: ``runs`` and ``shifts`` as data frames.
 
-    ``series`` are the records of ``evalkit.comparison.history`` that it shows.
+    ``series`` are the records of ``evalkit.comparison.history`` that it shows; ``left_out`` says why a run is in none.
     """
 
-    def __init__(self, series: list[Series]) -> None:
-        self.series = series
+    def __init__(self, history: RunHistory) -> None:
+        self.series = history.series
+        self.left_out = history.left_out
+        self._history = history
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -273,13 +275,14 @@ class History:
     def __repr__(self) -> str:
         from evalkit.comparison.history import history_text
 
-        return history_text(self.series)
+        return history_text(self._history)
 
     def _repr_html_(self) -> str:
         shifts = self.shifts
         found = "<p>No shift was found.</p>" if shifts.empty else table_html(shifts)
         simulated = bool(self.runs["simulated"].any())
-        return banner(simulated=simulated) + table_html(self.runs) + found
+        left_out = "".join(f"<p>{html.escape(line)}</p>" for line in self._history.left_out_words())
+        return banner(simulated=simulated) + table_html(self.runs) + found + left_out
 
 
 def flat_numbers(numbers: Mapping[str, Any]) -> dict[str, Any]:

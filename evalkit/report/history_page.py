@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from evalkit.comparison.history import Series, quality_of, spelled
+from evalkit.comparison.history import RunHistory, Series, quality_of, spelled
 from evalkit.comparison.words import measure_words
 from evalkit.report.environment import TEMPLATES, template_environment
 from evalkit.report.history_figures import metric_figure, mix_figure, themed_svg
@@ -15,11 +15,12 @@ MIXES = {"wire_formats": "wire formats, share of the answers", "failures": "fail
 """Key of a result in summary.json -> title of its figure."""
 
 
-def history_page(series: Sequence[Series], level: float) -> str:
+def history_page(history: RunHistory, level: float) -> str:
     """Return the page; newest runs first in the tables, time from left to right in the figures.
 
     ``level``: share of the models that show a shift by chance.
     """
+    series = history.series
     environment = template_environment(
         simulated=any(point.side.manifest.simulated for one in series for point in one.points),
         partial=(),
@@ -29,6 +30,7 @@ def history_page(series: Sequence[Series], level: float) -> str:
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "theme.js"))
     return environment.get_template("history.html").render(
         series=list(series),
+        left_out=history.left_out_words(),
         quality=[series_quality(one) for one in series],
         figures=[figures_of(one, f"s{number}") for number, one in enumerate(series)],
         n_runs=len({point.side.path for one in series for point in one.points}),

@@ -18,7 +18,6 @@ from evalkit.metrics.thresholds import N_THRESHOLDS, ThresholdCounts, count_thre
 from evalkit.scoring.engine import map_chunks
 from evalkit.scoring.stored_answers import AnswersJob, StoredAnswer, answers_jobs, stored_answers
 from evalkit.stats.bootstrap import ratio_intervals
-from evalkit.storage.files import write_json
 from evalkit.storage.run_folder import RunFolder
 from evalkit.types import SIMULATED_WARNING
 
@@ -188,13 +187,6 @@ def _half_width(images: Floats, answers: Floats, means: Floats) -> Floats:
 
 def _ratios(above: Floats, below: Floats) -> list[float] | None:
     return None if not below.any() else np.divide(above, below, out=_zeros(), where=below > 0).tolist()
-
-
-def write_sweep(run_path: str | Path, swept: dict[str, Any]) -> Path:
-    """Write the numbers beside the run's scores and return the file's path."""
-    path = RunFolder(run_path).path / SWEEP_FILE
-    write_json(path, swept)
-    return path
 
 
 SHOWN_THRESHOLDS = (0, 31, 63, 95, 127, 128, 159, 191, 223, 254)

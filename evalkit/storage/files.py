@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from evalkit.errors import DataError
+from evalkit.storage.locks import SHORT_WORK_S, run_lock
 
 
 def write_json(path: Path, value: object) -> None:
@@ -19,6 +20,27 @@ def write_json(path: Path, value: object) -> None:
     beside = path.with_name(path.name + ".part")
     beside.write_text(text + "\n", encoding="utf-8")
     os.replace(beside, path)  # noqa: PTH105  atomic on every platform, Path.replace is the same call
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Give the path of a new file to write; it takes the place of ``path`` when the block ends, and goes where it raises.
+
+    Two processes that write the same file do so one after the other: the later one waits up to ``SHORT_WORK_S``. What is
+    no plain file (`/dev/stdout`, a pipe) is written as it is. Raises ``FolderInUse`` where the other does not end.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    target = path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with run_lock(target, wait_s=SHORT_WORK_S):
+        beside = target.with_name(f".{target.stem}.part{target.suffix}")
+        try:
+            yield beside
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 @contextmanager

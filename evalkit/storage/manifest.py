@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.storage.files import read_json
 from evalkit.storage.records import STATUSES, FieldReader, json_of
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 MANIFEST = "manifest.json"
 
@@ -76,9 +79,9 @@ class Manifest:
             simulated=read.one("simulated", bool, default=False),
             answers_fingerprint=read.one("answers_fingerprint", str, None),
             seed=read.one("seed", int, 0),
-            started_at=read.one("started_at", str, None),
-            finished_at=read.one("finished_at", str, None),
-            sessions=read.many("sessions", dict),
+            started_at=read.moment("started_at"),
+            finished_at=read.moment("finished_at"),
+            sessions=_sessions(read),
             models=read.many("models", str),
             limit=read.one("limit", int, None),
             datasets=_datasets(read),
@@ -86,7 +89,7 @@ class Manifest:
             incomplete=read.many("incomplete", str) if data.get("incomplete") is not None else None,
             stopped=read.many("stopped", str) if data.get("stopped") is not None else None,
             counts=read.one("counts", dict, None),
-            scored_at=read.one("scored_at", str, None),
+            scored_at=read.moment("scored_at"),
             scoring=read.one("scoring", dict, None),
             ledger=read.one("ledger", str, None),
             rescored_from=read.one("rescored_from", str, None),
@@ -145,9 +148,48 @@ def _checked_config(read: FieldReader) -> FieldReader:
     for entry in (*config.inners("models"), *config.inners("datasets")):
         entry.needed("name", str)
     config.many("gate", dict)
-    for section in ("decode", "score", "image", "limits", "prompts"):
-        config.one(section, dict, None)
+    config.one("prompts", dict, None)
+    _check_sections(read, config)
     return config
+
+
+def _check_sections(read: FieldReader, config: FieldReader) -> None:
+    """Check what is read of a config without its whole schema; keys that another version had are left alone.
+
+    Raises ``DataError`` naming the first key that holds what it cannot.
+    """
+    from evalkit.config.models import GenerationConfig, PaceConfig, PriceConfig, PromptConfig
+    from evalkit.config.schema import ImageConfig, RunLimits, ScoreConfig
+    from evalkit.decoding.settings import DecodeSettings
+
+    made_by = read.one("evalkit", str, None)
+    sections: dict[str, type[BaseModel]] = {
+        "decode": DecodeSettings,
+        "score": ScoreConfig,
+        "image": ImageConfig,
+        "limits": RunLimits,
+    }
+    for key, section in sections.items():
+        config.fits(key, section, made_by)
+    for own in config.inner("prompts").data:
+        config.inner("prompts").fits(own, PromptConfig, made_by)
+    entry_sections: dict[str, type[BaseModel]] = {
+        "price": PriceConfig,
+        "generation": GenerationConfig,
+        "limits": PaceConfig,
+    }
+    for entry in config.inners("models"):
+        entry.one("provider", str, None)
+        for key, section in entry_sections.items():
+            entry.fits(key, section, made_by)
+        if not isinstance(entry.data.get("prompt"), str):
+            entry.fits("prompt", PromptConfig, made_by)
+
+
+def _sessions(read: FieldReader) -> tuple[Mapping[str, Any], ...]:
+    for session in read.inners("sessions"):
+        session.moment("started_at")
+    return read.many("sessions", dict)
 
 
 def _datasets(read: FieldReader) -> Mapping[str, Any] | tuple[Mapping[str, Any], ...]:

@@ -6,6 +6,7 @@ version or tool wrote survives a rewrite.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -14,6 +15,7 @@ from evalkit.errors import DataError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from pydantic import BaseModel
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")
@@ -87,6 +89,35 @@ class FieldReader:
             if share and not -ROUNDING <= value <= 1 + ROUNDING:
                 self.refuse(key, value, "a share in 0..1")
 
+    def moment(self, key: str) -> str | None:
+        """Return a time as it is written, None where it is absent or null. Raises ``DataError`` where it is none."""
+        value = self.one(key, str, None)
+        if value is not None and moment_of(value) is None:
+            self.refuse(key, value, "a date and time such as 2026-11-21T02:00:00+00:00")
+        return value
+
+    def fits(self, key: str, section: type[BaseModel], made_by: str | None) -> None:
+        """Check an object against a section of the config where it is not null; unknown keys are let through.
+
+        ``made_by``: the version that wrote it, for the error. Raises ``DataError`` naming the first key that does not fit.
+        """
+        from pydantic import ValidationError
+
+        value = self.one(key, dict, None)
+        if value is None:
+            return
+        try:
+            section.model_validate(value)
+        except ValidationError as error:
+            found = [one for one in error.errors(include_url=False) if one["type"] != "extra_forbidden"]
+            if not found:
+                return
+            place = ".".join(str(part) for part in (key, *found[0]["loc"]))
+            raise DataError(
+                f"{self.where}: the field `{self.inside}{place}` is not what this evalkit reads: {found[0]['msg']}, found "
+                f"{shown(found[0]['input'])}. The run was made by evalkit {made_by}: use that version, or mend the file"
+            ) from error
+
     def inner(self, key: str) -> FieldReader:
         """Return the reader of an object inside, an empty one where it is absent or null."""
         data: Mapping[str, Any] = self.one(key, dict, {})
@@ -115,6 +146,15 @@ class FieldReader:
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             self.refuse(key, value, KINDS[kind])
         return value
+
+
+def moment_of(text: str | None) -> dt.datetime | None:
+    """Return an ISO date and time (in UTC where it names no zone), None where there is none."""
+    try:
+        time = None if text is None else dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time is None or time.tzinfo else time.replace(tzinfo=dt.UTC)
 
 
 def shown(value: object) -> str:

@@ -7,7 +7,6 @@ of another tool, or of an evalkit that kept nothing of the kind, has no such ent
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import DataError
 from evalkit.storage.ledger import Ledger
+from evalkit.storage.records import moment_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,16 +87,8 @@ def refuse_mixed(folder: Path, scores: pd.DataFrame) -> None:
 
 
 def _ended_after_scoring(manifest: Manifest) -> bool:
-    ended, scored = _time(manifest.finished_at), _time(manifest.scored_at)
+    ended, scored = moment_of(manifest.finished_at), moment_of(manifest.scored_at)
     return ended is not None and scored is not None and ended > scored
-
-
-def _time(text: str | None) -> dt.datetime | None:
-    try:
-        time = None if text is None else dt.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time if time is None or time.tzinfo else time.replace(tzinfo=dt.UTC)
 
 
 def _stale(folder: Path, seen: str) -> DataError:

@@ -68,8 +68,9 @@ def test_a_number_that_the_protocol_lacks_is_told(nights):
 def test_the_history_follows_them(nights, tmp_path):
     """They stand in the document with their intervals, and the line of a run names the first."""
     nights()
-    series = read_history(tmp_path)
+    history = read_history(tmp_path)
+    series = history.series
     metrics = series[0].to_json()["runs"][0]["metrics"]
     assert set(metrics["protocol.pr_0.8"]) == {"value", "low", "high"}
-    assert "protocol.giou 0.7" in history_text(series)
+    assert "protocol.giou 0.7" in history_text(history)
     assert "protocol.giou" in {change.measure for change in series[0].changes}

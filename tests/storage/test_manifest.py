@@ -181,3 +181,42 @@ def test_a_file_that_holds_no_object_is_a_data_error(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=r"manifest\.json"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (
+            {"models": [{"name": "a", "price": {"input_usd_per_million": "cheap"}}]},
+            "models[0].price.input_usd_per_million",
+        ),
+        ({"models": [{"name": "a", "price": {"image_usd": -1}}]}, "models[0].price.image_usd"),
+        ({"models": [{"name": "a", "prompt": 5}]}, "models[0].prompt"),
+        ({"models": [{"name": "a", "prompt": {"text": 5}}]}, "models[0].prompt.text"),
+        (
+            {"models": [{"name": "a", "generation": {"temperature": "hot"}}]},
+            "models[0].generation.temperature",
+        ),
+        ({"decode": {"threshold": "high"}}, "decode.threshold"),
+        ({"decode": {"threshold": 300}}, "decode.threshold"),
+        ({"limits": {"max_not_run": 7}}, "limits.max_not_run"),
+    ],
+)
+def test_a_section_of_the_config_that_cannot_be_is_named(config, named):
+    """Every reader of a manifest finds it, those that do not take the whole config included."""
+    with pytest.raises(DataError) as raised:
+        Manifest.from_json(WHOLE | {"config": CONFIG | config}, PATH)
+    assert f"`config.{named}`" in str(raised.value)
+
+
+def test_keys_of_another_version_are_let_through():
+    """A config was written by the evalkit of its day."""
+    config = CONFIG | {"decode": {"threshold": 100, "of_tomorrow": 1}}
+    assert Manifest.from_json(WHOLE | {"config": config}, PATH).config == config
+
+
+@pytest.mark.parametrize("key", ["started_at", "finished_at", "scored_at"])
+def test_a_time_that_is_none_is_named(key):
+    """Runs are put in order by it."""
+    with pytest.raises(DataError, match=f"`{key}` must be a date and time"):
+        Manifest.from_json(WHOLE | {key: "last week"}, PATH)

@@ -177,8 +177,11 @@ def test_folders_without_the_entry_or_the_ledger_are_read(folder: Path) -> None:
     assert len(ek.load(folder).scores) == 4
     edit(folder, scoring=...)
     assert len(ek.load(folder).scores) == 4
-    edit(folder, finished_at=..., scored_at="yesterday")
+    edit(folder, finished_at=..., scored_at="2026-11-25")
     assert len(ek.load(folder).scores) == 4
+    edit(folder, scored_at="yesterday")
+    with pytest.raises(DataError, match="`scored_at` must be a date and time"):
+        ek.load(folder)
 
 
 def test_an_older_folder_that_ended_after_it_was_scored_is_refused(folder: Path) -> None:
