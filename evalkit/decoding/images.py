@@ -8,7 +8,7 @@ import re
 import struct
 import warnings
 import zlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 from zlib_ng import zlib_ng
@@ -36,6 +36,7 @@ _PLAIN_GREY: Final = b"\x08\x00\x00\x00\x00"
 """The end of a PNG's header for 8-bit grey, deflate, the common filters and no interlacing."""
 _STORED_BYTES: Final = 65_535
 """Bytes of one block of a deflate stream that is not packed (RFC 1951, 3.2.4)."""
+_UNPACK_ERROR: Final = cast("type[Exception]", zlib_ng.error)  # its stub calls it an instance
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples per pixel of a PNG's colour types (PNG specification, 11.2.2)."""
 _PERCENT: Final = re.compile(r"%(?:2[BbFf]|3[Dd])")
@@ -220,7 +221,7 @@ def _unpacked(packed: bytes, most_bytes: int) -> bytes:
     unpack = zlib_ng.decompressobj()
     try:
         rows: bytes = unpack.decompress(packed, most_bytes)
-    except zlib_ng.error as error:
+    except _UNPACK_ERROR as error:
         raise Unreadable("mask_bad_png") from error
     if not unpack.eof:
         raise Unreadable("mask_bad_png")
