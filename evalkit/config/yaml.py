@@ -241,12 +241,15 @@ def note_pydantic_errors(source: YamlSource, error: ValidationError, model: type
             source.add((*path, item["ctx"]["key"]), f"{name}: {item['msg']}")
         elif kind in ("model_type", "model_attributes_type"):
             source.add(path, f"{name} must be a mapping of keys to values, got {_shown(item['input'])}")
+        elif kind == "unusable_address":
+            shown = repr(source.written[path]) if path in source.written else item["ctx"]["shown"]
+            source.add(path, f"{name} is {shown}: {item['msg']}")
         elif kind == "value_error":
             source.add(path, f"{name}: {item['msg'].removeprefix('Value error, ')}")
         else:
             source.add(
                 path,
-                f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, got {_shown(item['input'])}{_nearest_word(item)}",
+                f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, got {_shown(source.written.get(path, item['input']))}{_nearest_word(item)}",
             )
 
 

@@ -258,7 +258,8 @@ def test_a_one_letter_key_changes_no_answer(
 
 
 @pytest.mark.parametrize(
-    ("variable", "proxy"), [("HTTPS_PROXY", "foo://x"), ("ALL_PROXY", "socks5://127.0.0.1:1")]
+    ("variable", "proxy"),
+    [("HTTPS_PROXY", "foo://x"), ("ALL_PROXY", "socks5://127.0.0.1:1"), ("HTTPS_PROXY", "http://[bad")],
 )
 def test_a_proxy_that_cannot_be_used_is_a_config_error(
     project: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from evalkit.config.address import Address
 from evalkit.config.models import PromptedEntry
 from evalkit.config.prompts import Prompt, prompt_of
 from evalkit.config.shown import masked
@@ -50,7 +51,7 @@ class GeminiConfig(PromptedEntry):
     provider: Literal["gemini", "gemini-batch"] = Field(
         description="live requests, or jobs of the Batch API at half the price"
     )
-    base_url: str | None = Field(
+    base_url: Address = Field(
         default=None, description="another endpoint: a proxy, `evalkit simulate`, a test server"
     )
     vertexai: bool = Field(default=False, description="Vertex AI in place of the Developer API")

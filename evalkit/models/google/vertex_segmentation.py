@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from evalkit.config.address import Address
 from evalkit.config.models import ModelEntry
 from evalkit.models.base import Question
 from evalkit.models.bodies import json_object
@@ -41,7 +42,7 @@ class VertexSegmentationConfig(ModelEntry):
 
     provider: Literal["vertex-segmentation"] = Field(description="Vertex image segmentation")
     model: str = Field(default="image-segmentation-001", description="the API's model id")
-    base_url: str | None = Field(default=None, description="another endpoint")
+    base_url: Address = Field(default=None, description="another endpoint")
     project: str | None = Field(default=None, description="the Google Cloud project")
     location: str | None = Field(default=None, description="the region")
     mode: Literal["prompt", "semantic", "foreground"] = Field(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from evalkit.config.address import fault_of_address
 from evalkit.errors import ConfigError, RetryLater
 
 if TYPE_CHECKING:
@@ -129,8 +130,9 @@ def proxy_of(address: str) -> str | None:
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    if urlsplit(proxy).scheme not in ("http", "https"):
-        raise unusable_proxy(f"its scheme is {urlsplit(proxy).scheme!r}")
+    fault = fault_of_address(proxy)
+    if fault is not None:
+        raise unusable_proxy(f"it {fault}")
     return proxy
 
 
