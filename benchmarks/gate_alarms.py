@@ -16,7 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,6 +51,11 @@ class MemoryRun:
         config = {"gate": list(gate), "models": models, "limits": {}}
         self.manifest = Manifest(name="m", status="complete", seed=seed, config=config)
         self._frame = frame
+
+    @contextmanager
+    def read_as_one(self) -> Iterator[None]:
+        """Hold nothing: no other process writes here."""
+        yield
 
     def scores(self) -> pd.DataFrame:
         """Return the rows."""

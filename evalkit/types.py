@@ -277,11 +277,16 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A number with its 95 % interval."""
+    """A number with its 95 % interval; no part of it is a negative zero."""
 
     value: float
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        """Turn -0.0, which a mirrored limit gives and JSON would show, into 0.0."""
+        for name in ("value", "low", "high"):
+            object.__setattr__(self, name, getattr(self, name) + 0.0)
 
     def to_json(self) -> dict[str, float]:
         """Return ``{"value", "low", "high"}``, as summary.json writes every rate and mean."""

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from evalkit.cli.decode_options import DecodingCommand
+from evalkit.comparison import NOT_WORSE_MARGIN
 from evalkit.errors import EvalkitError
 from evalkit.version import __version__
 
@@ -279,7 +280,7 @@ JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="One JSON doc
 @click.option(
     "--margin",
     type=click.FloatRange(min=0),
-    default=0.02,
+    default=NOT_WORSE_MARGIN,
     show_default=True,
     help="Also test 'not worse by more than this'.",
 )

@@ -121,7 +121,7 @@ class HistoryChange:
         """Return one line for people."""
         way = "fell" if self.shift.after < self.shift.before else "rose"
         return (
-            f"{measure_words(self.measure)} {way} from {self.shift.before:.3f} to {self.shift.after:.3f} with the run of "
+            f"{measure_words(self.measure)} {way} from {self.shift.before:z.3f} to {self.shift.after:z.3f} with the run of "
             f"{self.after.when[:16].replace('T', ' ')} (p = {self.shift.p:.2g})"
         )
 
@@ -349,5 +349,5 @@ def spelled(interval: dict[str, float] | None) -> str:
     if interval is None:
         return "-"
     if interval["low"] is None:
-        return f"{interval['value']:.3f}"
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+        return f"{interval['value']:z.3f}"
+    return f"{interval['value']:z.3f} [{interval['low']:z.3f}, {interval['high']:z.3f}]"

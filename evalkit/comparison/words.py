@@ -26,7 +26,8 @@ def verdict(pair: Pair, tests: int) -> dict[str, Any]:
     """Return the verdict on a pair: ``code`` better, worse or no_difference (of the second side) and a sentence.
 
     A difference is called one only where its 95 % interval leaves out zero and its p-value, adjusted
-    by Holm for the table, is below 0.05. Otherwise the sentence says how large a difference could hide.
+    by Holm for the table, is below 0.05. Otherwise the sentence says how large a difference could hide. ``n``,
+    ``n_images``: the common answers that its measure counts, and their images; the pair's own ``n`` is all of them.
     """
     found = pair.whole.primary
     if found is None:
@@ -34,6 +35,8 @@ def verdict(pair: Pair, tests: int) -> dict[str, Any]:
             "code": "no_difference",
             "metric": None,
             "at_most": None,
+            "n": 0,
+            "n_images": 0,
             "sentence": f"{pair.b.label} and {pair.a.label}: too few common samples to measure any difference.",
         }
     gap = found.difference
@@ -45,6 +48,8 @@ def verdict(pair: Pair, tests: int) -> dict[str, Any]:
         "code": code,
         "metric": found.measure,
         "at_most": None if code != "no_difference" else at_most,
+        "n": found.n,
+        "n_images": found.n_images,
         "sentence": _sentence(pair, found, code, tests=tests),
     }
 
@@ -57,8 +62,9 @@ def is_real(found: MeasureDifference) -> bool:
 
 def _sentence(pair: Pair, found: MeasureDifference, code: str, *, tests: int) -> str:
     gap, name = found.difference, measure_words(found.measure)
-    size = f"{found.n} common answers on {found.n_images} images of {pair.dataset}"
-    span = f"{gap.value:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}"
+    counted = f"{found.n}" if found.n == pair.whole.n else f"the {found.n} that it counts of {pair.whole.n}"
+    size = f"{counted} common answers on {found.n_images} images of {pair.dataset}"
+    span = f"{gap.value:+z.3f}, 95 % interval {gap.low:+z.3f} to {gap.high:+z.3f}"
     if code == "no_difference":
         at_most = max(abs(gap.low), abs(gap.high))
         return (
@@ -184,8 +190,8 @@ def _pair_lines(pair: Pair, tests: int, margin: float) -> list[str]:
     lines += ["", *_rows(pair.whole)]
     real = [(table, found) for table in pair.slices for found in table.measured if is_real(found)]
     lines += [
-        f"  {table.slice}: {measure_words(found.measure)} {found.difference.value:+.3f} "
-        f"[{found.difference.low:+.3f}, {found.difference.high:+.3f}], {table.n} answers"
+        f"  {table.slice}: {measure_words(found.measure)} {found.difference.value:+z.3f} "
+        f"[{found.difference.low:+z.3f}, {found.difference.high:+z.3f}], {found.n} answers"
         for table, found in real
     ]
     if pair.flips:
@@ -224,10 +230,10 @@ def _row(found: MeasureDifference) -> list[str]:
     digits = 5 if found.measure.startswith("cost") else 3
     return [
         measure_words(found.measure),
-        f"{found.a.value:.{digits}f}",
-        f"{found.b.value:.{digits}f}",
-        f"{gap.value:+.{digits}f}",
-        f"[{gap.low:+.{digits}f}, {gap.high:+.{digits}f}]",
+        f"{found.a.value:z.{digits}f}",
+        f"{found.b.value:z.{digits}f}",
+        f"{gap.value:+z.{digits}f}",
+        f"[{gap.low:+z.{digits}f}, {gap.high:+z.{digits}f}]",
         p_text(found.p_holm),
         counts,
     ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from evalkit.comparison import NOT_WORSE_MARGIN
 from evalkit.masks import full_mask, rle_decode, rle_encode
 from evalkit.types import SIMULATED_WARNING
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from evalkit.comparison.compare import RunComparison as Compared
     from evalkit.comparison.history import RunHistory
     from evalkit.types import BoolMask, Decoded, Item, Response, Rle, Sample
-
-NOT_WORSE_MARGIN = 0.02
-"""Margin of "not worse by more than this" in a comparison's text, as `evalkit compare` has it."""
 
 SHOWN_CHARACTERS = 4_000
 """Characters of a raw answer that are displayed; ``text`` holds all of it."""

@@ -16,7 +16,7 @@ from evalkit.report.changes import RunChange
 from evalkit.report.data import ReportData, RunSource
 from evalkit.report.differences import pair_table, tag_table
 from evalkit.report.evaluators import published
-from evalkit.report.figures import SavedFigure, draw_figures, precision_curve
+from evalkit.report.figures import SavedFigure, draw_figures, precision_curves
 from evalkit.report.numbers import NOTHING, TableCell
 from evalkit.report.past import PastRuns, past_runs
 from evalkit.report.repeats import Repeat, repeats
@@ -117,11 +117,7 @@ def _errors(data: ReportData, dataset: str) -> list[tuple[str, str, int]]:
 
 def precision_table(data: ReportData, dataset: str) -> ReportTable | None:
     """Return the curve of precision at every IoU threshold as a table, one row per threshold."""
-    curves = {
-        model.label: curve
-        for model in data.models
-        if (curve := precision_curve(data, dataset, model.label)) is not None
-    }
+    curves = precision_curves(data, dataset)
     if not curves:
         return None
     columns = tuple(

@@ -223,11 +223,7 @@ def iou_figure(data: ReportData, dataset: str) -> Figure | None:
 
 def precision_figure(data: ReportData, dataset: str) -> Figure | None:
     """Return the share of targeted rows with IoU >= t against t."""
-    curves = {
-        model.label: curve
-        for model in data.models
-        if (curve := precision_curve(data, dataset, model.label)) is not None
-    }
+    curves = precision_curves(data, dataset)
     if not curves:
         return None
     figure, axes = plain_figure(4.8, 3.4)
@@ -242,8 +238,16 @@ def precision_figure(data: ReportData, dataset: str) -> Figure | None:
     return figure
 
 
-def precision_curve(data: ReportData, dataset: str, label: str) -> tuple[Any, Any] | None:
-    """Return (thresholds, shares) over 0..1 in steps of 0.01 of the answered rows with a target."""
+def precision_curves(data: ReportData, dataset: str) -> dict[str, tuple[Any, Any]]:
+    """Return label -> (thresholds, shares of its answered rows with a target), over 0..1 in steps of 0.01.
+
+    Models without such rows are left out.
+    """
+    curves = {model.label: _precision_curve(data, dataset, model.label) for model in data.models}
+    return {label: curve for label, curve in curves.items() if curve is not None}
+
+
+def _precision_curve(data: ReportData, dataset: str, label: str) -> tuple[Any, Any] | None:
     rows = _answered(data, dataset, label)
     iou = np.sort(rows["quality"][~rows["no_target"].astype(bool)].to_numpy(dtype=float))
     if iou.size == 0:

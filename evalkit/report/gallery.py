@@ -111,7 +111,7 @@ def _answer_columns(data: ReportData, names: _Names, places: Mapping[SampleKey, 
         )
         columns["v"].append(round(float(iou), 4) if iou == iou else None)  # noqa: PLR0124  NaN is not itself
         columns["k"].append(int(strict is True or strict == 1))
-        columns["c"].append(None if change is None else round(change, 4))
+        columns["c"].append(None if change is None else round(change, 4) + 0.0)
     return columns
 
 

@@ -86,7 +86,7 @@ def with_interval(number: Mapping[str, float] | None) -> str:
     """Return ``0.712 [0.68, 0.74]``, or ``-`` where the number is undefined."""
     if number is None:
         return "-"
-    return f"{number['value']:.3f} [{number['low']:.2f}, {number['high']:.2f}]"
+    return f"{number['value']:z.3f} [{number['low']:z.2f}, {number['high']:z.2f}]"
 
 
 def _total(tokens: Mapping[str, Any]) -> float | None:

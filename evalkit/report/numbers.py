@@ -54,7 +54,7 @@ def spell(value: float, kind: Kind, like: float | None = None) -> str:
     ``like``: the number whose digits after the point are followed (the value of an interval's ends).
     """
     if kind == "ratio":
-        return f"{value:.3f}"
+        return f"{value:z.3f}"
     if kind == "difference":
         return signed(value)
     if kind == "percent":

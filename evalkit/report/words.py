@@ -81,7 +81,7 @@ def _lead(name: str, values: Mapping[str, float | None], gap: Lead | None) -> st
         return ""
     interval = gap.interval
     return (
-        f"Its {name} is {values[gap.better]:.3f}: {interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f}) "
+        f"Its {name} is {values[gap.better]:.3f}: {interval.value:z.3f} ({interval.low:z.3f} to {interval.high:z.3f}) "
         f"above {gap.other}, the next, {gap.p}, on {gap.n:,} common answers of {gap.n_images:,} images."
     )
 

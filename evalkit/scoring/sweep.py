@@ -207,7 +207,7 @@ def sweep_table(swept: dict[str, Any]) -> str:
         told = (
             ""
             if change is None
-            else f", {change['value']:+.4f} [{change['low']:+.4f}, {change['high']:+.4f}] against the run's own"
+            else f", {change['value']:+z.4f} [{change['low']:+z.4f}, {change['high']:+z.4f}] against the run's own"
         )
         lines.append(f"  highest gIoU at {best['threshold']}: {best['giou']:.4f}{told}\n")
     return "\n".join(lines).rstrip()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +44,30 @@ def test_no_difference_says_how_large_one_could_hide(make_run, make_answers, goo
     assert said["code"] == "no_difference"
     assert 0.005 < said["at_most"] < 0.03
     assert "no difference in gIoU larger than" in said["sentence"]
+
+
+def test_no_number_is_a_negative_zero(make_run, make_answers, good_iou) -> None:
+    """A difference that rounds to nothing has no sign of its own, in text and in JSON."""
+    run = make_run("r", [make_answers("a", good_iou), make_answers("b", good_iou - 1e-6)])
+    comparison = compare_runs([run])
+    told = comparison_text(comparison, 0.02)
+    assert "+0.000" in told
+    assert re.search(r"-0\.?0*(?![.\d])", told) is None
+    assert re.search(r"-0\.0\b(?!\d|e)", json.dumps(comparison_json(comparison, 0.02))) is None
+
+
+def test_a_verdict_says_how_many_common_answers_it_counts(make_run, make_answers, good_iou) -> None:
+    """Where a measure counts a part of the common answers, both numbers are told, and each has its name in JSON."""
+    failures = ["no_json" if k < 20 else None for k in range(120)]
+    run = make_run("r", [make_answers("a", good_iou, failures=failures), make_answers("b", good_iou)])
+    comparison = compare_runs([run])
+    (pair,) = comparison.pairs
+    counted = replace(pair.whole.find("giou"), n=100, n_images=90)
+    part = replace(pair, whole=replace(pair.whole, measured=(counted,)))
+    said = verdict(part, 1)
+    assert "on the 100 that it counts of 120 common answers on 90 images" in said["sentence"]
+    assert (said["n"], said["n_images"]) == (100, 90)
+    assert "on 120 common answers on" in verdict(pair, 1)["sentence"]
 
 
 def test_only_samples_both_answered_are_compared(make_run, make_answers, good_iou) -> None:

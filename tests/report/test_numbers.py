@@ -17,6 +17,8 @@ from evalkit.report.numbers import NOTHING, bare, cell, signed, spell, usd
         (123.4, "seconds", "123\u00a0s"),
         (1204.4, "count", "1,204"),
         (-0.004, "difference", "\u22120.004"),
+        (-0.0001, "difference", "0.000"),
+        (-0.0001, "ratio", "0.000"),
     ],
 )
 def test_spells_each_kind(value, kind, text):

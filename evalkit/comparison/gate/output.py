@@ -59,16 +59,16 @@ def _seen(check: GateCheck) -> str:
     name = check.metric
     if check.value is None:
         return f"{name} was not measured"
-    value = f"{name} {check.value:.4g}"
+    value = f"{name} {check.value:z.4g}"
     if check.bound in ("max_drop", "max_rise") and check.observed is not None and check.baseline is not None:
         gap = check.observed
         allowed = f"may {'fall' if check.bound == 'max_drop' else 'rise'} by {check.limit:g}"
         return (
-            f"{name} {check.baseline:.4g} -> {check.value:.4g}, difference {gap.value:+.4g} "
-            f"[{gap.low:+.4g}, {gap.high:+.4g}], {allowed}"
+            f"{name} {check.baseline:z.4g} -> {check.value:z.4g}, difference {gap.value:+z.4g} "
+            f"[{gap.low:+z.4g}, {gap.high:+z.4g}], {allowed}"
         )
     if check.observed is not None and check.tested:
-        value += f" [{check.observed.low:.4g}, {check.observed.high:.4g}]"
+        value += f" [{check.observed.low:z.4g}, {check.observed.high:z.4g}]"
     return f"{value}, {'at least' if check.bound == 'min' else 'at most'} {check.limit:g}"
 
 

@@ -177,7 +177,8 @@
     if (answers.c[n] !== null) {
       const change = document.createElement("span");
       change.className = "change";
-      change.textContent = (answers.c[n] < 0 ? "−" : "+") + Math.abs(answers.c[n]).toFixed(3);
+      const size = Math.abs(answers.c[n]).toFixed(3);
+      change.textContent = (Number(size) === 0 ? "" : answers.c[n] < 0 ? "−" : "+") + size;
       find(".card-verdict").append(change);
     }
     return node;

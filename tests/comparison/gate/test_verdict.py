@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -280,6 +281,16 @@ def test_many_rules_are_adjusted_together(make_run, make_answers, good_iou) -> N
     assert 0.001 < alone.p_broken < 0.02
     assert alone.status == "fail"
     assert among.status == "inconclusive"
+
+
+def test_a_run_against_itself_shows_no_negative_zero(make_run, make_answers, good_iou) -> None:
+    """The limit of a mirrored rise is 0, not -0, in every form of the verdict."""
+    same = [make_answers("a", good_iou)]
+    rules = [{"metric": "giou", "max_drop": 0.02}, {"metric": "format_failure_rate", "max_rise": 0.01}]
+    verdict = gate_run(make_run("new", same, gate=rules), make_run("base", same))
+    told = verdict_text(verdict), verdict_markdown(verdict), verdict_junit(verdict)
+    assert not [text for text in told if re.search(r"-0(?![.\d])", text)]
+    assert re.search(r"-0\.0\b(?!\d|e)", json.dumps(verdict_json(verdict))) is None
 
 
 def test_outputs_agree(make_run, make_answers, good_iou) -> None:
