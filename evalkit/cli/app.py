@@ -68,7 +68,8 @@ def main(debug: bool) -> None:
 
     \b
     First steps:
-      evalkit run configs/demo.yaml       the main job, offline, on real photographs
+      evalkit demo                        the main job, offline, on real photographs
+      evalkit init                        a config for your own images
       evalkit datasets list               the datasets that can be named
       evalkit decode answer.txt --size 640x480
     """  # noqa: D301  \b is the backspace that tells click to keep the lines
@@ -76,6 +77,53 @@ def main(debug: bool) -> None:
 
 
 ENGINES = click.Choice(["local", "dask"])
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; reports/demo where not given.")
+def demo(out: Path | None) -> None:
+    """Run the whole job offline: real photographs, and a local simulated Gemini asked over HTTP.
+
+    Needs no key, no config and no network; half a minute. The same command again resumes.
+    """
+    from evalkit.cli.demo import demo_command
+
+    demo_command(out)
+
+
+@main.command()
+@click.option(
+    "--data", help="Your samples: a .jsonl, .csv, COCO .json or .parquet file, or a folder of images."
+)
+@click.option("--images", help="Folder of the photographs, where they do not lie beside the file.")
+@click.option(
+    "--expression", help="What to ask about every image of a folder; else the words of the file names."
+)
+@click.option(
+    "--models",
+    help="Model ids, such as gemini-3-flash-preview, separated by commas; `none` for the floors alone.",
+)
+@click.option("--name", help="Name of the run; the data's where not given.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Config file to write; NAME.yaml where not given."
+)
+@click.option("--template", help="Copy a shipped config instead; `list` shows them.")
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+@click.option("--yes", is_flag=True, help="Ask nothing: take the options and the defaults.")
+def init(**options: Any) -> None:
+    """Write a commented config for your own data, checked, with a contact sheet to look at.
+
+    \b
+    Asks for what is not given. Examples:
+      evalkit init
+      evalkit init --data mine.csv --yes
+      evalkit init --data photos/ --expression "the cup" --models gemini-3-flash-preview --yes
+      evalkit init --template nightly
+    A folder holds images and masks of the same stem: photos/desk.jpg with masks/desk.png, desk_mask.png or desk.png.
+    """  # noqa: D301  \b is the backspace that tells click to keep the lines
+    from evalkit.cli.init import init_command
+
+    init_command(**options)
 
 
 @main.command()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from evalkit.config.models import GenerationConfig
 from evalkit.config.schema import RunConfig, load_config, pick_models
 from evalkit.errors import ConfigError
 from evalkit.images import ImageBytes, open_image, read_image
 from evalkit.models import check_access, check_models
-from evalkit.models.known_models import known_models, short_id, was_routed
-from evalkit.models.python import FLOORS
+from evalkit.models.known_models import was_routed
+from evalkit.models.suggested import suggested_entry
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.single import SingleAnswer, ask_all
 from evalkit.storage.files import replaced_file
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 
 DEFAULT_MODEL = "gemini-3.8-flash"
-DEFAULT_OUTPUT_TOKENS = 8192
 SHOWN_CHARACTERS = 1500
 PANEL_PX = 640
 
@@ -53,26 +51,8 @@ def config_for(config_path: str | None, models: list[str] | None) -> RunConfig:
     """Return the config file's models, or one entry for each Gemini id or floor that is named."""
     if config_path is not None:
         return load_config(config_path)
-    entries = [entry_for(name) for name in models or [DEFAULT_MODEL]]
+    entries = [suggested_entry(name) for name in models or [DEFAULT_MODEL]]
     return RunConfig.model_validate({"name": "ask", "datasets": [{"name": "ask"}], "models": entries})
-
-
-def entry_for(name: str) -> dict[str, Any]:
-    """Return a model entry for a bare id, with the prompt and settings that suit its family.
-
-    Models with a thinking budget of 0 are asked for PNG masks without thinking, all others for polygons.
-    """
-    if name in FLOORS:
-        return {"name": name, "provider": "python", "function": name}
-    known = known_models().get(short_id(name))
-    generation: dict[str, Any] = {"max_output_tokens": DEFAULT_OUTPUT_TOKENS}
-    prompt = "polygon"
-    if known is not None and known.thinking_budget is not None and known.thinking_budget[0] == 0:
-        prompt, generation["thinking_budget"] = "google-mask", 0
-    elif known is not None and known.thinking_levels:
-        generation["thinking_level"] = known.thinking_levels[0]
-    settings = GenerationConfig.model_validate(generation).model_dump(exclude_none=True)
-    return {"name": name, "provider": "gemini", "model": name, "prompt": prompt, "generation": settings}
 
 
 def text_of(shown: SingleAnswer) -> str:

@@ -208,3 +208,18 @@ def image_tokens(model: str, width_px: int, height_px: int, resolution: str | No
         return TOKENS_PER_TILE
     tile_px = max(1, math.floor(min(width_px, height_px) / 1.5))
     return math.ceil(width_px / tile_px) * math.ceil(height_px / tile_px) * TOKENS_PER_TILE
+
+
+def unknown_model_warnings(model: str) -> list[str]:
+    """Return a warning where an id is not in the data file but close to one that is: a slip costs a run its answers."""
+    import difflib
+
+    known = known_models()
+    if listed_id(model, known) is not None:
+        return []
+    near = difflib.get_close_matches(short_id(model), known, n=1, cutoff=0.8)
+    if not near:
+        return []
+    return [
+        f"there is no model '{model}' in evalkit's catalogue. Did you mean '{near[0]}'? It is asked for as it stands"
+    ]

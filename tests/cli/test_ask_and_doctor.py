@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from evalkit.cli.app import main
-from evalkit.cli.ask import entry_for
+from evalkit.models.suggested import suggested_entry
 from evalkit.types import Sample
 
 SECRET = "AIza-a-key-that-must-never-be-written-anywhere"
@@ -61,7 +61,7 @@ def test_ask_names_models_without_a_config(samples: list[Sample], tmp_path: Path
     )
     assert result.exit_code == 0, result.output
     assert "centre-box: decoded" in result.output
-    flash, argon = entry_for("gemini-2.5-flash"), entry_for("gemini-4-argon")
+    flash, argon = suggested_entry("gemini-2.5-flash"), suggested_entry("gemini-4-argon")
     assert (flash["prompt"], flash["generation"]["thinking_budget"]) == ("google-mask", 0)
     assert (argon["prompt"], argon["generation"]["thinking_level"]) == ("polygon", "low")
 

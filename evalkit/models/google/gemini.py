@@ -36,7 +36,7 @@ from evalkit.models.google.request_body import (
 )
 from evalkit.models.google.uploads import Uploads
 from evalkit.models.http.calls import ServiceModel
-from evalkit.models.known_models import generation_warnings, retirement_warnings
+from evalkit.models.known_models import generation_warnings, retirement_warnings, unknown_model_warnings
 from evalkit.models.provider import Provider, ProviderContext
 from evalkit.models.token_estimates import estimate_tokens
 from evalkit.types import Response, Sample
@@ -200,7 +200,11 @@ def check_access(entry: GeminiConfig) -> None:
 
 def warnings_of(entry: GeminiConfig, day: dt.date) -> list[str]:
     """Return what is known to be wrong with the model or its settings on ``day``."""
-    return [*retirement_warnings(entry.model, day), *generation_warnings(entry.model, entry.generation)]
+    return [
+        *unknown_model_warnings(entry.model),
+        *retirement_warnings(entry.model, day),
+        *generation_warnings(entry.model, entry.generation),
+    ]
 
 
 def background_of(entry: GeminiConfig, model: Any, run: RunConfig) -> dict[str, str]:
