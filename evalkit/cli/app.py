@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from pathlib import Path
@@ -16,6 +17,14 @@ from evalkit.version import __version__
 
 EXIT_DEFECT = 70
 """EX_SOFTWARE of sysexits.h: evalkit itself went wrong, which is no verdict on anything."""
+
+
+WAYS_OUT = dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), ". Check that it may be written") | (
+    dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO), ". Check that the disk has room and is whole"
+    )
+)
+"""What is to be done about an error of the system; a file that is not there speaks for itself."""
 
 
 class CommandGroup(click.Group):
@@ -35,7 +44,7 @@ class CommandGroup(click.Group):
         except OSError as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"error: {error}. Check that it may be written and that the disk has room", err=True)
+            click.echo(f"error: {error}{WAYS_OUT.get(error.errno or 0, '')}", err=True)
             ctx.exit(2)
         except (KeyboardInterrupt, click.Abort):
             click.echo("stopped before it was done", err=True)

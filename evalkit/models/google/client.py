@@ -12,6 +12,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -113,7 +115,7 @@ async def _raise_error(answer: HttpAnswer) -> NoReturn:
 
     try:
         details = json.loads(answer.text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, endlessly nested, or a number of thousands of digits
         details = {"message": answer.text, "status": answer.reason}
     await APIError.raise_error_async(answer.status, details, answer)
     raise AssertionError("raise_error_async raises")
@@ -128,10 +130,23 @@ def resource_name(model: str, *, vertexai: bool) -> str:
 
 
 def key_of(environment: Mapping[str, str] | None = None) -> str | None:
-    """Return the API key that the environment holds, stripped, or None."""
+    """Return the API key that the environment holds, stripped, or None.
+
+    Raises ``ConfigError`` where it has a character that no key has: a line break or an ellipsis that was copied along.
+    """
     environment = os.environ if environment is None else environment
-    keys = (environment.get(name, "").strip() for name in KEY_VARIABLES)
-    return next((key for key in keys if key), None)
+    for name in KEY_VARIABLES:
+        key = environment.get(name, "").strip()
+        odd = re.search(r"[^!-~]", key)
+        if odd:
+            raise ConfigError(
+                f"{name} is no key: its character {odd.start() + 1} of {len(key)} is "
+                f"{unicodedata.name(odd.group(), 'a control character')}, and keys are of printable ASCII. Export it "
+                "anew. Nothing was sent"
+            )
+        if key:
+            return key
+    return None
 
 
 def require_access(name: str, base_url: str | None, *, vertexai: bool) -> None:

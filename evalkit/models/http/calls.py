@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
@@ -76,7 +77,8 @@ async def guarded(
 
 def connection_failed(error: Exception, connection: Connection, model: str) -> RetryLater:
     """Return the fault of a connection that could not be made, or ended too early."""
-    said = connection.secrets.redact(f"{type(error).__name__}: {error}")
+    told = re.sub(r" ssl:<[^>]*>", "", str(error))  # an address in memory, where aiohttp names the certificates
+    said = connection.secrets.redact(f"{type(error).__name__}: {told}")
     return RetryLater(f"{model}: the connection to {connection.address} failed ({said})")
 
 

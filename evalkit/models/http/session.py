@@ -120,7 +120,8 @@ def decoded(content: bytes) -> str:
 def proxy_of(address: str) -> str | None:
     """Return the proxy that the environment names for an address, None where it names none or exempts the host.
 
-    Raises ``ConfigError`` where it is of a scheme that is not supported.
+    Raises ``ConfigError`` where it is no address of a host, or of a scheme that is not supported; the text holds
+    nothing else of it, as there may be a password in it.
     """
     parts = urlsplit(address)
     host = parts.hostname or ""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from evalkit.config.shown import HIDDEN, masked_text
+from evalkit.errors import ConfigError
 from evalkit.models.http.session import MOST_BODY_BYTES, HttpSession, proxy_of, too_large, unusable_proxy
 
 if TYPE_CHECKING:
@@ -66,10 +68,26 @@ def is_loopback(base_url: str | None) -> bool:
 
 
 def trusted_certificates() -> ssl.SSLContext:
-    """Return the certificates that connections are checked by: those of certifi and of the environment."""
+    """Return the certificates that connections are checked by: those of certifi and of the environment.
+
+    Raises ``ConfigError`` where the environment names a file or folder that holds none.
+    """
     import httpx2
 
-    return httpx2.create_ssl_context()
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:
+        named = {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)}
+        said = ", ".join(f"{name}={value}" for name, value in named.items()) or "those of certifi"
+        raise ConfigError(
+            f"the certificates that connections are checked by cannot be read ({said}: {error.strerror or error}): "
+            "name a PEM file that exists, or unset the variable. Nothing was sent"
+        ) from error
+
+
+def proxy_for(base_url: str) -> str | None:
+    """Return the proxy of the environment; None for a local endpoint. Raises ``ConfigError``, see ``proxy_of``."""
+    return None if is_loopback(base_url) else proxy_of(base_url)
 
 
 def open_session(base_url: str, connections: int, tls: ssl.SSLContext | None = None) -> HttpSession:
@@ -77,8 +95,7 @@ def open_session(base_url: str, connections: int, tls: ssl.SSLContext | None = N
 
     Raises ``ConfigError`` where one cannot be used.
     """
-    proxy = None if is_loopback(base_url) else proxy_of(base_url)
-    return HttpSession(connections=connections, tls=tls or trusted_certificates(), proxy=proxy)
+    return HttpSession(connections=connections, tls=tls or trusted_certificates(), proxy=proxy_for(base_url))
 
 
 def open_transport(
@@ -93,13 +110,16 @@ def open_transport(
     # It logs the whole address of each request, with what may be a password in it.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-    trust_env = not is_loopback(base_url)
     try:
         transport = httpx2.AsyncClient(
-            verify=tls or trusted_certificates(), limits=limits, timeout=timeout_s, trust_env=trust_env
+            verify=tls or trusted_certificates(),
+            limits=limits,
+            timeout=timeout_s,
+            proxy=proxy_for(base_url),
+            trust_env=False,  # else it would look for proxies of its own, and for password files
         )
-    except (ImportError, ValueError) as error:
-        raise unusable_proxy(str(error)) from error
+    except (httpx2.InvalidURL, ValueError):
+        raise unusable_proxy("it is no address of a host and port") from None
     transport.event_hooks["response"].append(read_within_bounds)
     return transport
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -171,10 +172,26 @@ def test_the_proxy_of_the_environment_is_found(
     assert proxy_of("https://api.example/v1") == proxy
 
 
-def test_a_proxy_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is sent."""
-    monkeypatch.setenv("HTTPS_PROXY", "socks5://p:1")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
-    with pytest.raises(ConfigError, match=r"socks5.*NO_PROXY"):
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://me:pass-w0rd@p:1",
+        "foo://me:pass-w0rd@p",
+        "http://me:pass-w0rd@",
+        "http://me:pass-w0rd@p:99999",
+        "http://me:pass-w0rd@p:port",
+        "http://me:pass-w0rd@[::1",
+        "me:pass-w0rd@[",
+    ],
+)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_that_cannot_be_used_is_refused(
+    variable: str, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is sent, and without its password."""
+    for name in (*PROXY_VARIABLES, *(name.lower() for name in PROXY_VARIABLES)):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, proxy)
+    with pytest.raises(ConfigError, match=r"proxy.*NO_PROXY") as refused:
         proxy_of("https://api.example/")
+    assert "pass-w0rd" not in "".join(traceback.format_exception(refused.value))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from evalkit.models.http.transport import Secrets
+from evalkit.errors import ConfigError
+from evalkit.models.http.transport import Secrets, trusted_certificates
 
 LONG = "AIzaSyD-a-key-of-real-length-0123456789"
 
@@ -30,3 +33,16 @@ def test_an_echoed_key_of_real_length_is_kept_nowhere() -> None:
 def test_a_short_key_leaves_our_texts_as_a_word_of_its_own() -> None:
     """Letters of other words stay."""
     assert secrets_with("x").redact("httpx2.ReadError: bad key x") == "httpx2.ReadError: bad key [key]"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate", b"\xff\xfe"])
+def test_certificates_that_cannot_be_read_are_named(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the variable that names them."""
+    path = tmp_path / "own.pem"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with pytest.raises(ConfigError, match=r"SSL_CERT_FILE=.*own\.pem"):
+        trusted_certificates()
