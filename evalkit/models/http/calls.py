@@ -77,7 +77,9 @@ async def guarded(
 
 def connection_failed(error: Exception, connection: Connection, model: str) -> RetryLater:
     """Return the fault of a connection that could not be made, or ended too early."""
-    told = re.sub(r" ssl:<[^>]*>", "", str(error))  # an address in memory, where aiohttp names the certificates
+    told = re.sub(
+        r" ssl:<[^>]*>", "", str(error)
+    )  # an address in memory, where aiohttp names the certificates
     said = connection.secrets.redact(f"{type(error).__name__}: {told}")
     return RetryLater(f"{model}: the connection to {connection.address} failed ({said})")
 
