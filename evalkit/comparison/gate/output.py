@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from evalkit.comparison.gate.checks import GateCheck
 from evalkit.comparison.gate.verdict import GateVerdict
-from evalkit.safe_text import markdown_cell
+from evalkit.safe_text import markdown_cell, xml_text
 from evalkit.version import __version__
 
 HEADLINES = {
@@ -189,9 +189,9 @@ def verdict_junit(verdict: GateVerdict) -> str:
         errors=str(sum(worst == "incomplete" for worst in cases.values())),
         skipped=str(sum(worst == "warn" for worst in cases.values())),
     )
-    classname = f"evalkit.gate.{verdict.run.manifest.name}"
+    classname = xml_text(f"evalkit.gate.{verdict.run.manifest.name}")
     for name, checks in groups.items():
-        case = ET.SubElement(suite, "testcase", name=name, classname=classname, time="0")
+        case = ET.SubElement(suite, "testcase", name=xml_text(name), classname=classname, time="0")
         _add_outcome(case, cases[name], checks)
     root = ET.Element("testsuites")
     root.append(suite)
@@ -203,9 +203,9 @@ def _add_outcome(case: ET.Element, worst: str, checks: Sequence[GateCheck]) -> N
     element = {"fail": "failure", "incomplete": "error", "warn": "skipped"}.get(worst)
     blamed = [check for check in checks if check.counts_as == worst]
     if element is not None:
-        outcome = ET.SubElement(case, element, message=message(blamed[0]))
-        outcome.text = "\n".join(message(check) for check in blamed)
-    ET.SubElement(case, "system-out").text = "\n".join(message(check) for check in checks)
+        outcome = ET.SubElement(case, element, message=xml_text(message(blamed[0])))
+        outcome.text = xml_text("\n".join(message(check) for check in blamed))
+    ET.SubElement(case, "system-out").text = xml_text("\n".join(message(check) for check in checks))
 
 
 def _worst(checks: Sequence[GateCheck]) -> str:

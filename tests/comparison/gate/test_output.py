@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
-from evalkit.comparison.gate.output import kind_of, verdict_junit, verdict_text, what_to_do
+from evalkit.comparison.gate.output import kind_of, verdict_junit, verdict_markdown, verdict_text, what_to_do
 from evalkit.comparison.gate.verdict import gate_run
 from evalkit.storage.run_folder import RunFolder
 
@@ -111,3 +113,19 @@ def test_documented_columns_alone_are_judged(make_run, make_answers, good_iou) -
         folders.append(RunFolder(run.path))
     verdict = gate_run(folders[1], folders[0])
     assert [check.metric for check in verdict.checks if check.status == "fail"] == ["giou"]
+
+
+def test_hostile_names_end_no_cell_and_no_document(make_run, make_answers) -> None:
+    """Names are text of others: Markdown shows them as they are, XML without what it has no place for."""
+    name = "a|b\n| pass | <img src=x onerror=y> `c` [d](http://e)\x1b\0\ufffe"
+    verdict = gate_run(
+        make_run("run", [make_answers(name, [0.1] * 12)], gate=[{"metric": "giou", "min": 0.9}])
+    )
+    document = verdict_markdown(verdict)
+    rows = [line for line in document.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + len(verdict.checks)
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 4 for row in rows)
+    assert "<img" not in document
+    assert re.search(r"(?<!\\)[`\[]", "".join(rows)) is None
+    case = ET.fromstring(verdict_junit(verdict)).find(".//failure")
+    assert "<img src=x onerror=y> `c` [d](http://e)\ufffd\ufffd\ufffd" in case.get("message")
