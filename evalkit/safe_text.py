@@ -6,6 +6,7 @@ place for most control characters.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any, Final
 
@@ -52,3 +53,17 @@ _MARKDOWN_FOR: Final = (
 def xml_text(text: str) -> str:
     """Return text that may stand in XML 1.0; every other character is the sign of one that cannot be shown."""
     return NO_XML.sub(REPLACEMENT, text)
+
+
+LONGEST_FILE_PART: Final = 80
+
+
+def file_part(name: str) -> str:
+    """Return a name as a part of a file's name: as it is where that is possible, else its plain letters and a digest.
+
+    By the digest two names never end in one file.
+    """
+    plain = re.sub(r"[^\w.+-]+", "-", name).strip(".-")[:LONGEST_FILE_PART]
+    if plain == name != "":
+        return name
+    return f"{plain}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

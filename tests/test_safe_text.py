@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from evalkit.safe_text import csv_cell, markdown_cell, xml_text
+from evalkit.safe_text import csv_cell, file_part, markdown_cell, xml_text
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,12 @@ def test_markdown_holds_no_html_and_no_second_column() -> None:
     """Pipes, tags, entities and line breaks are shown as they are written."""
     assert markdown_cell("a|b <img src=x> & c\nd") == "a\\|b &lt;img src=x&gt; &amp; c d"
     assert markdown_cell("`c` ![x](y)\u2028e\0\ud800") == "\\`c\\` !\\[x\\](y) e\ufffd\ufffd"
+
+
+def test_names_as_parts_of_files() -> None:
+    """Plain names stay; others leave no folder, move in none, and never meet."""
+    assert [file_part(name) for name in ("flash-2.5", "médias_1", "a+b")] == ["flash-2.5", "médias_1", "a+b"]
+    odd = ["a/b", "a b", "a-b", "../../x", ".x", "", "x" * 300, '"><script>', "a\\b", "nul\0", "\ud800"]
+    parts = [file_part(name) for name in odd]
+    assert len(set(parts)) == len(odd)
+    assert all(re.fullmatch(r"[\w.+-]{1,100}", part) and not part.startswith(".") for part in parts)

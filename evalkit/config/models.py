@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, model_validator
 from pydantic_core import PydanticCustomError
 
-from evalkit.config.section import Section
+from evalkit.config.section import Name, Section
 from evalkit.errors import ConfigError
 from evalkit.extensions import Kind
 from evalkit.types import BoxOrder, Unit
@@ -136,7 +136,7 @@ class PromptConfig(Section):
 class ModelEntry(Section):
     """What every entry of ``models:`` has; each provider adds its own keys."""
 
-    name: str = Field(min_length=1, description="unique label in tables")
+    name: Name = Field(description="unique label in tables")
     limits: PaceConfig = Field(default=PaceConfig(), description="the pace this model is asked at")
     price: PriceConfig | None = Field(default=None, description="in place of the price table")
     provider: str = Field(description="who answers: a built-in or installed provider, or package.module:NAME")

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model
 
 from evalkit.config.gate_rules import GateRule
 from evalkit.config.models import AnyEntry, ModelEntry, PromptConfig
-from evalkit.config.section import Section
+from evalkit.config.section import Name, Section
 from evalkit.config.shown import OPEN_MAPPINGS, digest_of, expanded, masked, value_at, with_variables
 from evalkit.config.yaml import KeyPath, read_yaml, validate
 from evalkit.decoding.settings import DecodeSettings, names_given
@@ -38,7 +38,7 @@ class SampleConfig(Section):
 class DatasetConfig(Section):
     """One dataset: a card's name, or inline with ``format`` and ``root`` or ``path``."""
 
-    name: str = Field(description="a card in datasets/, or any unique name with `format`")
+    name: Name = Field(description="a card in datasets/, or any unique name with `format`")
     format: str | None = Field(default=None, description="on-disk format, see `evalkit datasets list`")
     root: str | None = Field(default=None, description="folder in the field's layout")
     path: str | None = Field(default=None, description="a single annotation file")

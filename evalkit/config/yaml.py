@@ -25,6 +25,8 @@ KeyPath = tuple[str | int, ...]
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""Half of a pair of UTF-16, as an escape writes it or a variable of the environment that is no UTF-8 holds it."""
 
 PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
@@ -159,6 +161,10 @@ class _Builder:
             if key == "<<":
                 merged |= self.merged(value_node, path)
                 continue
+            if HALF_CHARACTER.search(key):
+                line = key_node.start_mark.line + 1
+                self.source.problems.append((line, f"the key {key[:60]!a} holds half a character"))
+                continue
             here = (*path, key)
             if key in built:
                 line = key_node.start_mark.line + 1
@@ -199,6 +205,8 @@ class _Builder:
             return value
 
         filled = VARIABLE.sub(fill, text)
+        if HALF_CHARACTER.search(filled):
+            self.source.add(path, f"the text {text[:60]!a} holds half a character, which no file can hold")
         if filled != text:
             self.source.written[path] = text
         return filled

@@ -10,16 +10,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, nearest
 from evalkit.masks import area, box_of, crop_of, full_mask, region_mask, rle_encode, truth_mask
-from evalkit.safe_text import csv_cell
+from evalkit.safe_text import csv_cell, file_part
 from evalkit.storage.files import aside, write_json
 from evalkit.storage.ledger import Key
 from evalkit.storage.locks import SHORT_WORK_S, run_lock
@@ -94,15 +94,24 @@ def export_coco(run: RunFolder, folder: Path) -> list[Path]:
         for key, (_, decoded) in answered.answers.items():
             if key.trial == 0:
                 results[key.dataset, key.model] += _result_entries(number, sample, decoded)
-    files = {folder / f"annotations-{_safe(dataset)}.json": data for dataset, data in truths.items()}
+    files = {folder / f"annotations-{file_part(dataset)}.json": data for dataset, data in truths.items()}
     paths = list(files)
     for path, data in files.items():
         write_json(path, data)
     for (dataset, model), entries in results.items():
-        path = folder / f"results-{_safe(dataset)}-{_safe(model)}.json"
+        path = _free(folder / f"results-{file_part(dataset)}-{file_part(model)}.json", paths)
         path.write_text(json.dumps(entries) + "\n", encoding="utf-8")
         paths.append(path)
     return paths
+
+
+def _free(path: Path, taken: Sequence[Path]) -> Path:
+    """Return the path, numbered where it is taken: dataset a-b of model c, and dataset a of model b-c."""
+    numbers = itertools.count(2)
+    free = path
+    while free in taken:
+        free = path.with_stem(f"{path.stem}-{next(numbers)}")
+    return free
 
 
 def _image_entry(number: int, sample: Sample) -> dict[str, Any]:
@@ -190,10 +199,6 @@ def with_tag_columns(rows: pd.DataFrame) -> pd.DataFrame:
     tags = [json.loads(text) if isinstance(text, str) and text else {} for text in rows["tags"]]
     names = sorted({name for own in tags for name in own})
     return rows.assign(**{f"tag_{name}": [own.get(name) for own in tags] for name in names})
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name)
 
 
 FORMATS: dict[str, Callable[[RunFolder, Path], list[Path]]] = {

@@ -18,6 +18,7 @@ from evalkit.decoding.codes import ANSWERED
 from evalkit.report.bars import Bar, format_bars, outcome_bars
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import triple
+from evalkit.safe_text import file_part
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,7 +113,7 @@ def draw_figures(
         made = {}
         for kind, (title, words, figure) in figures.items():
             if figure is not None:
-                stem = kind if len(data.datasets) == 1 else f"{dataset}-{kind}"
+                stem = kind if len(data.datasets) == 1 else f"{file_part(dataset)}-{kind}"
                 made[kind] = SavedFigure(stem, title, words, save_figure(figure, folder, stem))
     return made
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from evalkit.report.data import MODEL_COLOURS
 from evalkit.report.figures import MUTED, STYLE, plain_figure, save_figure, short
+from evalkit.safe_text import file_part
 
 
 def draw_sweep(swept: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -18,7 +19,7 @@ def draw_sweep(swept: Mapping[str, Any], folder: Path) -> list[Path]:
     written = []
     with mpl.rc_context(STYLE):
         for dataset in datasets:
-            stem = "sweep-threshold" if len(datasets) == 1 else f"sweep-threshold-{dataset}"
+            stem = "sweep-threshold" if len(datasets) == 1 else f"sweep-threshold-{file_part(dataset)}"
             save_figure(_figure(swept, dataset), folder, stem)
             written += [folder / f"{stem}.svg", folder / f"{stem}.png"]
     return written

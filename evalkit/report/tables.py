@@ -15,7 +15,7 @@ from typing import Any
 from evalkit.metrics.table import METRICS, Metric
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import NOTHING, Kind, TableCell, bare, cell, spell, triple
-from evalkit.safe_text import csv_cell, markdown_cell
+from evalkit.safe_text import csv_cell, file_part, markdown_cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _cost(cost: float | None, answered: int, unknown: int) -> TableCell:
 
 def stem_of(data: ReportData, dataset: str, kind: str) -> str:
     """Return the file name of a table: its kind, with the dataset where the report has several."""
-    return kind if len(data.datasets) == 1 else f"{dataset}-{kind}"
+    return kind if len(data.datasets) == 1 else f"{file_part(dataset)}-{kind}"
 
 
 def write_tables(tables: Iterable[ReportTable], folder: Path) -> None:

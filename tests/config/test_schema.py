@@ -145,3 +145,25 @@ def test_a_wrong_word_is_told_with_the_nearest(tmp_path) -> None:
         "  px: {text: 'In pixels {expression}', unit: pixels, box_order: cxywh}"
     ) + 1
     assert f":{line}: prompts.px.unit" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a\\nb", "a\\x1b[31m", "\\0", "a\\u2028"])
+@pytest.mark.parametrize("kept", ["a", "everyday"])
+def test_names_are_shown_on_a_line(tmp_path, name: str, kept: str) -> None:
+    """A name that moves the cursor or ends a line of a table is refused."""
+    text = GOOD.replace(f"name: {kept}", f'name: "{name}"')
+    assert "holds a control character or a line break" in refusal(tmp_path, text)
+
+
+def test_half_characters_are_refused_with_their_line(tmp_path, monkeypatch) -> None:
+    """No file and no request can hold one: as an escape, of the environment, as a key."""
+    assert "run.yaml:5: the text 'g\\ud800' holds half a character" in refusal(
+        tmp_path, GOOD.replace("model: gemini-2.5-flash", 'model: "g\\ud800"')
+    )
+    monkeypatch.setenv("ODD", "\udcff")
+    assert "run.yaml:5: the text '${ODD}' holds half" in refusal(
+        tmp_path, GOOD.replace("gemini-2.5-flash", "'${ODD}'")
+    )
+    assert "run.yaml:6: the key 'p\\ud800' holds half" in refusal(
+        tmp_path, GOOD + 'prompts: {"p\\ud800": {}}\n'
+    )
