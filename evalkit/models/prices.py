@@ -170,9 +170,15 @@ def _table_price(entry: ModelEntry, model: str, day: dt.date, *, in_batch: bool)
 
 
 def service_tier(entry: ModelEntry) -> str:
-    """Return the service tier that an entry asks for, in small letters; empty for the usual one."""
+    """Return the service tier that an entry asks for, in small letters; empty for the usual one.
+
+    What ``extra_body`` says is sent in place of ``service_tier``.
+    """
     generation = entry.generation_setting()
-    tier = "" if generation is None else generation.service_tier or ""
+    if generation is None:
+        return ""
+    extra = generation.extra_body or {}
+    tier = str(extra.get("serviceTier", extra.get("service_tier", generation.service_tier)) or "")
     return tier.lower().removeprefix("service_tier_")
 
 

@@ -86,7 +86,7 @@ def summary_row(result: Mapping[str, Any]) -> dict[str, Any]:
 def headline_columns(summary: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of the headline table, the interval of gIoU beside it."""
     shown = ["_".join(metric.path) for metric in METRICS if "terminal" in metric.shown]
-    columns = ["model", "dataset", "n", *shown, "n_not_run", "latency_s_p50", "cost_usd"]
+    columns = ["model", "dataset", "n", *shown, "n_not_run", "latency_s_p50", "cost_usd", "n_cost_unknown"]
     place = columns.index("giou") + 1
     columns[place:place] = ["giou_low", "giou_high"]
     return summary[[column for column in columns if column in summary]]

@@ -158,23 +158,23 @@ def open_model_budgets(
 def spent_usd(run: RunConfig, ledger: Ledger) -> float:
     """Return what the ledger's answers count for, in USD.
 
-    What a session counted is counted again. Answers of a session without a budget cost what they cost on
-    their day; one whose cost is unknown counts for the dearest of its model.
+    What a session counted is counted again, of models that the config has no longer too. Answers of a session without
+    a budget cost what they cost on their day; one whose cost is unknown counts for the dearest of its model.
     """
     entries = {entry.name: entry for entry in run.models}
     counted = ledger.counted_usd()
-    total, unknown, dearest_usd = 0.0, Counter[str](), dict.fromkeys(entries, 0.0)
+    total, unknown, dearest_usd = 0.0, Counter[str](), Counter[str]()
     for row in ledger.rows():
-        entry = entries.get(row.key.model)
-        if row.status != "answered" or entry is None:
+        name, cost = row.key.model, counted.get((row.key, row.started_at))
+        entry = entries.get(name)
+        if row.status != "answered" or (cost is None and entry is None):
             continue
-        cost = counted.get((row.key, row.started_at))
-        if cost is None:
+        if cost is None and entry is not None:
             day = dt.datetime.fromtimestamp(row.started_at, dt.UTC).date()
             cost = cost_usd(entry, read_body(entry.provider, row.body or ""), day)
         if cost is None:
-            unknown[entry.name] += 1
+            unknown[name] += 1
         else:
             total += cost
-            dearest_usd[entry.name] = max(dearest_usd[entry.name], cost)
+            dearest_usd[name] = max(dearest_usd[name], cost)
     return total + sum(n * dearest_usd[name] for name, n in unknown.items())

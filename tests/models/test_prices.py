@@ -58,6 +58,13 @@ def test_a_full_count_is_priced():
             "candidatesTokenCount": 50,
             "totalTokenCount": 500,
         },  # 350 that nobody names
+        {
+            "promptTokenCount": 100,
+            "candidatesTokenCount": 50,
+            "thoughtsTokenCount": 1,
+            "totalTokenCount": 500,
+        },  # the same, where every count is told
+        {"promptTokenCount": 100, "candidatesTokenCount": 50, "toolUsePromptTokenCount": 300},
         {"promptTokenCount": -1, "candidatesTokenCount": 50},
         {"promptTokenCount": 100, "candidatesTokenCount": -50},
         {"promptTokenCount": 100, "candidatesTokenCount": 50, "thoughtsTokenCount": -1},
@@ -160,6 +167,14 @@ def test_the_service_tier_chooses(tier, share):
     """Flex is half of standard; a tier without a known price is unpriced, not standard."""
     found = cost_of(FULL, entry_of(tier=tier))
     assert found == (None if share is None else pytest.approx(0.55 * share))
+
+
+def test_a_tier_of_the_extra_body_is_the_one_that_is_sent():
+    """``extra_body`` wins over ``service_tier`` in the request, so it does in the price."""
+    flex = entry_of(generation={"extra_body": {"serviceTier": "flex"}})
+    standard = entry_of(generation={"service_tier": "flex", "extra_body": {"serviceTier": "standard"}})
+    assert cost_of(FULL, flex) == pytest.approx(0.275)
+    assert cost_of(FULL, standard) == pytest.approx(0.55)
 
 
 def test_a_long_prompt_has_its_own_price():

@@ -110,6 +110,11 @@ def test_a_resumed_run_counts_what_the_session_counted(tmp_path: Path) -> None:
         assert spent_usd(run, ledger) == pytest.approx(0.23)
         ledger.add_all([row(3, told, None)])
         assert spent_usd(run, ledger) == pytest.approx(0.23 + 0.2)
+        gone = Key("renamed", "d", "s1", 0)
+        ledger.add(AttemptRow(gone, 1, "answered", 1_790_000_000.0, body=known, counted_usd=0.5))
+        assert spent_usd(run, ledger) == pytest.approx(0.23 + 0.2 + 0.5), "it was paid under another name"
+        ledger.set_aside([row(1, known, None).key, gone])
+        assert spent_usd(run, ledger) == pytest.approx(0.23 + 0.2 + 0.5), "and stays paid"
 
 
 def test_a_ledger_without_counted_money_is_read(tmp_path: Path) -> None:

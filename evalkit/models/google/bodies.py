@@ -95,7 +95,8 @@ def _usage(usage: Mapping[str, Any], *, wrote: bool) -> Usage:
     """Return the billed tokens; None where a count is not told, or is none (negative, absurd, no number).
 
     The service omits zeros: a missing count is 0 where others are told, unless the total (or an
-    answer that stands there) shows that something was billed which no count names.
+    answer that stands there) shows that something was billed which no count names. Where all are told and the total
+    is larger still, they stand as told, and what was billed is unknown.
     """
     names = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
     told = [name in usage and usage[name] is not None for name in names]
@@ -105,9 +106,12 @@ def _usage(usage: Mapping[str, Any], *, wrote: bool) -> Usage:
     unnamed = [name for name, given in zip(names, told, strict=True) if not given]
     known = None not in counts
     total = token_count(usage.get("totalTokenCount"))
-    explained = sum(count or 0 for count in counts) + (token_count(usage.get("toolUsePromptTokenCount")) or 0)
+    by_tools = usage.get("toolUsePromptTokenCount")
+    # Whether these are billed depends on the tool (pages fetched are, search results are not).
+    tools = by_tools is not None and token_count(by_tools) != 0
+    explained = sum(count or 0 for count in counts) + (token_count(by_tools) or 0)
     hidden = total is not None and total > explained
     impossible = names[0] in unnamed or (names[1] in unnamed and wrote)
     lost = bool(unnamed) and (hidden or impossible)
     shown = [None if lost and not given else count for count, given in zip(counts, told, strict=True)]
-    return Usage(shown[0], shown[1], shown[2], all_counted=known and not lost)
+    return Usage(shown[0], shown[1], shown[2], all_counted=known and not (lost or hidden or tools))
