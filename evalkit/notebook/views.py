@@ -246,7 +246,10 @@ class History:
                         for key in ("started_at", "run", "status", "simulated", "n", "n_not_run")
                     },
                     **flat_numbers(run["metrics"]),
-                    **{key: run[key] for key in ("cost_usd", "n_cost_unknown", "wire_formats", "model_versions")},
+                    **{
+                        key: run[key]
+                        for key in ("cost_usd", "n_cost_unknown", "wire_formats", "model_versions")
+                    },
                 }
                 for one in self.series
                 for run in one.to_json()["runs"]

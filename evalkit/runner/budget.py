@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -163,7 +163,8 @@ def spent_usd(run: RunConfig, ledger: Ledger) -> float:
     """
     entries = {entry.name: entry for entry in run.models}
     counted = ledger.counted_usd()
-    total, unknown, dearest_usd = 0.0, Counter[str](), Counter[str]()
+    total, unknown = 0.0, Counter[str]()
+    dearest_usd: dict[str, float] = defaultdict(float)
     for row in ledger.rows():
         name, cost = row.key.model, counted.get((row.key, row.started_at))
         entry = entries.get(name)
