@@ -1,12 +1,18 @@
 """Do 95 % intervals hold the truth 95 % of the time? Clustered data with known truth.
 
-    python benchmarks/coverage.py [--repetitions 1000]
+    python benchmarks/coverage.py [--repetitions 1000] [--only NAME] [--images 30 ...]
+    python benchmarks/coverage.py --attainable
 
 Images have 1 + Poisson(2) expressions that share 30 % of the variance. Each line is one metric at one
 number of images: share of intervals that hold the truth, share that lie above and below it (2.5 % each
 is ideal), and the mean width, beside that of Student's t over images on the same data. ``iid`` is the interval that
 takes every expression for an image, for comparison. Lost images are whole images at 0; ``difference`` lines are of
 two runs that lose images on their own. The last lines show a difference at nine and at ten images.
+
+``--attainable``: where whole images fail or not, a rate of n images rests on one count, and an interval for each count
+holds a true rate with the probability of a set of counts. Where limits rise with the count that set has no gaps, so only
+some coverages can be had at all: the nearest below and above 95 % are printed, beside that of evalkit's rule, of
+Clopper and Pearson, and of Wilson. Computed from the binomial distribution; nothing is drawn.
 """
 
 from __future__ import annotations
@@ -18,6 +24,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
+from scipy.stats import binom
+from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.stats.bootstrap import (
     cluster_codes,
@@ -26,6 +34,7 @@ from evalkit.stats.bootstrap import (
     paired_differences,
     ratio_intervals,
 )
+from evalkit.stats.bounded import WHOLE, limits
 from evalkit.stats.estimates import interval_of
 from evalkit.types import Interval
 
@@ -33,6 +42,7 @@ Floats = NDArray[np.float64]
 Data = tuple[Floats, Floats, NDArray[np.intp]]
 
 IMAGES = (20, 30, 50, 100, 200, 1000)
+LEVEL = 0.95
 DRAWS = 999
 """Fewer draws than a report's 9,999: coverage does not depend on them at this precision."""
 
@@ -97,6 +107,13 @@ def ciou_shared_areas(generator: np.random.Generator, n_images: int) -> Data:
     return ndtr(0.7 + 1.2 * level) * union, union, images
 
 
+def giou_tight(generator: np.random.Generator, n_images: int) -> Data:
+    """Mean IoU of a model that is always about 0.93, but for 2 % of the expressions at 0; three an image."""
+    images = np.repeat(np.arange(n_images), 3)
+    iou = np.clip(generator.normal(0.93, 0.03, images.size), 0, 1)
+    return np.where(generator.random(images.size) < 0.02, 0.0, iou), np.ones(images.size), images
+
+
 def rate_of_images(share: float) -> Callable[[np.random.Generator, int], Data]:
     """Return the maker of a failure rate of ``share`` where whole images of three expressions fail."""
 
@@ -112,6 +129,7 @@ METRICS: dict[str, Callable[[np.random.Generator, int], Data]] = {
     "giou": giou,
     "giou_skewed": giou_skewed,
     "giou_lost_2%": giou_lost,
+    "giou_tight_2%": giou_tight,
     "ciou": ciou,
     "ciou_shared": ciou_shared_areas,
     "latency": latency,
@@ -212,23 +230,89 @@ def seam() -> None:
             )
 
 
+def counted_limits(n_images: int) -> dict[str, tuple[Floats, Floats]]:
+    """Return by rule the lower and the upper limit for 0 to ``n_images`` failing images."""
+    counts = np.arange(n_images + 1.0)
+    failed = (np.arange(n_images) < counts[:, None]).astype(float)
+    ones = np.ones_like(failed)
+    shown = [limits(failed, ones, level, least=0.0, most=1.0) for level in (0.025, 0.975)]
+    exact = [limits(failed, ones, level, least=0.0, most=1.0, weight=WHOLE) for level in (0.025, 0.975)]
+    wilson = proportion_confint(counts, n_images, method="wilson")
+    rules = {"evalkit": shown, "Clopper-Pearson": exact, "Wilson": wilson}
+    # The saddlepoint's last digits are no reason to leave out a rate of exactly 0 or 1.
+    return {
+        name: (np.where(counts == 0, 0.0, low), np.where(counts == n_images, 1.0, high))
+        for name, (low, high) in rules.items()
+    }
+
+
+def attainable(n_images: int, share: float) -> None:
+    """Print which coverages of a true ``share`` can be had with ``n_images`` images that fail wholly or not."""
+    counts = np.arange(n_images + 1)
+    chance = binom.pmf(counts, n_images, share)
+    held = {
+        name: float(chance[(low <= share) & (share <= high)].sum())
+        for name, (low, high) in counted_limits(n_images).items()
+    }
+    from_count = np.concatenate([[0.0], np.cumsum(chance)])
+    every = from_count[None, 1:] - from_count[:-1, None]
+    usable = every[np.triu_indices(n_images + 1)]
+    below, above = usable[usable < LEVEL].max(), usable[usable >= LEVEL].min()
+    shown = "".join(f"{held[name]:>17.1%}" for name in ("evalkit", "Clopper-Pearson", "Wilson"))
+    print(f"{share:>8.1%}{n_images:>8}{below:>15.1%}{above:>8.1%}{shown}", flush=True)
+
+
+def worst_rates() -> None:
+    """Print for several numbers of images the lowest and the mean coverage over all true rates, by rule."""
+    for n_images in (5, 10, 20, 30, 50, 100, 200):
+        counts = np.arange(n_images + 1)
+        shares = np.linspace(0.0005, 0.9995, 4001)
+        chance = binom.pmf(counts[None], n_images, shares[:, None])
+        told = []
+        for low, high in counted_limits(n_images).values():
+            holds = (low[None] <= shares[:, None]) & (shares[:, None] <= high[None])
+            held, width = (chance * holds).sum(axis=1), (chance * (high - low)[None]).sum(axis=1)
+            told.append(f"{held.min():>9.1%}{held.mean():>7.1%}{width.mean():>8.3f}")
+        print(f"{n_images:>8}{''.join(told)}", flush=True)
+
+
+def attainable_study() -> None:
+    """Print both tables of ``--attainable``."""
+    print(
+        f"{'true':>8}{'images':>8}{'nearest below':>15}{'above':>8}{'evalkit':>17}{'Clopper-Pearson':>17}{'Wilson':>17}"
+    )
+    for share in (0.005, 0.02, 0.05):
+        for n_images in IMAGES[:-1]:
+            attainable(n_images, share)
+    print(
+        f"\n{'images':>8}"
+        + "".join(f"{name + ': worst, mean, width':>24}" for name in ("evalkit", "Cl.-P.", "Wilson"))
+    )
+    worst_rates()
+
+
 def main() -> None:
     """Print one line per metric and number of images."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--only", default="", help="metrics whose name begins so")
+    parser.add_argument("--images", type=int, nargs="+", default=IMAGES)
+    parser.add_argument("--attainable", action="store_true", help="what limits of counts can reach at all")
     given = parser.parse_args()
+    if given.attainable:
+        attainable_study()
+        return
     print(
         f"{'metric':<18}{'images':>7}{'coverage':>10}{'above':>8}{'below':>8}{'width':>8}{'t width':>9}{'iid width':>11}{'s':>6}"
     )
     for name, make in METRICS.items():
         if name.startswith(given.only):
             truth = truth_of(make)
-            for n_images in IMAGES:
+            for n_images in given.images:
                 single(name, n_images, truth, given.repetitions)
     if "difference".startswith(given.only):
         for share in (0.005, 0.02):
-            for n_images in IMAGES:
+            for n_images in given.images:
                 difference(share, n_images, given.repetitions)
         seam()
 

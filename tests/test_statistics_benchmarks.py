@@ -34,3 +34,9 @@ def test_months_can_be_simulated(monkeypatch) -> None:
     """Leaked tokens show on the first or the second night."""
     months = load("history_alarms", monkeypatch)
     assert max(months.delays(months.tokens, 2)) <= 2
+
+
+def test_attainable_coverages_are_computed(monkeypatch, capsys) -> None:
+    """Half a percent of 50 images: 0.995^50 is 77.8 %, with one failure more 97.4 %; evalkit's 99.8 % holds two."""
+    load("coverage", monkeypatch).attainable(50, 0.005)
+    assert capsys.readouterr().out.split()[2:5] == ["77.8%", "97.4%", "99.8%"]
