@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from evalkit.datasets.notes import collected
 from evalkit.errors import RunIncomplete
 from evalkit.progress import Progress
-from evalkit.report.page import write_report
+from evalkit.report.page import standing_report, write_report
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.folder import answers_stored, finish
 from evalkit.runner.loop import StoppedModel, ask_all
@@ -72,10 +72,25 @@ def run(
         if took_over:
             progress.note(took_over)
         current = look_again(prepared)
-        stopped = run_to_end(ask_all(current, progress))
-        folder = finish(current, [stop.reason for stop in stopped])
+        asked = run_to_end(ask_all(current, progress))
+        if asked.unchanged:
+            return _left_as_it_is(RunFolder(prepared.out), progress)
+        folder = finish(current, [stop.reason for stop in asked.stopped])
         score_locked(folder, engine=engine, progress=progress)
-        return RunResult(folder, tuple(stopped), write_report([folder], None))
+        return RunResult(folder, asked.stopped, write_report([folder], None))
+
+
+def _left_as_it_is(folder: RunFolder, progress: Progress) -> RunResult:
+    """Return a finished run without scoring it again, and say so; its page is made where it is not whole."""
+    progress.note(
+        f"nothing has changed since {folder.manifest.scored_at}: every question is answered, and the scores stand. "
+        f"`evalkit score {folder.path}` makes them anew all the same"
+    )
+    report = standing_report(folder)
+    if report is None:
+        progress.note("the page is missing, changed or shows less than there is now: it is made anew")
+        report = write_report([folder], None)
+    return RunResult(folder, (), report)
 
 
 def rehearse(

@@ -27,9 +27,11 @@ def _figures_where_they_are_looked_at(request, monkeypatch):
 
 def pytest_report_header():
     """Print the versions that can change a number at the head of every test run."""
-    from evalkit.runner.manifest import versions
+    from evalkit.version import installed_versions
 
-    return "evalkit stands on " + ", ".join(f"{name} {version}" for name, version in versions().items())
+    return "evalkit stands on " + ", ".join(
+        f"{name} {version}" for name, version in installed_versions().items()
+    )
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,9 @@ from evalkit.report.shown_masks import GRID_SIDE_PX
 from evalkit.report.tables import write_tables
 from evalkit.report.words import who_answered
 from evalkit.scoring.engine import map_chunks
-from evalkit.storage.files import replaced_folder
+from evalkit.storage.files import read_json, replaced_folder
+from evalkit.storage.manifest import MANIFEST
+from evalkit.storage.scoring_basis import digest_of_file, digest_of_folder, made_by
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,13 +57,26 @@ GRID_WORDS = (
 
 def write_report(folders: Sequence[RunFolder], out: Path | None, *, conventions: bool = False) -> Path:
     """Write the report of these runs and return the path of its ``index.html``."""
+    made_from = _made_from(folders)  # before anything is read: what changes meanwhile is seen the next time
     data = load_report(folders)
     target = out or _default_folder(data)
     if target != data.runs[0].folder.path / "report" or not _is_half_removed(target):
         _refuse_other_folder(target)
     with replaced_folder(target) as stage:
         _write_all(data, stage, conventions=conventions)
+        _write_marker(data, stage, made_from)
     return target / "index.html"
+
+
+def standing_report(folder: RunFolder) -> Path | None:
+    """Return the ``index.html`` of a run's own page where it is whole and would show the same; None where it is not."""
+    page = folder.path / "report"
+    try:
+        marker = read_json(page / MARKER)
+    except DataError:
+        return None
+    whole = marker.get("files") == digest_of_folder(page, without=MARKER)
+    return page / "index.html" if whole and marker.get("made_from") == _made_from([folder]) else None
 
 
 def _default_folder(data: ReportData) -> Path:
@@ -107,8 +122,28 @@ def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
     (folder / "index.html").write_text(page, encoding="utf-8", errors="replace")
     sample = environment.get_template("sample.html").render()
     (folder / "sample.html").write_text(sample, encoding="utf-8", errors="replace")
-    marker = {"runs": [run.name for run in data.runs], "simulated": data.simulated}
+
+
+def _write_marker(data: ReportData, folder: Path, made_from: Mapping[str, Any]) -> None:
+    """Write what the page is of and made from, and a digest of all its files, so that a whole one is known again."""
+    marker = {
+        "runs": [run.name for run in data.runs],
+        "simulated": data.simulated,
+        "made_from": made_from,
+        "files": digest_of_folder(folder, without=MARKER),
+    }
     (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+
+
+def _made_from(folders: Sequence[RunFolder]) -> dict[str, Any]:
+    """Return what a page shows, as digests: evalkit's code, the scorings, and the runs beside that it lists as earlier."""
+    beside = sorted(folders[0].path.resolve().parent.glob(f"*/{MANIFEST}"))
+    own = folders[0].path.resolve()
+    return {
+        "made_by": made_by(),
+        "scorings": [(folder.manifest.scoring or {}).get("id") for folder in folders],
+        "beside": {path.parent.name: digest_of_file(path) for path in beside if path.parent != own},
+    }
 
 
 def _write_chunks(data: ReportData, folder: Path) -> tuple[SamplePlan, Written]:

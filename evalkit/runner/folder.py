@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.runner.manifest import asking_again, finished_manifest, new_manifest, resumed_manifest
 from evalkit.runner.resume import Background, changed_truths, set_aside_changed
+from evalkit.runner.standing import stands_finished
 from evalkit.storage.files import aside, write_json
 from evalkit.storage.ledger import Ledger
 from evalkit.storage.manifest import MANIFEST, read_manifest
@@ -19,24 +21,32 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import RunPlan
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What came of looking at a folder: what to tell, a sentence each, and whether it stands finished as it is."""
+
+    told: tuple[str, ...] = ()
+    unchanged: bool = False
+
+
 def bring_up_to_date(
     plan: RunPlan, models: Sequence[Model], backgrounds: Mapping[str, Background]
-) -> list[str]:
-    """Begin or resume the run's folder; return what has changed since it was last asked, a sentence each."""
-    if not plan.resumes or not (plan.out / LEDGER).is_file():
-        begin(plan)
-        return []
+) -> Renewal:
+    """Begin or resume the run's folder; one that stands finished is not written to."""
+    if not plan.resumes:
+        _begin(plan)
+        return Renewal()
+    if not (plan.out / LEDGER).is_file():
+        _renew(plan)
+        return Renewal()
     before = stored_questions(plan.out / SAMPLES)
     told = set_aside_changed(plan, models, backgrounds, before, read_manifest(plan.out))
-    begin(plan)
-    return told + changed_truths(before, stored_questions(plan.out / SAMPLES))
+    if not _renew(plan):
+        return Renewal(tuple(told), unchanged=True)
+    return Renewal((*told, *changed_truths(before, stored_questions(plan.out / SAMPLES))))
 
 
-def begin(plan: RunPlan) -> None:
-    """Create the run folder whole, or bring the samples of a resumed one up to date."""
-    if plan.resumes:
-        _renew(plan)
-        return
+def _begin(plan: RunPlan) -> None:
     with aside(plan.out) as stage:
         fingerprints = write_samples(stage / SAMPLES, plan.samples)
         write_json(stage / MANIFEST, new_manifest(plan, fingerprints).to_json())
@@ -45,14 +55,18 @@ def begin(plan: RunPlan) -> None:
         stage.rename(plan.out)
 
 
-def _renew(plan: RunPlan) -> None:
+def _renew(plan: RunPlan) -> bool:
+    """Bring samples and manifest up to date, and tell whether that changed anything or an answer is missing."""
     with aside(plan.out) as stage:
         fingerprints = write_samples(stage / SAMPLES, plan.samples)
+        if stands_finished(plan, stage / SAMPLES):
+            return False
         # Before anything changes the folder says that its scores are not of what follows, wherever this process ends.
         begun = asking_again(read_manifest(plan.out))
         write_json(plan.out / MANIFEST, begun.to_json())
         (stage / SAMPLES).replace(plan.out / SAMPLES)
     write_json(plan.out / MANIFEST, resumed_manifest(begun, plan, fingerprints).to_json())
+    return True
 
 
 def finish(plan: RunPlan, stopped: Sequence[str]) -> RunFolder:

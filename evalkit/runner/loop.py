@@ -47,16 +47,27 @@ class StoppedModel:
     reason: str
 
 
-async def ask_all(plan: RunPlan, progress: Progress) -> list[StoppedModel]:
-    """Ask every question that has no answer yet; return the models that had to stop early.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of the asking. ``unchanged``: the run stands finished as it was, and nothing was written."""
+
+    stopped: tuple[StoppedModel, ...] = ()
+    unchanged: bool = False
+
+
+async def ask_all(plan: RunPlan, progress: Progress) -> Asked:
+    """Ask every question that has no answer yet.
 
     The models are opened first: a missing key or an unknown function ends here, with nothing written.
     """
     views = {view.name: view for view in model_views(plan.config)}
     async with open_models(plan.model_configs, plan.config, plan.samples, plan.out) as models:
         backgrounds = backgrounds_of(plan, models)
-        for sentence in bring_up_to_date(plan, models, backgrounds):
+        renewal = bring_up_to_date(plan, models, backgrounds)
+        for sentence in renewal.told:
             progress.note(sentence)
+        if renewal.unchanged:
+            return Asked(unchanged=True)
         with Ledger(plan.out / LEDGER) as ledger:
             ledger.remember_backgrounds({name: one.facts for name, one in backgrounds.items()})
             answered = ledger.answered_keys()
@@ -78,7 +89,7 @@ async def ask_all(plan: RunPlan, progress: Progress) -> list[StoppedModel]:
             # A task group ends every other task before the ledger closes, where one of them fails.
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(each.all(answered)) for each in asking]
-    return [stop for stop in (task.result() for task in tasks) if stop is not None]
+    return Asked(tuple(stop for stop in (task.result() for task in tasks) if stop is not None))
 
 
 class ModelRunner:

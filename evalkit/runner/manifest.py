@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +12,11 @@ from evalkit.extensions import remember_own
 from evalkit.models import find_provider
 from evalkit.storage.manifest import Manifest
 from evalkit.storage.scoring_state import UNSCORED
-from evalkit.version import __version__
+from evalkit.version import __version__, installed_versions
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import RunPlan
     from evalkit.storage.run_folder import RunFolder
-
-PACKAGES = (
-    "google-genai",
-    "aiohttp",
-    "httpx2",
-    "pycocotools",
-    "pillow",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-)
-"""Packages whose version can change an answer or a number."""
 
 
 def new_manifest(plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
@@ -60,7 +45,6 @@ def asking_again(manifest: Manifest) -> Manifest:
 
 
 def _with_scope(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) -> Manifest:
-    asked = {entry.name for entry in plan.model_configs} | set(manifest.models)
     # Stored answers are read and scored by the same modules of the user's, wherever the run folder is taken.
     beside = str(Path(plan.config.directory).absolute()) if plan.config.own_modules() else None
     if beside is not None:
@@ -71,12 +55,18 @@ def _with_scope(manifest: Manifest, plan: RunPlan, datasets: Mapping[str, Any]) 
         variables=plan.config.variables(),
         answers_fingerprint=plan.config.answers_fingerprint(),
         config_directory=beside or manifest.config_directory,
-        models=tuple(entry.name for entry in plan.config.models if entry.name in asked),
+        models=models_asked(manifest, plan),
         limit=plan.limit,
         datasets=dict(datasets),
-        versions=versions(),
+        versions=installed_versions(),
         sessions=(*manifest.sessions, {"started_at": now(), "evalkit": __version__}),
     )
+
+
+def models_asked(manifest: Manifest, plan: RunPlan) -> tuple[str, ...]:
+    """Return the models of a run's config that were asked so far or are now."""
+    asked = {entry.name for entry in plan.model_configs} | set(manifest.models)
+    return tuple(entry.name for entry in plan.config.models if entry.name in asked)
 
 
 def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) -> Manifest:
@@ -131,14 +121,6 @@ def _short(name: str, unanswered: int, data_errors: int, total: int, plan: RunPl
 def is_simulated(plan: RunPlan) -> bool:
     """Tell whether any answer comes from the simulator."""
     return any(find_provider(entry.provider).simulated for entry in plan.model_configs)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that can change a number."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        found[package] = metadata.version(package)
-    return found
 
 
 def now() -> str:

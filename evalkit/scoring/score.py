@@ -24,6 +24,7 @@ from evalkit.storage.locks import SHORT_WORK_S, run_lock
 from evalkit.storage.manifest import MANIFEST
 from evalkit.storage.run_folder import SCORES, RunFolder, require_ledger
 from evalkit.storage.scores_table import documented_scores, read_stated, scores_schema
+from evalkit.storage.scoring_basis import digests_of_files, scoring_basis
 from evalkit.storage.scoring_state import UNSCORED, ledger_state, mixed_models, refuse_mixed, scoring_entry
 from evalkit.storage.summary import SUMMARY, Summary
 
@@ -86,7 +87,8 @@ def score_locked(
         manifest = replace(manifest, rescored_from=run.manifest.name)
     summary = summary_of(manifest, scores, read_stated(beside), config)
     entry = scoring_entry(state, rows=len(scores), results=len(summary.results))
-    _put_in_place(target, replace(manifest, scoring=entry), summary)
+    basis = scoring_basis(config, names, protocols_of(config), run.samples_path, run.ledger_path)
+    _put_in_place(target, replace(manifest, scoring={**entry, **(basis or {})}), summary)
     return RunFolder(target)
 
 
@@ -106,7 +108,9 @@ def _put_in_place(target: Path, manifest: Manifest, summary: Summary) -> None:
     write_json(target / MANIFEST, replace(manifest, status=status, scoring=UNSCORED).to_json())
     (target / f"{SCORES}.part").replace(target / SCORES)
     write_json(target / SUMMARY, summary.to_json())
-    write_json(target / MANIFEST, manifest.to_json())
+    written = {"files": digests_of_files([target / SCORES, target / SUMMARY])}
+    entry = {**(manifest.scoring or {}), **written}
+    write_json(target / MANIFEST, replace(manifest, scoring=entry).to_json())
 
 
 def _rescored(config: RunConfig, decode: DecodeSettings | None, protocol: str | None) -> RunConfig:

@@ -7,6 +7,7 @@ what makes a resumed run never ask twice.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -294,6 +295,17 @@ class Ledger:
     def last_attempt(self) -> int:
         """Return the number of the attempt that was stored last, 0 where there is none."""
         return int(self.connection.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0])
+
+    def digest(self) -> str:
+        """Return the SHA-256 over all that is stored of every attempt, those set aside included."""
+        digest = hashlib.sha256()
+        query = "SELECT * FROM attempts ORDER BY id"
+        for row in self.connection.execute(query):
+            for value in row:
+                raw = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
+                digest.update(b"%d:" % len(raw))
+                digest.update(raw)
+        return digest.hexdigest()
 
     def states(self, dataset: str, sample_ids: Sequence[str]) -> dict[Key, KeyState]:
         """Return what is known of every key of these samples: the answer where there is one, else the last failure."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evalkit.storage.files import parquet_read
 from evalkit.types import GroundTruth, ImageRef, Region, Rle, Sample
 
 if TYPE_CHECKING:
@@ -127,21 +128,25 @@ StoredQuestions = Mapping[tuple[str, str], StoredQuestion]
 
 
 def stored_questions(path: Path) -> StoredQuestions:
-    """Return (dataset, sample id) -> what samples.parquet holds of it; empty where there is no such file."""
+    """Return (dataset, sample id) -> what samples.parquet holds of it; empty where there is no such file.
+
+    Raises ``DataError`` where it is damaged.
+    """
     import pyarrow.parquet as pq
 
     if not path.is_file():
         return {}
-    file = pq.ParquetFile(path)
     wanted = ["dataset", "sample_id", "expression", "truth", "image_stamp"]
-    columns = [name for name in wanted if name in file.schema_arrow.names]
-    return {
-        (row["dataset"], row["sample_id"]): StoredQuestion(
-            row["expression"], row.get("image_stamp"), hashlib.sha256(row["truth"].encode()).hexdigest()
-        )
-        for batch in file.iter_batches(SAMPLES_PER_CHUNK, columns=columns)
-        for row in batch.to_pylist()
-    }
+    with parquet_read(path):
+        file = pq.ParquetFile(path)
+        columns = [name for name in wanted if name in file.schema_arrow.names]
+        return {
+            (row["dataset"], row["sample_id"]): StoredQuestion(
+                row["expression"], row.get("image_stamp"), hashlib.sha256(row["truth"].encode()).hexdigest()
+            )
+            for batch in file.iter_batches(SAMPLES_PER_CHUNK, columns=columns)
+            for row in batch.to_pylist()
+        }
 
 
 def sample_from_row(row: Mapping[str, Any]) -> Sample:

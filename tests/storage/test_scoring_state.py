@@ -97,6 +97,7 @@ def test_a_run_is_complete_only_when_it_is_scored(folder: Path, monkeypatch: pyt
         raise SystemExit
 
     before = (folder / "scores.parquet").read_bytes()
+    (folder / "summary.json").unlink()  # a folder that stands finished would not be scored again
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "score_locked", killed)
         with pytest.raises(SystemExit):
@@ -118,6 +119,7 @@ def test_a_run_that_was_not_asked_to_its_end_stays_partial(
     def killed(*_: object) -> None:
         raise SystemExit
 
+    (folder / "summary.json").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "finish", killed)
         with pytest.raises(SystemExit):
