@@ -14,7 +14,7 @@ BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "kill_matrix.py"
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks its commands")
 def test_a_few_kills_lose_nothing() -> None:
-    """The short form of the benchmark: `run`, `score` and `report` are killed once each, one pair runs at once."""
+    """The short form of the benchmark: the asking, `score` and the page are killed once each, one pair runs at once."""
     command = [sys.executable, str(BENCHMARK), "--kills", "3", "--pairs", "1", "--seed", "3"]
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert told.returncode == 0, told.stdout + told.stderr
