@@ -159,12 +159,14 @@ class Usage:
 
     ``all_counted``: False where the endpoint's own counts leave something out that it bills, so that
     no cost can be told. An endpoint that counts thinking as output reports no ``thought_tokens``.
+    ``cost_usd``: what the endpoint itself says that the answer cost.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     thought_tokens: int | None = None
     all_counted: bool = True
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from evalkit.decoding.api_body import read_api_body
+from evalkit.decoding.api_body import finish_word, read_api_body
 from evalkit.decoding.boxes import Frame
 from evalkit.decoding.budget import PixelBudget
 from evalkit.decoding.context import Context
@@ -131,6 +131,7 @@ def open_answer(
 ) -> OpenedAnswer:
     """Return an answer with its items found, for ``decode_answer`` under several settings."""
     stripped = (text or "").strip(_BLANKS)
+    finish_reason = finish_word(finish_reason)
     keys = item_keys(asked)
     opened = OpenedAnswer(stripped, FoundItems(), keys, height_px, width_px, asked, finish_reason)
     if block_reason is not None or finish_reason in BLOCKED_FINISH:

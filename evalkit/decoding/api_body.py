@@ -157,7 +157,7 @@ def _openai_chat(body: Mapping) -> ApiBody | None:
     details = _mapping(_mapping(body.get("usage")).get("completion_tokens_details"))
     thoughts = details.get("reasoning_tokens")
     read = ApiBody(
-        text, _finish(choice.get("finish_reason")), None, thoughts if isinstance(thoughts, int) else None
+        text, finish_word(choice.get("finish_reason")), None, thoughts if isinstance(thoughts, int) else None
     )
     return replace(read, block_reason="refusal") if message.get("refusal") and not text else read
 
@@ -180,7 +180,7 @@ def _openai_responses(body: Mapping) -> ApiBody | None:
         if _mapping(part).get("type") == "message" and (text := _content(part.get("content"))) is not None
     ]
     reason = _mapping(body.get("incomplete_details")).get("reason")
-    return ApiBody("".join(texts) if texts else None, _finish(reason or body.get("status")))
+    return ApiBody("".join(texts) if texts else None, finish_word(reason or body.get("status")))
 
 
 def _interactions(body: Mapping) -> ApiBody | None:
@@ -198,18 +198,20 @@ def _interactions(body: Mapping) -> ApiBody | None:
         isinstance(_mapping(part).get("type"), str) for part in outputs
     ):
         return None
-    return ApiBody(_content(outputs), _finish(body.get("status"))) if outputs or "status" in body else None
+    return (
+        ApiBody(_content(outputs), finish_word(body.get("status"))) if outputs or "status" in body else None
+    )
 
 
 def _messages(body: Mapping) -> ApiBody | None:
     """Read Anthropic's messages, and Ollama's chat and generate."""
     message = body.get("message")
     if isinstance(message, dict) and ("done" in body or "model" in body):
-        return ApiBody(_content(message.get("content")), _finish(body.get("done_reason")))
+        return ApiBody(_content(message.get("content")), finish_word(body.get("done_reason")))
     if isinstance(body.get("response"), str) and "done" in body:
-        return ApiBody(body["response"], _finish(body.get("done_reason")))
+        return ApiBody(body["response"], finish_word(body.get("done_reason")))
     if body.get("type") == "message" or ("stop_reason" in body and "content" in body):
-        return ApiBody(_content(body.get("content")), _finish(body.get("stop_reason")))
+        return ApiBody(_content(body.get("content")), finish_word(body.get("stop_reason")))
     if body.get("type") == "content_block_delta":
         return ApiBody(_word(_mapping(body.get("delta")).get("text")))
     return ApiBody() if body.get("type") in _ANTHROPIC_EVENTS else None
@@ -272,7 +274,7 @@ def _content(content: Any) -> str | None:
     return "".join(texts) if texts else None
 
 
-def _finish(reason: Any) -> str | None:
+def finish_word(reason: Any) -> str | None:
     """Return a finish reason in Gemini's words; a state that is no reason (``completed``) is left as it is."""
     return _FINISH.get(reason, reason) if isinstance(reason, str) else None
 

@@ -1,4 +1,4 @@
-"""What stored bodies of every service share. Pure and without an SDK, so that scoring stored answers needs none."""
+"""What bodies of every service share. Pure and without an SDK, so that scoring stored answers needs none."""
 
 from __future__ import annotations
 
@@ -61,3 +61,13 @@ def mapping(value: Any) -> Mapping[str, Any]:
 def objects(value: Any) -> list[dict[str, Any]]:
     """Return the objects of a list, none for any other value."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``body`` with ``extra`` laid over it, mapping by mapping."""
+    result = dict(body)
+    for key, value in extra.items():
+        below = result.get(key)
+        nested = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below or {}, value) if nested else value
+    return result

@@ -87,6 +87,14 @@ def short_id(model: str) -> str:
     return model.rsplit("/", 1)[-1]
 
 
+def _compared_id(model: str) -> str:
+    """Return a model id as answers of any service are compared: in small letters, without what names no other model.
+
+    ``:latest`` and ``:free`` are Ollama's and OpenRouter's words for the usual; ``via X`` names who served it.
+    """
+    return short_id(model.split(" via ", 1)[0]).lower().removesuffix(":latest").removesuffix(":free")
+
+
 def listed_id(model: str, listed: Collection[str]) -> str | None:
     """Return the id under which ``listed`` has a model or the model it is a revision of, None where it has neither."""
     name = short_id(model)
@@ -111,7 +119,7 @@ def was_routed(requested: str, answered: str | None) -> bool:
     """
     if not answered or requested.endswith("-latest"):
         return False
-    wanted, found = short_id(requested), short_id(answered)
+    wanted, found = _compared_id(requested), _compared_id(answered)
     if found == wanted:
         return False
     return found in known_models() or not (

@@ -185,9 +185,12 @@ def service_tier(entry: ModelEntry) -> str:
 def cost_usd(entry: ModelEntry, response: Response, day: dt.date) -> float | None:
     """Return what an answer given on ``day`` cost; None where the model is unpriced or no usage was told.
 
+    What the endpoint itself says that an answer cost wins over the table, the config's ``price:`` over both.
     An answer of another model than the one that was asked is priced as an answer of the model that gave
     it; where the table does not list that one, by the entry's own ``price:`` if there is one.
     """
+    if entry.price is None and response.usage.cost_usd is not None:
+        return response.usage.cost_usd
     if not _by_another(entry, response):
         return requested_cost_usd(entry, response, day)
     listed = _table_price(entry, response.model_version or "", day, in_batch=_in_batch(entry, response))

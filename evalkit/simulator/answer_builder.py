@@ -36,23 +36,28 @@ class SimulatedObject:
 class AnswerBuilder:
     """An answer in the making.
 
-    ``encoding``: a key of ``MASK_ENCODERS``, or ``box_only``. ``wrap``: ``fence`` (a list in a
-    code fence), ``list`` or ``boxes`` (an object with the list under "boxes"). ``rng`` is the
-    answer's own generator.
+    ``encoding``: a key of ``MASK_ENCODERS`` or of ``ITEM_WRITERS``. ``wrap``: ``fence`` (a list in a
+    code fence), ``list``, or the key of an object with the list under it. ``rng`` is the
+    answer's own generator. ``sent_px``: (width, height) of the image that was shown, None = the truth's.
     """
 
     objects: tuple[SimulatedObject, ...]
     encoding: str
     wrap: str
     rng: np.random.Generator
+    sent_px: tuple[int, int] | None = None
 
     def item(self, drawn: SimulatedObject, encoding: str | None = None) -> dict[str, Any]:
         """Return one object as the JSON item that the format has."""
         encoding = encoding or self.encoding
-        box = list(drawn.box)
-        if encoding == "box_only":
-            return {"box_2d": box, "label": drawn.label}
-        return {"box_2d": box, "mask": MASK_ENCODERS[encoding](drawn, self.rng), "label": drawn.label}
+        if encoding in ITEM_WRITERS:
+            height_px, width_px = drawn.mask_hw.shape
+            return ITEM_WRITERS[encoding](drawn, self.sent_px or (width_px, height_px))
+        return {
+            "box_2d": list(drawn.box),
+            "mask": MASK_ENCODERS[encoding](drawn, self.rng),
+            "label": drawn.label,
+        }
 
     def items(self, encoding: str | None = None) -> list[dict[str, Any]]:
         """Return every object as a JSON item."""
@@ -61,8 +66,8 @@ class AnswerBuilder:
     def text(self, items: list[Any] | None = None) -> str:
         """Return the whole answer; ``items`` in place of the builder's own where given."""
         items = self.items() if items is None else items
-        if self.wrap == "boxes":
-            return json.dumps({"boxes": items}, ensure_ascii=False)
+        if self.wrap not in ("fence", "list"):
+            return json.dumps({self.wrap: items}, ensure_ascii=False)
         listed = "[\n  " + ",\n  ".join(json.dumps(item, ensure_ascii=False) for item in items) + "\n]"
         listed = listed if items else "[]"
         return f"```json\n{listed}\n```" if self.wrap == "fence" else listed
@@ -80,6 +85,23 @@ MASK_ENCODERS: dict[str, Callable[[SimulatedObject, np.random.Generator], Any]] 
     "sub_boxes": lambda drawn, _: encoders.sub_boxes(drawn.mask_hw),
 }
 """Ways of writing what stands under ``"mask"``."""
+
+ITEM_WRITERS: dict[str, Callable[[SimulatedObject, tuple[int, int]], dict[str, Any]]] = {
+    "box_only": lambda drawn, _: {"box_2d": list(drawn.box), "label": drawn.label},
+    "box_xyxy": lambda drawn, _: {
+        "bbox_2d": [drawn.box[1], drawn.box[0], drawn.box[3], drawn.box[2]],
+        "label": drawn.label,
+    },
+    "flat_px": lambda drawn, sent_px: {
+        "label": drawn.label,
+        "polygon": encoders.flat_px(drawn.points(), *sent_px),
+    },
+    "svg_path": lambda drawn, _: {
+        "path": encoders.svg_path(drawn.points()),
+        "bbox": encoders.unit_box(drawn.box),
+    },
+}
+"""Ways of writing a whole item that has other keys; pixels count in the image as sent, (width, height)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,13 +53,19 @@ class Responder:
         model, known = known_model(call, "generateContent")
         asked = gemini_wire.read_request(request, self.files.read_uri)
         gemini_wire.check_thinking(model, known, asked.generation)
+        return self.reply(call, model, known, asked)
+
+    def reply(
+        self, call: Call, model: str, known: catalogue.SimulatedModel, asked: ParsedRequest
+    ) -> TimedMessage:
+        """Return the answer to what was asked in whichever wire format, as a ``generateContent`` message."""
         entry = self.index.find(asked.texts, asked.image)
         call.persona = call.persona or known.persona
         call.sample_id = entry.sample.sample_id if entry else None
         question = self._question(call, entry, asked)
         injected = self.inject_fault(call, question)
         rng = question_rng(self.seed, question)
-        answer = self._answer(call.persona, entry, rng)
+        answer = self._answer(call.persona, entry, rng, asked)
         if injected and injected.kind in ANSWER_KINDS:
             answer = _changed(answer, injected)
         message = gemini_wire.answer_body(answer, asked, model, known, rng)
@@ -100,10 +106,13 @@ class Responder:
         )
         return "\x1f".join((call.model or "", call.persona or "", about, str(asked.generation.get("seed"))))
 
-    def _answer(self, persona: str, entry: IndexedSample | None, rng: np.random.Generator) -> SimulatedAnswer:
+    def _answer(
+        self, persona: str, entry: IndexedSample | None, rng: np.random.Generator, asked: ParsedRequest
+    ) -> SimulatedAnswer:
         if entry is None:
             return SimulatedAnswer(UNKNOWN_QUESTION)
-        return personas.answer(PERSONAS[persona], entry.sample, entry.place, rng)
+        sent_px = asked.image_sizes_px[-1] if asked.image_sizes_px else None
+        return personas.answer(PERSONAS[persona], entry.sample, entry.place, rng, sent_px)
 
 
 def known_model(call: Call, method: str) -> tuple[str, catalogue.SimulatedModel]:
@@ -140,6 +149,10 @@ def raise_error(injected: InjectedFault, call: Call) -> None:
             raise wire_errors.deadline_exceeded()
         case "not_found":
             raise wire_errors.retired_model(model)
+        case "content_filter":
+            raise wire_errors.filtered()
+        case "no_images":
+            raise wire_errors.no_images(model)
         case "forbidden":
             raise wire_errors.forbidden(model)
 

@@ -150,6 +150,22 @@ def points_xy(points: Points) -> list[dict[str, int]]:
     return [{"x": x, "y": y} for x, y in points]
 
 
+def flat_px(points: Points, width_px: int, height_px: int) -> list[int]:
+    """Spell ``[x, y, x, y, ...]`` in pixels of an image of that size, as models do that are told the size."""
+    return [value for x, y in points for value in (round(x * width_px / 1000), round(y * height_px / 1000))]
+
+
+def svg_path(points: Points) -> str:
+    """Spell ``M 0.1 0.6 L 0.3 0.6 ... Z`` in 0..1 of the full image."""
+    return "M " + " L ".join(f"{x / 1000:g} {y / 1000:g}" for x, y in points) + " Z"
+
+
+def unit_box(box: BoxNorm) -> dict[str, float]:
+    """Spell a box by its sides in 0..1 of the full image."""
+    y0, x0, y1, x1 = box
+    return {"x_min": x0 / 1000, "y_min": y0 / 1000, "x_max": x1 / 1000, "y_max": y1 / 1000}
+
+
 def sub_boxes(mask_hw: BoolMask, rows: int = 4) -> list[list[int]]:
     """Spell the mask as a list of ``[y0, x0, y1, x1]`` boxes, one for each of ``rows`` bands."""
     box = box_of(mask_hw)

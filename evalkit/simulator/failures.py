@@ -36,7 +36,8 @@ def _with_first(builder: AnswerBuilder, **changes: Any) -> SimulatedAnswer:
 
 def _truncated(builder: AnswerBuilder) -> SimulatedAnswer:
     text = builder.text()
-    begins = text.index('"mask"') if '"mask"' in text else text.index('"box_2d"')
+    keys = ('"mask"', '"polygon"', '"path"', '"box_2d"', '"bbox_2d"')
+    begins = next(text.index(key) for key in keys if key in text)
     return SimulatedAnswer(text[: begins + 14], finish_reason="MAX_TOKENS")
 
 

@@ -47,8 +47,10 @@ ERROR_KINDS: dict[str, dict[str, Any]] = {
     "deadline": {},
     "not_found": {},
     "forbidden": {},
+    "content_filter": {},
+    "no_images": {},
 }
-"""Faults that are answered with an error: 429, 429, 500, 503, 504, 404, 403."""
+"""Faults that are answered with an error: 429, 429, 500, 503, 504, 404, 403, 400, 400."""
 
 WIRE_KINDS: dict[str, dict[str, Any]] = {
     "hang": {"seconds": 3600.0},
@@ -57,6 +59,7 @@ WIRE_KINDS: dict[str, dict[str, Any]] = {
     "truncated_body": {},
     "non_json_200": {"body": "<html><body>Sign in to the network</body></html>"},
     "empty_body": {},
+    "error_200": {},
     "slow": {"seconds": 5.0},
 }
 """Faults of the connection or of what lies between."""

@@ -120,6 +120,38 @@ PERSONAS: dict[str, Persona] = {
         hallucinates=0.25,
         defects={"no_json": 0.01, "box_invalid": 0.01},
     ),
+    "pixel-polygons": Persona(
+        about='as GPT models are asked: {"segmentations": [...]}, flat polygons in pixels of the image as sent, some refusals',
+        encodings={"flat_px": 1.0},
+        wrap="segmentations",
+        mask_noise=MaskNoise(edge=0.07, wobble=0.20, erosion=0.04),
+        misplaces=0.03,
+        omits=0.05,
+        refuses=0.01,
+        hallucinates=0.15,
+        defects={"blocked_prompt": 0.02, "no_json": 0.01, "truncated": 0.01},
+    ),
+    "x-first-boxes": Persona(
+        about="as Qwen3-VL answers: fenced bbox_2d, x first, 0..1000, no masks",
+        encodings={"box_xyxy": 1.0},
+        wrap="fence",
+        mask_noise=MaskNoise(edge=0.08, wobble=0.22),
+        misplaces=0.04,
+        omits=0.06,
+        refuses=0.02,
+        hallucinates=0.20,
+        defects={"no_json": 0.01},
+    ),
+    "svg-paths": Persona(
+        about="as moondream answers: an SVG path and its box in 0..1",
+        encodings={"svg_path": 1.0},
+        wrap="list",
+        mask_noise=MaskNoise(edge=0.06, wobble=0.18, erosion=0.03),
+        misplaces=0.05,
+        omits=0.04,
+        refuses=0.02,
+        hallucinates=0.20,
+    ),
 }
 """Every persona by the name that URLs and configurations use."""
 
@@ -130,23 +162,30 @@ def question_rng(seed: int, *question: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:16]))
 
 
-def answer(persona: Persona, sample: Sample, place: int, rng: np.random.Generator) -> SimulatedAnswer:
+def answer(
+    persona: Persona,
+    sample: Sample,
+    place: int,
+    rng: np.random.Generator,
+    sent_px: tuple[int, int] | None = None,
+) -> SimulatedAnswer:
     """Return what the persona says about one sample.
 
-    ``place``: the sample's position in the dataset, which ``in_turn`` counts by.
+    ``place``: the sample's position in the dataset, which ``in_turn`` counts by. ``sent_px``: (width, height) of
+    the image that was shown.
     Raises ``DataError`` where the ground truth cannot be read.
     """
     encoding = str(rng.choice(list(persona.encodings), p=list(persona.encodings.values())))
     objects = draw_objects(persona, sample, rng)
     defect = _pick_defect(persona, place, rng)
-    builder = AnswerBuilder(objects, encoding, persona.wrap, rng)
+    builder = AnswerBuilder(objects, encoding, persona.wrap, rng, sent_px)
     if not objects and defect:
-        builder = AnswerBuilder((_hallucinated_object(sample, rng),), encoding, persona.wrap, rng)
+        builder = AnswerBuilder((_hallucinated_object(sample, rng),), encoding, persona.wrap, rng, sent_px)
     if defect in FAILURES:
         return FAILURES[defect](builder)
     if defect in REPAIRABLE and objects:
         return SimulatedAnswer(REPAIRABLE[defect](builder))
-    return SimulatedAnswer(AnswerBuilder(objects, encoding, persona.wrap, rng).text())
+    return SimulatedAnswer(AnswerBuilder(objects, encoding, persona.wrap, rng, sent_px).text())
 
 
 def _pick_defect(persona: Persona, place: int, rng: np.random.Generator) -> str:

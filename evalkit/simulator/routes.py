@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.errors import DataError
+from evalkit.simulator import chat_wire, segment_wire, vertex_wire, wire_errors
 from evalkit.simulator import model_table as catalogue
-from evalkit.simulator import vertex_wire, wire_errors
 from evalkit.simulator.answering import Responder, TimedMessage, check_persona, known_model
 from evalkit.simulator.batch_api import BatchStore
 from evalkit.simulator.faults import WIRE_KINDS, InjectedFault, Schedule
@@ -32,6 +32,8 @@ BATCH = r"/batches/(?P<name>[^/:]+)"
 ROUTES: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", VERSION + "/" + MODEL + ":generateContent"): ("generate", "generate"),
     ("POST", VERSION + "/" + MODEL + ":predict"): ("generate", "predict"),
+    ("POST", r"/(?P<version>v1)/chat/completions"): ("generate", "chat"),
+    ("POST", r"/(?P<version>v1)/segment"): ("generate", "segment"),
     ("POST", VERSION + "/" + MODEL + ":countTokens"): ("count", "count_tokens"),
     ("POST", VERSION + "/" + MODEL + ":batchGenerateContent"): ("batch", "create_batch"),
     ("GET", VERSION + "/" + MODEL): ("models", "get_model"),
@@ -47,6 +49,9 @@ ROUTES: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", VERSION + BATCH + ":cancel"): ("batch_poll", "cancel_batch"),
 }
 """(HTTP method, path) -> (operation that faults filter by, handler)."""
+
+CHAT_HANDLERS = ("chat", "segment")
+"""Handlers whose errors have the shape of chat services."""
 
 MANNERS: dict[str, ReplyMode] = {
     "hang": "hang",
@@ -80,6 +85,8 @@ class Service:
         self._handlers: dict[str, Callable[[Call], Reply]] = {
             "generate": self._generate,
             "predict": self._predict,
+            "chat": self._chat,
+            "segment": self._segment,
             "count_tokens": self._count_tokens,
             "create_batch": self._batches.create,
             "get_model": self._get_model,
@@ -115,7 +122,7 @@ class Service:
                 check_persona(call.persona)
             reply = self._handlers[handler](call)
         except ApiError as error:
-            reply = Reply(error.http_status, error.body())
+            reply = chat_wire.error_reply(error) if handler in CHAT_HANDLERS else _refused(error)
         except RecursionError:
             reply = _refused(wire_errors.bad_argument("The request is nested too deeply."))
         except DataError as error:
@@ -142,6 +149,12 @@ class Service:
 
     def _predict(self, call: Call) -> Reply:
         return _http_reply(vertex_wire.predict(self._responder, call, parse_json(call.incoming.body)))
+
+    def _chat(self, call: Call) -> Reply:
+        return _http_reply(chat_wire.complete(self._responder, call, parse_json(call.incoming.body)))
+
+    def _segment(self, call: Call) -> Reply:
+        return _http_reply(segment_wire.segment(self._responder, call, parse_json(call.incoming.body)))
 
     def _count_tokens(self, call: Call) -> Reply:
         return json_reply(self._responder.count(call, parse_json(call.incoming.body)))
@@ -188,8 +201,11 @@ def _route(incoming: HttpRequest) -> tuple[Call, str | None]:
 def _check_credentials(incoming: HttpRequest, handler: str) -> None:
     """Raise ``ApiError`` where there is no credential, or the key is literally ``invalid``."""
     key = incoming.headers.get("x-goog-api-key") or incoming.query.get("key")
-    if key == "invalid":
+    given = (key, incoming.headers.get("authorization"), incoming.headers.get("x-moondream-auth"))
+    if any(one in ("invalid", "Bearer invalid") for one in given):
         raise wire_errors.bad_key()
+    if handler == "segment":  # served locally, it asks for no key
+        return
     is_chunk = handler == "upload" and "upload_id" in incoming.query
     if not key and "authorization" not in incoming.headers and not is_chunk:
         raise wire_errors.missing_key()
@@ -225,6 +241,8 @@ def _with_connection_fault(reply: Reply, injected: InjectedFault) -> Reply:
         return replace(reply, body=settings["body"].encode(), content_type="text/html; charset=UTF-8")
     if kind == "empty_body":
         return replace(reply, body=b"")
+    if kind == "error_200":
+        return replace(reply, body=wire_errors.unavailable().body())
     if kind == "slow":
         return replace(reply, wait_s=reply.wait_s + settings["seconds"])
     pause_s = settings.get("seconds", settings.get("seconds_per_byte", 0.0))

@@ -53,6 +53,16 @@ def forbidden(model: str) -> ApiError:
     return ApiError(403, "PERMISSION_DENIED", f"Your project has been denied access to models/{model}.")
 
 
+def filtered() -> ApiError:
+    """Return 400 of a content filter, as Azure's and others' stand before a chat model."""
+    return ApiError(400, "CONTENT_FILTER", "The prompt was filtered due to the content management policy.")
+
+
+def no_images(model: str) -> ApiError:
+    """Return what a chat model that takes no images answers."""
+    return ApiError(400, "INVALID_ARGUMENT", f"{model} is not a multimodal model: image_url is not accepted.")
+
+
 def missing_file(name: str) -> ApiError:
     """Return what an unknown or expired file gets: 403, as if it were somebody else's."""
     return ApiError(

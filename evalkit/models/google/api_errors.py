@@ -8,8 +8,6 @@ Source: ai.google.dev/gemini-api/docs/troubleshooting and .../rate-limits, read 
 
 from __future__ import annotations
 
-import datetime as dt
-import email.utils
 import json
 import math
 import re
@@ -17,14 +15,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import GiveUp, RetryLater, StopModel, SystemFault
-
-LONGEST_WAIT_S = 3600.0
-"""A server that asks for more than an hour means a quota that this run cannot wait for."""
+from evalkit.models.http.errors import LONGEST_WAIT_S, SHOWN_CHARACTERS, retry_after_s
 
 KEY_REASONS = {"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "CONSUMER_SUSPENDED"}
 PROJECT_REASONS = {"SERVICE_DISABLED", "CONSUMER_INVALID", "BILLING_DISABLED", "ACCESS_TOKEN_EXPIRED"}
-
-SHOWN_CHARACTERS = 400
 
 
 def classify(
@@ -131,7 +125,7 @@ def server_delay_s(facts: list[dict[str, Any]], headers: Mapping[str, str] | Non
     """Return the seconds the server asks to wait: the larger of RetryInfo and Retry-After, or None."""
     asked = [_duration_s(item.get("retryDelay")) for item in facts]
     if headers is not None:
-        asked.append(_retry_after_s(headers.get("retry-after")))
+        asked.append(retry_after_s(headers.get("retry-after")))
     given = [delay for delay in asked if delay is not None]
     return max(given) if given else None
 
@@ -146,21 +140,6 @@ def _duration_s(value: Any) -> float | None:
         return delay_s if 0 <= delay_s < math.inf else None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)s", value) if isinstance(value, str) else None
     return float(match.group(1)) if match else None
-
-
-def _retry_after_s(value: str | None) -> float | None:
-    """Read Retry-After: seconds, or an HTTP date."""
-    if not value:
-        return None
-    if re.fullmatch(r"\d+(?:\.\d+)?", value.strip()):
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return max(0.0, (moment - dt.datetime.now(dt.UTC)).total_seconds())
 
 
 def _said(error: Mapping[str, Any], details: Any) -> str:

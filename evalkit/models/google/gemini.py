@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -14,7 +12,6 @@ from pydantic import Field
 from evalkit.config.address import Address
 from evalkit.config.models import PromptedEntry
 from evalkit.config.prompts import Prompt, prompt_of
-from evalkit.config.shown import masked
 from evalkit.errors import RetryLater
 from evalkit.models.base import Question
 from evalkit.models.bodies import json_object
@@ -35,6 +32,7 @@ from evalkit.models.google.request_body import (
     user_turn,
 )
 from evalkit.models.google.uploads import Uploads
+from evalkit.models.http.background import request_background
 from evalkit.models.http.calls import ServiceModel
 from evalkit.models.known_models import generation_warnings, retirement_warnings, unknown_model_warnings
 from evalkit.models.provider import Provider, ProviderContext
@@ -140,6 +138,10 @@ class GeminiModel(ServiceModel):
             return None
         return await self.uploads.uri_of(image)
 
+    def background(self) -> dict[str, str]:
+        """Return what every request holds besides its question, see ``request_background``."""
+        return request_background(self.settings, self.entry.generation.extra_body, self.examples)
+
     def seed_of(self, question: Question) -> int | None:
         """Return the seed to send: the config's, moved on with the trial; None where none is set."""
         if self.entry.generation.seed is not None:
@@ -208,29 +210,11 @@ def warnings_of(entry: GeminiConfig, day: dt.date) -> list[str]:
 
 
 def background_of(entry: GeminiConfig, model: Any, run: RunConfig) -> dict[str, str]:
-    """Return the endpoint's address (on Vertex AI with project and region), and what ``request_background`` tells."""
+    """Return the endpoint's address (on Vertex AI with project and region), and what every request holds."""
     del run
     live: GeminiModel = getattr(model, "live", model)
     place = live.endpoint.place if entry.vertexai else {}
-    return {"endpoint": live.endpoint.address} | place | request_background(live)
-
-
-def request_background(model: GeminiModel) -> dict[str, str]:
-    """Return digests of what every request holds besides its question: settings with the schema, and examples.
-
-    The config is compared before; this sees what the config only names (a shipped prompt's schema, a variable, a file).
-    Whether the service keeps requests (``store``) changes no answer, nor does a secret.
-    """
-    settings = {key: value for key, value in model.settings.items() if key != "store"}
-    extra = masked({"extra_body": model.entry.generation.extra_body or {}})
-    facts = {"request settings": _digest([settings, extra])}
-    if model.examples:
-        facts["examples"] = _digest(model.examples)
-    return facts
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return {"endpoint": live.endpoint.address} | place | live.background()
 
 
 PROVIDER = Provider(

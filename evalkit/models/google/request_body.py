@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.config.prompts import Prompt
 from evalkit.images import ImageBytes, read_image
+from evalkit.models.bodies import merged
 from evalkit.types import ImageRef
 
 if TYPE_CHECKING:
@@ -57,16 +58,6 @@ def request_body(
     if seed is not None:
         body["generationConfig"] = {**settings.get("generationConfig", {}), "seed": seed}
     return body if extra is None else merged(body, extra)
-
-
-def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> JsonObject:
-    """Return ``body`` with ``extra`` laid over it, mapping by mapping."""
-    result = dict(body)
-    for key, value in extra.items():
-        below = result.get(key)
-        nested = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(below or {}, value) if nested else value
-    return result
 
 
 def user_turn(
