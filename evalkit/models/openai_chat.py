@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from evalkit.config.address import Address
 from evalkit.config.models import GenerationConfig, PromptedEntry
 from evalkit.config.prompts import Prompt, prompt_of
 from evalkit.errors import ConfigError
@@ -59,9 +60,7 @@ class ChatConfig(PromptedEntry):
     """A model behind chat completions: OpenAI's own, or vLLM, SGLang, Ollama, OpenRouter, LiteLLM, ... at ``base_url``."""
 
     provider: Literal["openai"] = Field(description="chat completions, as OpenAI and many others serve them")
-    base_url: str | None = Field(
-        default=None, description="where it is served, up to /v1; null = OpenAI itself"
-    )
+    base_url: Address = Field(default=None, description="where it is served, up to /v1; null = OpenAI itself")
     api_key_env: str | None = Field(
         default=None,
         description="environment variable that holds the key; null = OPENAI_API_KEY at OpenAI, none elsewhere",
@@ -83,12 +82,7 @@ class ChatConfig(PromptedEntry):
 
     @model_validator(mode="after")
     def _is_a_base(self) -> Self:
-        if self.base_url is None or "${" in self.base_url:
-            return self
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("base_url is an address such as http://localhost:8000/v1")
-        if parts.path.rstrip("/").endswith(PATH):
+        if urlsplit(self.base_url or "").path.rstrip("/").endswith(PATH):
             raise ValueError(f"base_url ends before {PATH}, which is added to it")
         return self
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,6 +20,7 @@ from urllib.parse import quote, urlsplit
 from evalkit.config.shown import secrets_of, shown_address
 from evalkit.errors import ConfigError, SystemFault
 from evalkit.models.google.api_errors import classify
+from evalkit.models.http.keys import sendable_key
 from evalkit.models.http.session import HttpAnswer, HttpSession
 from evalkit.models.http.transport import (
     Secrets,
@@ -136,14 +135,7 @@ def key_of(environment: Mapping[str, str] | None = None) -> str | None:
     """
     environment = os.environ if environment is None else environment
     for name in KEY_VARIABLES:
-        key = environment.get(name, "").strip()
-        odd = re.search(r"[^!-~]", key)
-        if odd:
-            raise ConfigError(
-                f"{name} is no key: its character {odd.start() + 1} of {len(key)} is "
-                f"{unicodedata.name(odd.group(), 'a control character')}, and keys are of printable ASCII. Export it "
-                "anew. Nothing was sent"
-            )
+        key = sendable_key(name, environment)
         if key:
             return key
     return None
