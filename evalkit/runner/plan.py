@@ -44,7 +44,8 @@ class Plan:
     """The whole run.
 
     ``usd``: at list price, None where a model is unpriced; ``billed_usd`` leaves out what the simulator
-    answers. ``detectable_difference``: of mean IoU between two models, by dataset. ``notes``: what the readers of the
+    answers. ``detectable_difference``: of mean IoU between two models, by dataset, for models of usual mean IoU;
+    ``detectable_difference_of_high``: for models that are almost always right (``stats.power``). ``notes``: what the readers of the
     datasets had to say. ``data_faults``: a sentence on each dataset some of whose ground truths cannot be read.
     """
 
@@ -61,6 +62,7 @@ class Plan:
     budget_usd: float | None
     hours: float
     detectable_difference: dict[str, float | None]
+    detectable_difference_of_high: dict[str, float | None]
     notes: tuple[str, ...] = ()
     data_faults: tuple[str, ...] = ()
 
@@ -77,7 +79,7 @@ class Plan:
             + (f" (budget {self.budget_usd:g} USD)" if self.budget_usd is not None else "")
         )
         for dataset, difference in self.detectable_difference.items():
-            lines.append(f"  {dataset}: {_detectable(difference)}")
+            lines.append(f"  {dataset}: {_detectable(difference, self.detectable_difference_of_high[dataset])}")
         warnings = dict.fromkeys(warning for model in self.models for warning in model.warnings)
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join([*lines, *(f"  warning: {warning}" for warning in (*self.data_faults, *warnings))])
@@ -95,6 +97,8 @@ def plan_run(
 
     Raises ``ConfigError`` on an unknown prompt, and where a model under a budget has no price.
     """
+    from evalkit.stats.power import HIGH_IOU, USUAL_IOU
+
     day = today or dt.datetime.now(dt.UTC).date()
     entries = list(config.models if model_configs is None else model_configs)
     require_prices(entries, config.limits.budget_usd, day)
@@ -112,7 +116,8 @@ def plan_run(
         billed_usd=_sum([model.usd for model in models if find_provider(model.provider).billed]),
         budget_usd=config.limits.budget_usd,
         hours=max((model.hours for model in models), default=0.0),
-        detectable_difference=_detectable_by_dataset(samples),
+        detectable_difference=_detectable_by_dataset(samples, USUAL_IOU),
+        detectable_difference_of_high=_detectable_by_dataset(samples, HIGH_IOU),
         notes=tuple(notes),
         data_faults=tuple(_data_faults(samples)),
     )
@@ -182,13 +187,13 @@ def _hours_at_pace(entry: ModelEntry, requests: int, input_tokens: int) -> float
     return max(seconds) / 3600
 
 
-def _detectable_by_dataset(samples: Sequence[Sample]) -> dict[str, float | None]:
+def _detectable_by_dataset(samples: Sequence[Sample], mean_iou: float) -> dict[str, float | None]:
     from evalkit.stats.power import detectable_difference
 
     expressions = Counter(sample.dataset for sample in samples)
     images = Counter(dataset for dataset, _ in {(sample.dataset, sample.image_id) for sample in samples})
     found = {
-        dataset: detectable_difference(images[dataset], count / images[dataset])
+        dataset: detectable_difference(images[dataset], count / images[dataset], mean_iou=mean_iou)
         for dataset, count in expressions.items()
     }
     return {dataset: value if math.isfinite(value) else None for dataset, value in found.items()}
@@ -223,7 +228,14 @@ def _hours(hours: float) -> str:
     return f"{hours:.1f} h" if hours >= 1 else f"{max(hours * 60, 0.1):.1f} min"
 
 
-def _detectable(difference: float | None) -> str:
+def _detectable(difference: float | None, of_high: float | None) -> str:
+    from evalkit.stats.power import HIGH_IOU, SD_OF_DIFFERENCES, USUAL_IOU
+
     if difference is None or difference > 1:
         return "too few images to tell two models apart by mean IoU"
-    return f"a difference of mean IoU from {difference:.3f} on can be detected between two models"
+    told, high = f"{difference:.3f}", "more" if of_high is None else f"{of_high:.3f}"
+    apart = "" if told == high else f"; {high} where mean IoU is about {HIGH_IOU:g}"
+    return (
+        f"a difference of mean IoU from {told} on can be detected between two models (80 % power; assumed: mean IoU "
+        f"about {USUAL_IOU:g}, standard deviation {SD_OF_DIFFERENCES:.2f} of a sample's difference{apart})"
+    )

@@ -23,6 +23,9 @@ INTRA_IMAGE_CORRELATION = 0.2
 USUAL_IOU = 0.7
 """What an image that was not drawn would lose, were it lost wholly (``evalkit.stats.bounded``)."""
 
+HIGH_IOU = 0.95
+"""Mean IoU of models that are almost always right, whose image that was not drawn would lose more."""
+
 MOST_IMAGES = 10**9
 
 
@@ -36,10 +39,11 @@ def detectable_difference(
     power: float = 0.8,
     sides: int = 2,
     comparisons: int = 1,
+    mean_iou: float = USUAL_IOU,
 ) -> float:
     """Return the smallest true difference of mean IoU that is found with probability ``power``.
 
-    ``sd``: standard deviation of the per-expression difference. ``alpha``: false alarms allowed,
+    ``sd``: standard deviation of the per-expression difference. ``mean_iou``: of the models. ``alpha``: false alarms allowed,
     shared by ``comparisons`` tests; ``sides``: 2 for "different" (the verdict of a comparison), 1 for "worse" (the
     gate, where the figure comes on top of the allowed drop). The variance of the mean is
     sd^2 (1 + (m - 1) rho) / (n m) for m expressions per image (Kish 1965, Survey Sampling).
@@ -47,7 +51,10 @@ def detectable_difference(
     """
     design_effect = 1 + (expressions_per_image - 1) * intra_image_correlation
     error = sd * math.sqrt(design_effect / (max(n_images, 1) * expressions_per_image))
-    return detectable_by(error, n_images, alpha=alpha, power=power, sides=sides, comparisons=comparisons)
+    unseen = max(mean_iou, 1 - mean_iou)
+    return detectable_by(
+        error, n_images, alpha=alpha, power=power, sides=sides, comparisons=comparisons, unseen=unseen
+    )
 
 
 def detectable_by(

@@ -118,7 +118,10 @@ def test_plan_multiplies_out() -> None:
     assert sam.requests == 0
     assert plan.usd == pytest.approx(flash.usd)
     assert (plan.samples, plan.images, plan.hours) == (100, 50, flash.hours)
-    assert 0 < (plan.detectable_difference["d"] or 0) < 0.3
+    usual, high = plan.detectable_difference["d"] or 0, plan.detectable_difference_of_high["d"] or 0
+    assert 0 < usual < high < 0.3
+    assert f"from {usual:.3f} on" in plan.text()
+    assert f"{high:.3f} where mean IoU is about 0.95" in plan.text()
 
 
 def test_reduced_images_are_planned_reduced() -> None:

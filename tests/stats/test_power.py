@@ -28,6 +28,13 @@ def test_a_verdicts_detectable_difference_tends_to_the_t_test() -> None:
         assert 1 < detectable_difference(n_images, 1.0, 0.3) / (0.3 * plain) < most
 
 
+def test_a_verdict_on_nearly_perfect_or_failing_models_needs_more() -> None:
+    """An image not drawn moves a difference by the larger of a mean and what is left to 1; a gate does not ask."""
+    usual, high, low = (detectable_difference(50, 3, mean_iou=mean) for mean in (0.7, 0.95, 0.05))
+    assert usual < high == low
+    assert detectable_difference(50, 3, sides=1) == detectable_difference(50, 3, sides=1, mean_iou=0.95)
+
+
 def test_expressions_of_one_image_help_less_than_images() -> None:
     """Ten expressions on 100 images tell less than one on 1,000, and more than one on 100."""
     many_images = detectable_difference(1000, 1)
