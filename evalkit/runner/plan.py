@@ -79,7 +79,9 @@ class Plan:
             + (f" (budget {self.budget_usd:g} USD)" if self.budget_usd is not None else "")
         )
         for dataset, difference in self.detectable_difference.items():
-            lines.append(f"  {dataset}: {_detectable(difference, self.detectable_difference_of_high[dataset])}")
+            lines.append(
+                f"  {dataset}: {_detectable(difference, self.detectable_difference_of_high[dataset])}"
+            )
         warnings = dict.fromkeys(warning for model in self.models for warning in model.warnings)
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join([*lines, *(f"  warning: {warning}" for warning in (*self.data_faults, *warnings))])
