@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.config.schema import RunConfig, load_config, pick_models
+from evalkit.config.schema import RunConfig, pick_models
 from evalkit.errors import ConfigError
 from evalkit.images import ImageBytes, open_image, read_image
 from evalkit.models import check_access, check_models
+from evalkit.models.config_file import load_run_config
 from evalkit.models.known_models import was_routed
 from evalkit.models.suggested import suggested_entry
 from evalkit.runner.event_loop import run_to_end
@@ -50,7 +51,7 @@ def ask_command(
 def config_for(config_path: str | None, models: list[str] | None) -> RunConfig:
     """Return the config file's models, or one entry for each Gemini id or floor that is named."""
     if config_path is not None:
-        return load_config(config_path)
+        return load_run_config(config_path)
     entries = [suggested_entry(name) for name in models or [DEFAULT_MODEL]]
     return RunConfig.model_validate({"name": "ask", "datasets": [{"name": "ask"}], "models": entries})
 

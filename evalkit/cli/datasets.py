@@ -53,9 +53,9 @@ def datasets_of(
     """
     changes = {key: value for key, value in (("split", split), ("images", images)) if value is not None}
     if target.endswith((".yaml", ".yml")):
-        from evalkit.config.schema import load_config
+        from evalkit.models.config_file import load_run_config
 
-        config = load_config(target)
+        config = load_run_config(target)
         if root is not None:
             raise ConfigError(
                 "--root belongs to a card: in a configuration each dataset says its own `root:`"

@@ -66,11 +66,11 @@ def doctor(config_path: str | None = None) -> list[DoctorLine]:
     findings = [*_installed(), *_environment(), _disk(Path.cwd())]
     if config_path is None:
         return findings
-    from evalkit.config.schema import load_config
+    from evalkit.models.config_file import load_run_config
 
     with nothing_imported():
         try:
-            config = load_config(config_path)
+            config = load_run_config(config_path)
         except EvalkitError as error:
             return [*findings, DoctorLine("problem", "config", str(error))]
         valid = DoctorLine("ok", "config", f"{config_path} is valid")

@@ -16,9 +16,10 @@ import click
 
 from evalkit.cli.init_config import config_text
 from evalkit.cli.shipped_configs import shipped_config, shipped_configs, summary_of
-from evalkit.config.schema import DatasetConfig, load_config
+from evalkit.config.schema import DatasetConfig
 from evalkit.datasets.folder_pairs import Pair, find_pairs, words_of
 from evalkit.errors import ConfigError, DataError
+from evalkit.models.config_file import load_run_config
 from evalkit.models.google.client import key_of
 from evalkit.storage.files import replaced_file
 
@@ -71,7 +72,7 @@ def init_command(
     sheet_path = config_path.with_name(f"{config_path.stem}-sheet.png")
     _look_at(wanted.dataset, sheet_path)
     _write(config_path, config_text(wanted.name, _relative(wanted.dataset, config_path), wanted.models))
-    load_config(config_path)
+    load_run_config(config_path)
     click.echo(f"wrote {config_path}")
     click.echo(_next_steps(wanted))
 

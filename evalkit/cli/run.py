@@ -31,18 +31,18 @@ def run_command(
 ) -> None:
     """Plan, call, store, score and report one config; print the headline table."""
     from evalkit import pipeline
-    from evalkit.config.schema import load_config
+    from evalkit.models.config_file import load_run_config
     from evalkit.report.headline import headline_table
 
     if dry_run:
         with nothing_imported():
             _, plan = pipeline.rehearse(
-                load_config(config_path), out=out, limit=limit, models=models, dry=True
+                load_run_config(config_path), out=out, limit=limit, models=models, dry=True
             )
         click.echo(plan.text())
         click.echo("dry run: nothing was called, nothing was written")
         return
-    config = load_config(config_path)
+    config = load_run_config(config_path)
     with _terminated_as_interrupted():
         result = pipeline.run(
             config,
@@ -93,12 +93,12 @@ def plan_command(config_path: str, *, as_json: bool) -> None:
     """Print what a run would send, take and cost; call and write nothing."""
     import json
 
-    from evalkit.config.schema import load_config
     from evalkit.datasets.notes import collected
+    from evalkit.models.config_file import load_run_config
     from evalkit.runner.plan import plan_run
     from evalkit.runner.prepare import load_run_samples
 
-    config = load_config(config_path)
+    config = load_run_config(config_path)
     with collected() as notes:
         samples = load_run_samples(config)
     plan = plan_run(config, samples, notes=notes)

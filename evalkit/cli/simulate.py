@@ -57,14 +57,15 @@ def usage(simulator: Simulator) -> Iterator[str]:
 
 def _samples(config: str | None) -> tuple[list[Sample], int]:
     """Return every sample of a config's datasets and its seed."""
-    from evalkit.config.schema import DatasetConfig, load_config
+    from evalkit.config.schema import DatasetConfig
     from evalkit.datasets import load_samples
     from evalkit.datasets.mask_files import with_masks_read
+    from evalkit.models.config_file import load_run_config
 
     if config is None:
         datasets, directory, seed = [DatasetConfig(name="everyday")], Path(), 0
     else:
-        run = load_config(config)
+        run = load_run_config(config)
         datasets, directory, seed = run.datasets, Path(run.directory), run.seed
     samples = (sample for dataset in datasets for sample in load_samples(dataset, directory))
     return [with_masks_read(sample) for sample in samples], seed

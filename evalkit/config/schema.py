@@ -8,17 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from evalkit.config.gate_rules import GateRule
 from evalkit.config.models import AnyEntry, ModelEntry, PromptConfig
 from evalkit.config.section import Name, Section
 from evalkit.config.shown import OPEN_MAPPINGS, digest_of, expanded, masked, value_at, with_variables
-from evalkit.config.yaml import KeyPath, read_yaml, validate
+from evalkit.config.yaml import KeyPath, YamlSource, read_yaml, validate
 from evalkit.decoding.settings import DecodeSettings, names_given
 from evalkit.errors import nearest
 from evalkit.extensions import is_reference, only_looked_at, search_in
@@ -150,13 +151,11 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
-        for what, names in (
-            ("dataset", [d.name for d in self.datasets]),
-            ("model", [m.name for m in self.models]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"two {what}s are called '{twice[0]}': every {what} needs a name of its own")
+        for section in ("datasets", "models"):
+            for index, message in twice_named(section, [entry.name for entry in getattr(self, section)]):
+                raise PydanticCustomError(
+                    "name_twice", "{message}", {"message": message, "path": [section, index, "name"]}
+                )
         return self
 
     @model_validator(mode="after")
@@ -340,9 +339,23 @@ def _shown(value: Any) -> str:
 SHOWN_CHARACTERS = 160
 
 
-def load_config(path: str | Path) -> RunConfig:
-    """Return the checked configuration of a YAML file. Raises ``ConfigError`` with every problem."""
+def twice_named(section: str, names: Sequence[Any]) -> Iterator[tuple[int, str]]:
+    """Yield the place in a section, and the complaint, of each entry whose name an earlier one has."""
+    what = section.removesuffix("s")
+    for index, name in enumerate(names):
+        if isinstance(name, str) and name in names[:index]:
+            yield index, f"two {section} are called '{name}': every {what} needs a name of its own"
+
+
+def load_config(
+    path: str | Path, *, look_up: Callable[[YamlSource], None] = lambda _source: None
+) -> RunConfig:
+    """Return the checked configuration of a YAML file. Raises ``ConfigError`` with every problem.
+
+    ``look_up`` adds what is wrong with names that this layer does not know (``evalkit.models.config_file``).
+    """
     source = read_yaml(path)
+    look_up(source)
     if isinstance(source.data, dict):
         source.data = {**source.data, "directory": str(Path(path).resolve().parent)}
     config = validate(source, RunConfig)

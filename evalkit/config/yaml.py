@@ -36,6 +36,8 @@ PLAIN_TAGS = frozenset(
 MOST_VALUES = 100_000
 """Values of a file with its aliases unfolded: a few lines of aliases of aliases can stand for billions."""
 
+TAB = "there is a tab where YAML wants spaces: indent with spaces"
+
 TOO_DEEP = "the file is nested too deeply to be a config, or an alias holds itself"
 
 
@@ -98,7 +100,8 @@ def parse_yaml(text: str, file: str, environment: Mapping[str, str] | None = Non
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{file}:{line}: not valid YAML: {error.problem or error.context}") from error
+        problem = TAB if "'\\t'" in str(error.problem) else error.problem or error.context
+        raise ConfigError(f"{file}:{line}: not valid YAML: {problem}") from error
     except YAMLError as error:
         raise ConfigError(f"{file}:1: not valid YAML: {error}") from error
     except RecursionError as error:
@@ -252,6 +255,8 @@ def note_pydantic_errors(source: YamlSource, error: ValidationError, model: type
         elif kind == "unusable_address":
             shown = repr(source.written[path]) if path in source.written else item["ctx"]["shown"]
             source.add(path, f"{name} is {shown}: {item['msg']}")
+        elif kind == "name_twice":
+            source.add(tuple(item["ctx"]["path"]), item["msg"])
         elif kind == "value_error":
             source.add(path, f"{name}: {item['msg'].removeprefix('Value error, ')}")
         else:

@@ -136,11 +136,12 @@ def run(
 
 
 def _config_of(config: str | Path | Mapping[str, Any]) -> RunConfig:
-    from evalkit.config.schema import RunConfig, load_config
+    from evalkit.config.schema import RunConfig
     from evalkit.config.yaml import YamlSource, validate
+    from evalkit.models.config_file import load_run_config
 
     if isinstance(config, str | Path):
-        return load_config(config)
+        return load_run_config(config)
     return validate(YamlSource("config", {**config, "directory": str(Path.cwd())}), RunConfig)
 
 

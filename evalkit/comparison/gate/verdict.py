@@ -89,10 +89,16 @@ class Pairing:
 def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> GateVerdict:
     """Judge ``run`` by the rules of its own config, against ``baseline`` where one is given.
 
-    Raises ``ConfigError`` where a rule needs a baseline and there is none, where names are
-    unknown, or where run and baseline cannot be compared.
+    Raises ``ConfigError`` where there is neither a rule nor a baseline, where a rule needs a baseline and there is
+    none, where names are unknown, or where run and baseline cannot be compared.
     """
     rules = rules_of(run)
+    if not rules and baseline is None:
+        raise ConfigError(
+            f"{run.path}: the gate has nothing to judge: its config has no rules under `gate:`, and no --baseline is "
+            "given. Add a rule such as `gate: [{metric: giou, min: 0.6}]` to the config and run it again (nothing is "
+            "asked twice), or name a baseline"
+        )
     sides = run_sides(run)
     own = [rule for rule in rules if metric_of_rule(rule.metric) not in GATES]
     built_in = {rule.metric: rule for rule in rules if rule.metric in GATES}

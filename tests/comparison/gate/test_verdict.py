@@ -177,10 +177,11 @@ def test_a_known_failure_code_is_not_new(make_run, make_answers, good_iou) -> No
 def test_routing_fails_unless_allowed(make_run, make_answers, good_iou) -> None:
     """Answers of another model than the one requested fail the gate, or are noted where allowed."""
     routed = make_answers("m", good_iou, version="gemini-3.5-flash-lite")
-    verdict = gate_run(make_run("new", [routed]))
+    floor = {"metric": "giou", "min": 0.1}
+    verdict = gate_run(make_run("new", [routed], gate=[floor]))
     assert check_of(verdict, "routing").status == "fail"
     assert "gemini-2.5-flash was answered by gemini-3.5-flash-lite (120 answers)" in verdict_text(verdict)
-    allowed = make_run("allowed", [routed])
+    allowed = make_run("allowed", [routed], gate=[floor])
     manifest = allowed.manifest.to_json()
     manifest["config"]["models"][0]["allow_routing"] = True
     (allowed.path / "manifest.json").write_text(json.dumps(manifest))
@@ -199,8 +200,18 @@ def test_too_many_not_run_is_incomplete(make_run, make_answers, good_iou) -> Non
 
 def test_a_partial_run_is_incomplete(make_run, make_answers, good_iou) -> None:
     """A run that stopped early exits 3 even where few samples are missing."""
-    run = make_run("new", [make_answers("m", good_iou)], status="partial")
+    run = make_run(
+        "new", [make_answers("m", good_iou)], status="partial", gate=[{"metric": "giou", "min": 0.1}]
+    )
     assert gate_run(run).exit_code == 3
+
+
+def test_a_gate_without_rules_and_baseline_is_no_pass(make_run, make_answers, good_iou) -> None:
+    """There is nothing to judge: an error that says how to add a rule, not a green job."""
+    run = make_run("new", [make_answers("m", good_iou)])
+    with pytest.raises(ConfigError, match="nothing to judge"):
+        gate_run(run)
+    assert gate_run(run, make_run("base", [make_answers("m", good_iou)])).exit_code == 0
 
 
 def test_rules_that_need_a_baseline_say_so(make_run, make_answers, good_iou) -> None:
