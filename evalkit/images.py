@@ -81,7 +81,10 @@ def read_image(ref: ImageRef, truth_size_px: SizePx | None = None) -> ImageBytes
         sent = ImageBytes(data, SENT_AS_IS[image.format], image.width, image.height, sha256)
     else:
         upright = _in_truth_frame(load_image(data, ref.path), orientation, truth_size_px)
-        sent = _encoded(upright, "JPEG" if image.format == "JPEG" else "PNG", sha256)
+        try:
+            sent = _encoded(upright, "JPEG" if image.format == "JPEG" else "PNG", sha256)
+        except Exception as error:
+            raise DataError(f"image {ref.path} cannot be written anew: {_words(error)}") from error
     if truth_size_px is not None and (sent.width_px, sent.height_px) != truth_size_px:
         raise DataError(
             f"image {ref.path} is {sent.width_px}x{sent.height_px} pixels (width x height) but its ground truth "
@@ -244,13 +247,37 @@ def _encoded(image: Image, image_format: str, sha256: str) -> ImageBytes:
     if image_format == "JPEG":
         image.convert("RGB").save(stream, "JPEG", quality=95, exif=b"")
     else:
-        _plain(image).save(stream, "PNG", exif=b"")
+        (image if image.mode in ("1", "P") else _plain(image)).save(stream, "PNG", exif=b"")
     return ImageBytes(stream.getvalue(), SENT_AS_IS[image_format], image.width, image.height, sha256)
 
 
 def _plain(image: Image) -> Image:
-    """Return an image in a mode that PNG has and Pillow resizes."""
-    return image if image.mode in ("1", "L", "LA", "RGB", "RGBA", "P") else image.convert("RGB")
+    """Return an image in a mode that PNG has and Pillow resizes by more than the nearest pixel."""
+    if image.mode in ("L", "LA", "RGB", "RGBA"):
+        return image
+    if image.mode == "P":
+        return image.convert("RGBA" if "transparency" in image.info else "RGB")
+    return image.convert("L") if image.mode == "1" else eight_bits(image).convert("RGB")
+
+
+def eight_bits(image: Image) -> Image:
+    """Return an image of 8 bits a channel: 16 bits are scaled by their whole range (PNG specification, 13.12).
+
+    Pillow's own conversion cuts them at 255, by which nearly all becomes white. Raises ``DataError`` on numbers whose
+    range nothing says (32-bit whole numbers and fractions).
+    """
+    import numpy as np
+    from PIL import Image
+
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values_hw = np.asarray(image)
+    if image.mode == "F" or (image.mode == "I" and not (image.format == "PNG" and values_hw.min() >= 0)):
+        raise DataError(
+            f"the image holds {'fractions' if image.mode == 'F' else '32-bit whole numbers'}, and nothing says which of "
+            "them is white: save it with 8 or 16 bits a channel"
+        )
+    return Image.fromarray(((values_hw.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))
 
 
 def _enable_heif(name: str) -> None:

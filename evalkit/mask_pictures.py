@@ -6,6 +6,7 @@ both look sound. Only a file that has one reading is read; the others are refuse
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +42,58 @@ def read_mask_picture(region: MaskFile) -> BoolMask:
     palette's numbers (above 0), and a number those pixels that hold exactly that value.
     Raises ``DataError`` where the file is missing, damaged, without that channel, or open to more than one reading.
     """
-    picture = load_image(read_bytes(ImageRef(region.path)), region.path)
+    data = read_bytes(ImageRef(region.path))
+    picture = _one_whole_picture(load_image(data, region.path), data, region.path)
     if region.channel == "auto":
         return _only_reading(picture, region.path)
     return _channel(picture, region.channel, region.path)
 
 
+def _one_whole_picture(picture: Image, data: bytes, path: str) -> Image:
+    """Return the picture with its transparent colour as alpha. Raises ``DataError`` where Pillow gives a part of it alone."""
+    frames = 1 if picture.format == "MPO" else _frames(picture, path)
+    if frames > 1:
+        raise DataError(f"mask {path} holds {frames} pictures: save the one that is the mask")
+    if _bits_of_a_channel(picture, data) > 8 and len(picture.getbands()) > 1:
+        raise DataError(
+            f"mask {path} has more than 8 bits in each of several channels, of which the upper 8 alone are read: save a "
+            "mask of 0 and 255 as PNG"
+        )
+    if picture.mode == "F" and not np.isfinite(np.asarray(picture)).all():
+        raise DataError(f"mask {path} holds values that are no numbers: save a mask of 0 and 255 as PNG")
+    if "transparency" not in picture.info or picture.mode == "P":
+        return picture
+    if picture.mode not in ("1", "L", "RGB"):
+        raise DataError(
+            f"mask {path} ({picture.mode}) has a transparent value: save a mask of 0 and 255 as PNG"
+        )
+    image_format = picture.format
+    picture = picture.convert("RGBA" if picture.mode == "RGB" else "LA")
+    picture.format = image_format
+    return picture
+
+
+def _frames(picture: Image, path: str) -> int:
+    """Return how many pictures the file holds. Raises ``DataError`` where those behind the first are damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return int(getattr(picture, "n_frames", 1))
+    except Exception as error:
+        raise DataError(f"mask {path} is damaged behind its first picture: {error}") from error
+
+
+def _bits_of_a_channel(picture: Image, data: bytes) -> int:
+    """Return how many bits the file gives a channel, 8 where it does not say: Pillow drops what is more in colours."""
+    if picture.format == "TIFF":
+        return max(picture.tag_v2.get(258, (8,)))  # type: ignore[attr-defined]  # BitsPerSample (TIFF 6.0, section 8)
+    return data[24] if picture.format == "PNG" else 8  # the header's bit depth (PNG specification, 11.2.1)
+
+
 def _channel(picture: Image, channel: str, path: str) -> BoolMask:
     if channel == "alpha":
+        if picture.mode == "P" and "transparency" in picture.info:
+            picture = picture.convert("RGBA")
         if "A" not in picture.getbands():
             raise DataError(
                 f"mask {path} has no alpha channel (it is {picture.mode}): set `mask_channel:` to another"

@@ -175,3 +175,54 @@ def test_orientations_of_other_types(monkeypatch, stored, read):
     picture = Image.new("L", (2, 2))
     monkeypatch.setattr(picture, "getexif", lambda: {0x0112: stored})
     assert orientation_of(picture, "a.png") == read
+
+
+DEEP_HW = np.linspace(0, 65535, 40 * 60).reshape(40, 60).astype(np.uint16)
+
+
+def deep(kind):
+    """Return a picture of 16 or 32 bits a channel, as bytes."""
+    stream = io.BytesIO()
+    if kind == "big-endian.tiff":
+        Image.frombytes("I;16B", (60, 40), DEEP_HW.astype(">u2").tobytes()).save(stream, "TIFF")
+    elif kind == "fractions.tiff":
+        Image.fromarray((DEEP_HW / 65535).astype(np.float32)).save(stream, "TIFF")
+    elif kind == "whole.tiff":
+        Image.fromarray(DEEP_HW.astype(np.int32)).save(stream, "TIFF")
+    else:
+        Image.fromarray(DEEP_HW).save(stream, "TIFF" if kind.endswith("tiff") else "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["grey.png", "grey.tiff", "big-endian.tiff"])
+def test_sixteen_bits_are_scaled_and_not_cut(kind):
+    """The reduced picture is as bright as the file; cut at 255 it would be white."""
+    sent = read_image(ImageRef(kind, deep(kind)))
+    for image in (reduce_image(sent, 30), reduce_image(sent, 16)):
+        shown_hw = np.asarray(Image.open(io.BytesIO(image.data)).convert("L"), dtype=float)
+        assert shown_hw.mean() == pytest.approx(DEEP_HW.mean() / 257, abs=1)
+        assert shown_hw.max() - shown_hw.min() > 230
+
+
+def test_a_sixteen_bit_png_is_sent_as_it_is():
+    """Without a bound on its side the file's own bytes go out."""
+    data = deep("grey.png")
+    assert read_image(ImageRef("x.png", data)).data == data
+
+
+@pytest.mark.parametrize("kind", ["fractions.tiff", "whole.tiff"])
+def test_numbers_without_a_range_are_refused(kind):
+    """Nothing says which of them is white."""
+    with pytest.raises(DataError, match="nothing says which of them is white"):
+        read_image(ImageRef(kind, deep(kind)))
+
+
+def test_palettes_and_bits_are_reduced_smoothly(tmp_path):
+    """Their pixels are mixed as those of other pictures are, not picked one by one."""
+    stripes_hw = np.tile(np.array([0, 255], np.uint8), (64, 32))
+    for mode in ("1", "P"):
+        save(tmp_path / "x.png", Image.fromarray(stripes_hw).convert(mode))
+        reduced = reduce_image(read_image(ImageRef(str(tmp_path / "x.png"))), 16)
+        shown_hw = np.asarray(Image.open(io.BytesIO(reduced.data)).convert("L"), dtype=float)
+        assert shown_hw.mean() == pytest.approx(127.5, abs=3)
+        assert shown_hw.std() < 20

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -117,3 +119,84 @@ def test_damaged_mask_pictures_are_data_errors(tmp_path, kind):
         place.write_bytes(data[:number] + bytes([data[number] ^ 0x55]) + data[number + 1 :])
         with contextlib.suppress(DataError):
             read_mask_picture(MaskFile(str(place)))
+
+
+def colour_of_sixteen_bits() -> bytes:
+    """Return a PNG of three channels of 16 bits, of which the lower 8 hold the object."""
+    rows = b"".join(b"\0" + np.repeat(row.astype(">u2"), 3).tobytes() for row in OBJECT_HW)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 40, 30, 16, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def saved(picture, image_format, **options) -> bytes:
+    """Return a picture as a file's bytes."""
+    stream = io.BytesIO()
+    picture.save(stream, image_format, **options)
+    return stream.getvalue()
+
+
+FRACTIONS_HW = OBJECT_HW.astype(np.float32)
+ODD = {
+    "16 bits a colour": (colour_of_sixteen_bits(), "more than 8 bits"),
+    "an animation": (
+        saved(
+            Image.fromarray(OBJECT_HW * 255), "GIF", save_all=True, append_images=[Image.fromarray(ZERO_HW)]
+        ),
+        "holds 2 pictures",
+    ),
+    "pages": (
+        saved(Image.fromarray(OBJECT_HW), "TIFF", save_all=True, append_images=[Image.fromarray(ZERO_HW)]),
+        "holds 2 pictures",
+    ),
+    "not a number": (saved(Image.fromarray(FRACTIONS_HW * np.float32("nan")), "TIFF"), "no numbers"),
+    "object and surroundings by a transparent grey": (
+        saved(Image.fromarray(255 - OBJECT_HW * 255), "PNG", transparency=255),
+        "mark different pixels",
+    ),
+    "a transparent 16-bit grey": (
+        saved(Image.fromarray(OBJECT_HW.astype(np.uint16) * 9), "PNG", transparency=9),
+        "transparent value",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_part_of_a_file_is_not_taken_for_the_mask(tmp_path, name):
+    """Frames beyond the first, lower bits and transparent colours are no silent loss."""
+    data, why = ODD[name]
+    (tmp_path / "m").write_bytes(data)
+    with pytest.raises(DataError, match=why):
+        read_mask_picture(MaskFile(str(tmp_path / "m")))
+
+
+RIGHT = {
+    "big-endian TIFF": saved(
+        Image.frombytes("I;16B", (40, 30), (OBJECT_HW.astype(">u2") * 300).tobytes()), "TIFF"
+    ),
+    "fractions": saved(Image.fromarray(FRACTIONS_HW), "TIFF"),
+    "interlaced": saved(Image.fromarray(OBJECT_HW * 255), "PNG", interlace=1),
+    "inks": saved(Image.fromarray(np.dstack([OBJECT_HW * 255] * 3)).convert("CMYK"), "TIFF"),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_rare_kinds_of_one_reading_are_read(tmp_path, name):
+    """Other orders of bytes, fractions and inks hold the same pixels."""
+    (tmp_path / "m").write_bytes(RIGHT[name])
+    assert np.array_equal(read_mask_picture(MaskFile(str(tmp_path / "m"))), OBJECT_HW > 0)
+
+
+def test_transparent_palettes_have_an_alpha_channel(tmp_path):
+    """As `mask_channel: alpha` names it."""
+    picture = palette(OBJECT_HW, [10, 20, 30, 10, 20, 30])
+    picture.save(tmp_path / "m.png", transparency=bytes([0, 255]))
+    assert np.array_equal(read_mask_picture(MaskFile(str(tmp_path / "m.png"), "alpha")), OBJECT_HW > 0)

@@ -84,12 +84,12 @@ def image_or_plain(sample: Sample) -> tuple[Image, str | None]:
     """Return the sample's image (RGB), or a plain one and the reason where it cannot be read."""
     from PIL import Image
 
-    from evalkit.images import open_image, read_image
+    from evalkit.images import eight_bits, open_image, read_image
 
     size = (sample.truth.width_px, sample.truth.height_px)
     try:
         sent = read_image(sample.image, size)
-        return open_image(sent.data, sample.image.path).convert("RGB"), None
+        return eight_bits(open_image(sent.data, sample.image.path)).convert("RGB"), None
     except (DataError, OSError) as error:
         return Image.new("RGB", shown_size(*size, max(1, *size)), NO_IMAGE), str(error)
 

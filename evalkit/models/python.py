@@ -24,7 +24,7 @@ from pydantic import Field
 from evalkit.config.models import ModelEntry
 from evalkit.errors import ConfigError, GiveUp, RetryLater, nearest
 from evalkit.extensions import is_reference, load_reference, only_looked_at, search_in
-from evalkit.images import load_image
+from evalkit.images import eight_bits, load_image
 from evalkit.masks import box_of, rle_encode
 from evalkit.models.base import Question
 from evalkit.models.bodies import read_text_body
@@ -185,7 +185,7 @@ def prepare(name: str) -> None:
 
 def answer_of(name: str, data: bytes, expression: str, size_hw: tuple[int, int]) -> str:
     """Return the function's answer as text in a wire format of ``evalkit.decoding``."""
-    image = load_image(data, "of the question").convert("RGB")
+    image = eight_bits(load_image(data, "of the question")).convert("RGB")
     return answer_text(find_function(name)(image, expression), size_hw)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.drawing.layers import shown_size
 from evalkit.errors import DataError
-from evalkit.images import open_image, read_image
+from evalkit.images import eight_bits, open_image, read_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,7 +41,7 @@ def photograph(sample: Sample, side_px: int) -> tuple[str | None, str | None]:
         image = open_image(read_image(sample.image, size_px).data, sample.image.path)
         size = shown_size(image.width, image.height, side_px)
         image.draft("RGB", size)
-        return _address(image.convert("RGB").resize(size, reducing_gap=3.0)), None
+        return _address(eight_bits(image).convert("RGB").resize(size, reducing_gap=3.0)), None
     except (DataError, OSError) as error:
         return None, str(error)
 
