@@ -86,7 +86,7 @@ def _frames(picture: Image, path: str) -> int:
 def _bits_of_a_channel(picture: Image, data: bytes) -> int:
     """Return how many bits the file gives a channel, 8 where it does not say: Pillow drops what is more in colours."""
     if picture.format == "TIFF":
-        return max(picture.tag_v2.get(258, (8,)))  # type: ignore[attr-defined]  # BitsPerSample (TIFF 6.0, section 8)
+        return int(max(picture.tag_v2.get(258, (8,))))  # type: ignore[attr-defined]  # BitsPerSample (TIFF 6.0, section 8)
     return data[24] if picture.format == "PNG" else 8  # the header's bit depth (PNG specification, 11.2.1)
 
 
