@@ -7,7 +7,8 @@ sums: a mean has ones below, cIoU intersections over unions. Which estimator whe
 - shares, IoUs and their differences, which have a range: ``bounded.Bounded``, at any number of images;
 - amounts (seconds, tokens, USD) and their differences: a bootstrap over images, studentised for a
   single ratio of ``CLUSTERS_FOR_PIVOTS`` images, percentiles below that and for differences, and Student's t on
-  the linearised error where fewer than ``FEW_CLUSTERS`` images differ.
+  the linearised error where fewer than ``FEW_CLUSTERS`` images differ; from ``MANY_CLUSTERS`` images on a normal law on that
+  error that allows for skewness, at a cost that grows with the images alone.
 
 All amounts given together share the same draws. Measured coverage and false alarms: docs/statistics.md.
 """
@@ -25,6 +26,7 @@ from evalkit.stats.estimates import (
     Estimate,
     Percentile,
     SingleImage,
+    SkewCorrected,
     Student,
     Studentised,
     interval_of,
@@ -48,8 +50,14 @@ CLUSTERS_FOR_PIVOTS = 30
 """Below this many images a studentised bootstrap may say anything: one image that dominates gives draws
 whose error is near zero. Percentiles stay within the data and are taken instead."""
 
+MANY_CLUSTERS = 5_000
+"""From this many images on amounts take no draws."""
+
 CACHED_CELLS = 60_000_000
 """Draw tables up to this many bytes are kept, so that metrics asked one by one still share them."""
+
+DRAWN_CELLS = 1_000_000
+"""Picks that are drawn at a time (8 MB) before they become counts of a byte each."""
 
 CHUNK_CELLS = 2_000_000
 """Cells of a draw table that are held as floats at a time (16 MB)."""
@@ -163,18 +171,22 @@ def ratio_estimates(
         elif kind == "bootstrap" and moments is not None:
             first = 5 * drawn.index(m)
             made.append(_bootstrapped(sums[m], moments[first : first + 5]))
+        elif kind == "many":
+            made.append(_many_clusters_ratio(sums[m]))
         else:
             made.append(_few_clusters_ratio(sums[m]))
     return made
 
 
 def _ratio_kind(above: Floats, below: Floats, sums: Floats, *, may_be_share: bool) -> str:
-    """Return how one ratio is estimated: ``undefined``, ``bounded``, ``few`` or ``bootstrap``."""
+    """Return how one ratio is estimated: ``undefined``, ``bounded``, ``few``, ``bootstrap`` or ``many``."""
     if below.size == 0 or below.sum() == 0:
         return "undefined"
     if may_be_share and _within(above, below):
         return "bounded"
     inside = sums[1] != 0
+    if inside.sum() >= MANY_CLUSTERS:
+        return "many"
     _, counts = np.unique(sums[0, inside] / sums[1, inside], return_counts=True)
     few = counts.sum() < FEW_CLUSTERS or counts.sum() - counts.max() < FEW_CLUSTERS
     return "few" if few else "bootstrap"
@@ -215,6 +227,13 @@ def _bootstrapped(sums: Floats, moments: Floats) -> Estimate:
     usable = np.isfinite(drawn) & (drawn_error > 1e-9 * float(error))
     pivots = np.sort((drawn[usable] - value) / drawn_error[usable])
     return Studentised(float(value), float(error), pivots, _least(sums[0]))
+
+
+def _many_clusters_ratio(sums: Floats) -> Estimate:
+    """Return the estimate of an amount over so many clusters that no draws are needed."""
+    value = float(sums[0].sum() / sums[1].sum())
+    residuals = (sums[0] - value * sums[1]) / sums[1].sum()
+    return SkewCorrected.of(value, residuals, int((sums[1] != 0).sum()), _least(sums[0]))
 
 
 def _few_clusters_ratio(sums: Floats) -> Estimate:
@@ -264,6 +283,9 @@ def paired_differences(
         elif kind == "bootstrap" and totals is not None:
             at = 4 * drawn.index(m)
             made.append(_percentile_difference(sums[m], totals[at : at + 4]))
+        elif kind == "many":
+            n_images = int(((sums[m][1] != 0) | (sums[m][3] != 0)).sum())
+            made.append(SkewCorrected.of(*_difference_residuals(sums[m]), n_images, -np.inf))
         else:
             made.append(_few_clusters_difference(sums[m]))
     return made
@@ -275,8 +297,10 @@ def _difference_kind(rows: Floats, sums: Floats, *, may_be_share: bool) -> str:
     if may_be_share and _within(rows[0], rows[1]) and _within(rows[2], rows[3]):
         return "bounded"
     changed = (sums[0] != sums[2]) | (sums[1] != sums[3])
-    few = changed.sum() < FEW_CLUSTERS or ((sums[1] != 0) | (sums[3] != 0)).sum() < FEW_CLUSTERS
-    return "few" if few else "bootstrap"
+    n_clusters = ((sums[1] != 0) | (sums[3] != 0)).sum()
+    if changed.sum() < FEW_CLUSTERS or n_clusters < FEW_CLUSTERS:
+        return "few"
+    return "many" if n_clusters >= MANY_CLUSTERS else "bootstrap"
 
 
 def _bounded_difference(sums: Floats) -> Estimate:
@@ -325,12 +349,18 @@ def difference_error(sums: Floats) -> tuple[float, float]:
     ``sums``: per-cluster numerators and denominators of both, shape (4, clusters). Needs two
     clusters or more for an error; with one it is 0.
     """
+    value, residuals = _difference_residuals(sums)
+    n_clusters = int(((sums[1] != 0) | (sums[3] != 0)).sum())
+    correction = n_clusters / (n_clusters - 1) if n_clusters > 1 else 0.0
+    return value, float(np.sqrt(correction * (residuals**2).sum()))
+
+
+def _difference_residuals(sums: Floats) -> tuple[float, Floats]:
+    """Return the difference of two ratios and each cluster's part of its linearised error, shape (clusters,)."""
     whole = sums.sum(axis=1)
     before, after = whole[0] / whole[1], whole[2] / whole[3]
     residuals = (sums[2] - after * sums[3]) / whole[3] - (sums[0] - before * sums[1]) / whole[1]
-    n_clusters = int(((sums[1] != 0) | (sums[3] != 0)).sum())
-    correction = n_clusters / (n_clusters - 1) if n_clusters > 1 else 0.0
-    return float(after - before), float(np.sqrt(correction * (residuals**2).sum()))
+    return float(after - before), residuals
 
 
 def _drawn_totals(columns: Floats, draws: int, seed: int) -> Floats:
@@ -366,9 +396,14 @@ def _cached_counts(n_clusters: int, draws: int, seed: int) -> NDArray[np.uint8]:
 def _draw_counts(generator: np.random.Generator, n_clusters: int, draws: int) -> NDArray[np.uint8]:
     """Return how often each cluster is in each draw with replacement, shape (draws, clusters).
 
-    A count over 255 needs more than 255 clusters, where its chance is below 1e-500.
+    A count over 255 needs more than 255 clusters, where its chance is below 1e-500. Drawn in blocks, which the
+    generator fills with the numbers that one call would give.
     """
-    picks = generator.integers(0, n_clusters, size=(draws, n_clusters))
-    picks += np.arange(draws)[:, None] * n_clusters
-    counts = np.bincount(picks.ravel(), minlength=draws * n_clusters)
-    return counts.reshape(draws, n_clusters).astype(np.uint8)
+    table = np.empty((draws, n_clusters), dtype=np.uint8)
+    rows = max(1, DRAWN_CELLS // n_clusters)
+    for start in range(0, draws, rows):
+        block = table[start : start + rows]
+        picks = generator.integers(0, n_clusters, size=block.shape)
+        picks += np.arange(len(block))[:, None] * n_clusters
+        block[:] = np.bincount(picks.ravel(), minlength=block.size).reshape(block.shape)
+    return table

@@ -2,7 +2,9 @@
 
 Such a number is still determined by sums over rows (or by weighted detections), so a bootstrap over
 images needs no second look at any mask: the rows of an image are drawn together. Where the images
-that inform it are too few for a bootstrap, ``evalkit.stats.bounded`` stands in, fed with the number's influences (Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 21.3).
+that inform it are too few for a bootstrap, ``evalkit.stats.bounded`` stands in, fed with the number's influences
+(Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 21.3); where they are ``MANY_CLUSTERS``, the error of a
+function of sums is that of its influences (the delta method, section 21.9), which takes no draws.
 """
 
 from __future__ import annotations
@@ -13,9 +15,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from evalkit.stats.bootstrap import DRAWS, FEW_CLUSTERS, cluster_codes, cluster_sums, draw_chunks
+from evalkit.stats.bootstrap import (
+    DRAWS,
+    FEW_CLUSTERS,
+    MANY_CLUSTERS,
+    cluster_codes,
+    cluster_sums,
+    draw_chunks,
+)
 from evalkit.stats.bounded import Bounded
-from evalkit.stats.estimates import Estimate, Percentile
+from evalkit.stats.estimates import Estimate, Percentile, SkewCorrected
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -117,6 +126,8 @@ def statistic_estimate(statistic: Statistic, clusters: ArrayLike, *, seed: int) 
     if np.isnan(value):
         return None
     residuals = _residuals(by_cluster)
+    if _is_linear(by_cluster):
+        return SkewCorrected.of(value, residuals, n_clusters, -np.inf)
     if _moving(residuals) >= FEW_CLUSTERS:
         drawn = _drawn(by_cluster, n_clusters, statistic.draws, seed)
         return Percentile(value, np.sort(drawn[np.isfinite(drawn)]), n_clusters)
@@ -137,6 +148,8 @@ def statistic_difference(
     if np.isnan(value):
         return None
     residuals = _residuals(after) - _residuals(before)
+    if _is_linear(before) and _is_linear(after):
+        return SkewCorrected.of(value, residuals, n_clusters, -np.inf)
     if _moving(residuals) >= FEW_CLUSTERS:
         draws = min(first.draws, second.draws)
         drawn = _drawn(after, n_clusters, draws, seed) - _drawn(before, n_clusters, draws, seed)
@@ -154,6 +167,12 @@ def _residuals(by_cluster: Statistic) -> Floats:
 def _moving(residuals: Floats) -> int:
     """Return how many clusters pull the number from its value at all."""
     return int((np.abs(residuals) > 1e-9).sum())
+
+
+def _is_linear(by_cluster: Statistic) -> bool:
+    """Tell whether the number's influences give its error: a function of sums over many clusters that move it."""
+    is_sum = isinstance(by_cluster, SumStatistic) and by_cluster.n_units >= MANY_CLUSTERS
+    return is_sum and _moving(_residuals(by_cluster)) >= MANY_CLUSTERS // 10
 
 
 def _bounded(value: float, residuals: Floats, least: float) -> Estimate:

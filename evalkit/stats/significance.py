@@ -31,9 +31,17 @@ SWAPS = 9_999
 EXACT_UP_TO = 13
 """Up to this many changed images every swap is enumerated (at most 8,192) instead of drawn."""
 
-EXACT_NET_CHANGES = 5_000
-"""Beyond so many changed images the distribution of their sum is normal to four digits; convolving it would take
-time that grows with the square of their number."""
+CONVOLVED_STEPS = 1_000
+"""Up to so many changed images the distribution of their sum is convolved image by image, beyond that transformed."""
+
+NEGLIGIBLE = 1e-12
+"""Below this a transform's tail is rounding, and a bound on it is told."""
+
+MANY_CHANGED = 5_000
+"""From this many changed images on the swapped differences are normal, where no image has a large part in them."""
+
+LARGEST_PART = 0.01
+"""Most that one image may have in the variance of swapped differences that are taken as normal."""
 
 CHUNK_CELLS = 2_000_000
 """Cells of swap patterns held at a time (16 MB)."""
@@ -83,6 +91,8 @@ def swap_test(sums: Floats, *, seed: int, swaps: int = SWAPS) -> float:
     if n_changed == 0:
         return 1.0
     moved = np.stack([sums[2] - sums[0], sums[3] - sums[1]])[:, changed].T
+    if n_changed >= MANY_CHANGED and (p_value := _normal_of_swaps(moved, whole)) is not None:
+        return p_value
     exact = n_changed <= EXACT_UP_TO
     patterns = _all_swaps(n_changed) if exact else _random_swaps(n_changed, swaps, seed)
     as_extreme = 0
@@ -92,6 +102,22 @@ def swap_test(sums: Floats, *, seed: int, swaps: int = SWAPS) -> float:
             shift = (whole[2] - above) / (whole[3] - below) - (whole[0] + above) / (whole[1] + below)
         as_extreme += int((np.nan_to_num(np.abs(shift)) >= observed - 1e-12).sum())
     return as_extreme / 2**n_changed if exact else (as_extreme + 1) / (swaps + 1)
+
+
+def _normal_of_swaps(moved: Floats, whole: Floats) -> float | None:
+    """Return the p-value of ``swap_test`` by the normal law, None where one image has a large part in its variance.
+
+    ``moved``: what each changed image changed above and below, shape (changed, 2); ``whole``: the four totals. The
+    difference under a swap is the sum of each image's linearised change with a random sign.
+    """
+    from scipy.special import ndtr
+
+    above, below = (whole[0] + whole[2]) / 2, (whole[1] + whole[3]) / 2
+    steps = (moved[:, 0] - above / below * moved[:, 1]) / below
+    variances = steps**2
+    if variances.max() > LARGEST_PART * variances.sum():
+        return None
+    return float(2 * ndtr(-abs(steps.sum()) / np.sqrt(variances.sum())))
 
 
 def _all_swaps(n_changed: int) -> Iterator[Floats]:
@@ -139,7 +165,7 @@ def mcnemar_clustered(differences: ArrayLike, codes: NDArray[np.intp]) -> float:
 
     ``differences``: -1, 0 or 1 per row; ``codes``: each row's image, 0..n-1. The net change of every
     image is as likely up as down under the null (the conditional form of Durkalski et al. 2003,
-    Statistics in Medicine 22(15)); the distribution of the sum is convolved exactly. With one row
+    Statistics in Medicine 22(15)); the distribution of the sum is exact. With one row
     per image it is ``mcnemar``.
     """
     net = np.bincount(codes, weights=np.asarray(differences, dtype=np.float64))
@@ -147,8 +173,11 @@ def mcnemar_clustered(differences: ArrayLike, codes: NDArray[np.intp]) -> float:
     steps = steps[steps > 0]
     if steps.size == 0:
         return 1.0
-    if steps.size > EXACT_NET_CHANGES:
-        return _normal_of_steps(abs(float(net.sum())), steps)
+    total = abs(round(float(net.sum())))
+    if (steps == steps[0]).all():
+        return mcnemar(int((net > 0).sum()), int((net < 0).sum()))
+    if steps.size > CONVOLVED_STEPS:
+        return _tail_of_steps(steps, total)
     probability = np.ones(1)
     for step in steps:
         longer = np.zeros(probability.size + 2 * step)
@@ -156,14 +185,29 @@ def mcnemar_clustered(differences: ArrayLike, codes: NDArray[np.intp]) -> float:
         longer[2 * step :] += probability / 2
         probability = longer
     sums = np.arange(probability.size) - steps.sum()
-    return float(min(1.0, probability[np.abs(sums) >= abs(round(float(net.sum())))].sum()))
+    return float(min(1.0, probability[np.abs(sums) >= total].sum()))
 
 
-def _normal_of_steps(total: float, steps: NDArray[np.int64]) -> float:
-    """Return the two-sided p-value of a sum of many steps up or down, by the normal law, half a step less."""
-    from scipy.special import ndtr
+def _tail_of_steps(steps: NDArray[np.int64], total: int) -> float:
+    """Return the probability that many steps up or down end ``total`` or more away, to 1e-12.
 
-    return float(2 * ndtr(-max(total - 1, 0) / np.sqrt((steps**2).sum())))
+    By the characteristic function of the sum, the product of cos(step x angle), and one Fourier transform over
+    a ring that is so wide that what wraps around it is below 1e-17 (Hoeffding 1963: a sum beyond t has a probability of at most
+    2 exp(-t^2 / 2 sum of squares), which also bounds what rounding hides).
+    """
+    spread = float(np.sqrt((steps.astype(np.float64) ** 2).sum()))
+    bound = 2 * float(np.exp(-0.5 * (total / spread) ** 2))
+    if bound < NEGLIGIBLE:
+        return bound
+    width = 1 << int(np.ceil(np.log2(18 * spread + 2)))
+    angles = np.arange(width // 2 + 1) * (2 * np.pi / width)
+    transform = np.ones(angles.size)
+    for step, count in zip(*np.unique(steps, return_counts=True), strict=True):
+        transform *= np.cos(step * angles) ** count
+    probability = np.fft.irfft(transform, n=width)
+    distances = np.minimum(np.arange(width), width - np.arange(width))
+    tail = float(probability[distances >= total].sum())
+    return min(1.0, tail if tail > NEGLIGIBLE else min(NEGLIGIBLE, bound))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

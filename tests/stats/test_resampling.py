@@ -7,7 +7,7 @@ import pytest
 
 from evalkit.metrics.protocols.base import quotient
 from evalkit.stats.bootstrap import ratio_interval
-from evalkit.stats.estimates import interval_of
+from evalkit.stats.estimates import Percentile, SkewCorrected, interval_of
 from evalkit.stats.resampling import (
     SumStatistic,
     grouped_influences,
@@ -118,3 +118,26 @@ def test_undefined_stays_undefined(make):
     """Nothing to divide by gives no interval."""
     assert make(SumStatistic(np.zeros((3, 4)), f1), np.arange(4)) is None
     assert make(SumStatistic(np.zeros((3, 0)), f1), np.arange(0)) is None
+
+
+def test_a_function_of_sums_over_many_images_takes_no_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of the influences gives the interval of the drawn percentiles, alone and as a difference."""
+    columns, _ = made(rows=12_000)
+    images = np.arange(12_000) // 2
+    worse = columns.copy()
+    worse[:, ::5] = worse[:, 1::5]
+    found = []
+    for limit in (5_000, 10**6):
+        monkeypatch.setattr("evalkit.stats.resampling.MANY_CLUSTERS", limit)
+        pair = [SumStatistic(one, f1, draws=999) for one in (columns, worse)]
+        found.append(
+            [statistic_estimate(pair[0], images, seed=0), statistic_difference(*pair, images, seed=0)]
+        )
+    for computed, drawn in zip(*found, strict=True):
+        assert isinstance(computed, SkewCorrected)
+        assert isinstance(drawn, Percentile)
+        ours, theirs = interval_of(computed), interval_of(drawn)
+        width = theirs.high - theirs.low
+        assert [ours.value, ours.low, ours.high] == pytest.approx(
+            [theirs.value, theirs.low, theirs.high], abs=0.06 * width
+        )

@@ -92,6 +92,65 @@ def test_clustered_mcnemar_agrees_with_counting_every_swap() -> None:
     assert_allclose(mcnemar_clustered(differences, images), swap_test(sums, seed=0), atol=1e-12)
 
 
+def convolved(net: np.ndarray) -> float:
+    """Return the two-sided p-value of net changes by adding one image after another to the distribution."""
+    probability = np.ones(1)
+    for step in np.abs(net[net != 0]):
+        longer = np.zeros(probability.size + 2 * step)
+        longer[: probability.size] += probability / 2
+        longer[2 * step :] += probability / 2
+        probability = longer
+    sums = np.arange(probability.size) - np.abs(net).sum()
+    return float(min(1.0, probability[np.abs(sums) >= abs(net.sum())].sum()))
+
+
+@pytest.mark.parametrize("ups", [0.5, 0.52, 0.55, 0.62])
+@pytest.mark.parametrize("most", [2, 7])
+def test_many_changed_images_have_the_p_value_of_the_convolution(ups: float, most: int) -> None:
+    """The transform equals adding images one by one to 1e-12, and tells no smaller p-value than the true one."""
+    generator = np.random.default_rng(most)
+    net = generator.integers(1, most + 1, 2_500) * np.where(generator.random(2_500) < ups, 1, -1)
+    found, wanted = mcnemar_clustered(net, np.arange(net.size)), convolved(net)
+    assert_allclose(found, wanted, atol=1e-12)
+    assert found >= wanted * (1 - 1e-3)
+
+
+def test_images_that_all_changed_by_as_much_are_mcnemars() -> None:
+    """Three rows an image or one: of equal steps only their signs count."""
+    net = 3 * np.repeat([1, -1], [60, 30])
+    assert_allclose(mcnemar_clustered(net, np.arange(90)), mcnemar(60, 30), rtol=1e-12)
+    assert_allclose(mcnemar(60, 30), convolved(net), rtol=1e-9)
+
+
+def test_a_million_changed_images_take_no_time() -> None:
+    """The normal law holds there, and neither time nor memory grows with the square of the images."""
+    generator = np.random.default_rng(1)
+    net = generator.integers(1, 5, 1_000_000) * generator.choice([-1, 1], 1_000_000)
+    score = abs(net.sum()) / np.sqrt((net.astype(float) ** 2).sum())
+    assert_allclose(mcnemar_clustered(net, np.arange(net.size)), 2 * scipy_stats.norm.sf(score), atol=2e-3)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.01, -0.02])
+def test_swaps_of_many_images_agree_with_drawn_ones(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 5,000 changed images on the p-value is that of drawn swaps, of a ratio whose denominators differ too."""
+    generator = np.random.default_rng(4)
+    n = 6_000
+    sums = np.stack([generator.lognormal(0, 0.8, n), generator.integers(1, 4, n).astype(float)] * 2)
+    sums[2] = sums[0] * generator.lognormal(shift, 0.3, n)
+    sums[3] += generator.integers(0, 2, n) * (generator.random(n) < 0.1)
+    computed = swap_test(sums, seed=0)
+    monkeypatch.setattr("evalkit.stats.significance.MANY_CHANGED", n + 1)
+    assert_allclose(computed, swap_test(sums, seed=0, swaps=2_999), atol=0.03)
+
+
+def test_one_image_that_outweighs_thousands_is_swapped_by_draws() -> None:
+    """The normal law would call a single huge change evidence; a coin decides its sign."""
+    change = np.tile([1e-6, -1e-6], 2_600)
+    change[0] = 1e4
+    sums = np.stack([np.ones(5_200), np.ones(5_200), 1 + change, np.ones(5_200)])
+    assert swap_test(sums, seed=0, swaps=199) > 0.4
+
+
 def test_clustering_weakens_the_evidence() -> None:
     """Six failures in one image are one event, six in six images are evidence."""
     ones = np.ones(6)
