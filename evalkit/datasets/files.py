@@ -42,7 +42,7 @@ def is_file(location: str) -> bool:
     """Tell whether a file lies at ``location``."""
     if not is_url(location):
         try:
-            return Path(location).is_file()
+            return os.path.isfile(location)  # noqa: PTH113  (pathlib is 5 times slower here)
         except (OSError, ValueError):  # a name that no file can have: too long, a NUL, half a character
             return False
     import fsspec

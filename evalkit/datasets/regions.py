@@ -138,13 +138,20 @@ def read_rings(value: Any, height_px: int, width_px: int, where: str) -> Polygon
 
 def _read_ring(ring: Any, where: str) -> tuple[float, ...]:
     flat = list(chain.from_iterable(ring)) if isinstance(ring, list) and all(map(_is_point, ring)) else ring
-    if not isinstance(flat, list) or len(flat) < 6 or len(flat) % 2 or not all(map(_is_number, flat)):
+    if not isinstance(flat, list) or len(flat) < 6 or len(flat) % 2 or not _are_numbers(flat):
         raise DataError(f"{where}: {_shown(ring)} is not a ring; {RING_RULE}")
-    return tuple(float(number) for number in flat)
+    return tuple(map(float, flat))
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    """Tell what ``_is_number`` tells, of all at once: most of the time that a dataset takes to read goes here."""
+    if set(map(type, values)) <= {int, float}:
+        return all([-1e9 < value < 1e9 for value in values])  # noqa: C419  a list is twice as fast as a generator
+    return all(map(_is_number, values))
 
 
 def _is_point(value: Any) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,6 +28,9 @@ HIGH_IOU = 0.95
 """Mean IoU of models that are almost always right, whose image that was not drawn would lose more."""
 
 MOST_IMAGES = 10**9
+
+ROOT_TOLERANCE = 1e-12
+"""How near 0 a difference, or the score at it, counts as found."""
 
 
 def detectable_difference(
@@ -91,7 +95,6 @@ def _least_evident(standard_error: float, n_images: int, level: float, unseen: f
     The test is that of ``bounded.Bounded`` on images of which half lie one standard deviation above the mean and
     half below: with many images, others of that mean and deviation give the same.
     """
-    from scipy.optimize import brentq
     from scipy.special import ndtri
 
     deviation = standard_error * math.sqrt(n_images)
@@ -103,7 +106,31 @@ def _least_evident(standard_error: float, n_images: int, level: float, unseen: f
         return float(score) - float(ndtri(level))
 
     highest = 10 * (deviation + unseen)
-    return float(brentq(excess, 0.0, highest)) if excess(highest) < 0 else math.inf
+    return _root_of_falling(excess, 0.0, highest) if excess(highest) < 0 else math.inf
+
+
+def _root_of_falling(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function that falls from above 0 to below crosses it, to ``ROOT_TOLERANCE``.
+
+    The Illinois method (Dowell and Jarratt 1971, BIT 11): the chord's crossing, where the end that stays put counts half
+    from the second time on. ``scipy.optimize`` holds others, and importing it takes longer than a plan does.
+    """
+    at_low, at_high = function(low), function(high)
+    kept = 0
+    while high - low > ROOT_TOLERANCE:
+        middle = high - at_high * (high - low) / (at_high - at_low)
+        if not low < middle < high:
+            middle = (low + high) / 2
+        at_middle = function(middle)
+        if abs(at_middle) < ROOT_TOLERANCE:
+            return middle
+        if at_middle > 0:
+            low, at_low, at_high = middle, at_middle, at_high / 2 if kept == 1 else at_high
+            kept = 1
+        else:
+            high, at_high, at_low = middle, at_middle, at_low / 2 if kept == -1 else at_low
+            kept = -1
+    return (low + high) / 2
 
 
 def images_needed(

@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.optimize import brentq
 from statsmodels.stats.power import TTestPower
 
+from evalkit.stats import power
 from evalkit.stats.bootstrap import paired_differences
 from evalkit.stats.power import detectable_by, detectable_difference, images_needed
 
@@ -85,3 +87,14 @@ def test_power_is_met_by_simulation(n_images: int) -> None:
         assert estimate is not None
         found += estimate.confidence_above(0) >= 0.975
     assert found / 600 == pytest.approx(0.8, abs=0.065)
+
+
+@pytest.mark.parametrize("n_images", [2, 5, 1000, 10**6])
+@pytest.mark.parametrize("error", [1e-6, 0.01, 0.3])
+def test_the_least_evident_difference_is_that_of_another_root_finder(
+    error: float, n_images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brent's method (scipy) finds the same crossing."""
+    found = detectable_by(error, n_images, comparisons=3)
+    monkeypatch.setattr(power, "_root_of_falling", brentq)
+    assert_allclose(found, detectable_by(error, n_images, comparisons=3), rtol=1e-8, atol=1e-10)

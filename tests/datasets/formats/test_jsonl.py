@@ -1,12 +1,14 @@
 """``format: jsonl``: every way to write a mask, sizes, paths, and complaints that name file and line."""
 
 import json
+import math
 import re
 
 import numpy as np
 import pytest
 
 from evalkit.datasets.notes import collected
+from evalkit.datasets.regions import read_rings
 from evalkit.errors import ConfigError, DataError
 from evalkit.masks import rle_encode, truth_mask
 from evalkit.metrics.truth import Truth
@@ -249,3 +251,19 @@ def test_keys_that_nothing_reads_are_told(read):
     assert "the key 'category' is not read" in said
     assert '"tags": {"category": ...}' in said
     assert times == 2
+
+
+@pytest.mark.parametrize("number", [True, None, "7", math.nan, math.inf, 1e9, -1e9, 10**30])
+def test_a_ring_with_one_number_that_is_none_is_refused(number):
+    """Looked at all at once or one by one: a coordinate is a number below 1e9."""
+    for place in range(6):
+        ring = [1, 1, 9.5, 1, 9.5, 9]
+        ring[place] = number
+        with pytest.raises(DataError, match="is not a ring|holds no ring"):
+            read_rings([ring], 20, 20, "here")
+
+
+def test_a_ring_of_numpy_numbers_is_the_ring_of_its_values():
+    """As tables give them."""
+    ring = [1, 1, 9.5, 1, 9.5, 9]
+    assert read_rings([list(np.array(ring))], 20, 20, "here") == read_rings([ring], 20, 20, "here")
