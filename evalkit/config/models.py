@@ -199,6 +199,7 @@ PROVIDERS: Final[dict[str, str]] = {
     "gemini": "evalkit.models.google.gemini:PROVIDER",
     "gemini-batch": "evalkit.models.google.batch:PROVIDER",
     "vertex-segmentation": "evalkit.models.google.vertex_segmentation:PROVIDER",
+    "moondream": "evalkit.models.moondream:PROVIDER",
     "openai": "evalkit.models.openai_chat:PROVIDER",
     "predictions": "evalkit.models.predictions:PROVIDER",
     "python": "evalkit.models.python:PROVIDER",

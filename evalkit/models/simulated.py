@@ -19,12 +19,14 @@ from evalkit.errors import ConfigError, nearest
 from evalkit.models.bodies import json_object
 from evalkit.models.google.bodies import read_gemini_body
 from evalkit.models.google.gemini import GeminiConfig, GeminiModel, open_gemini
+from evalkit.models.moondream import ASKED as MOONDREAM_ASKED
+from evalkit.models.moondream import Moondream, MoondreamConfig, open_moondream, read_segment_body
 from evalkit.models.openai_bodies import chat_response
 from evalkit.models.openai_chat import ChatConfig, ChatModel, open_chat, require_chat_settings
 from evalkit.models.openai_chat import check_entry as check_chat
-from evalkit.models.provider import Provider, ProviderContext
+from evalkit.models.provider import Provider, ProviderContext, asked_by_prompt
 from evalkit.models.token_estimates import estimate_tokens
-from evalkit.types import Response, Sample
+from evalkit.types import AskedFormat, Response, Sample
 
 if TYPE_CHECKING:
     from evalkit.config.schema import RunConfig
@@ -37,8 +39,9 @@ class SimulatorConfig(PromptedEntry):
     provider: Literal["simulator"] = Field(description="the local simulated Gemini")
     persona: str = Field(description="who answers, see the reference of personas")
     model: str = Field(default="gemini-2.5-flash", description="the model id that it is asked as")
-    speaks: Literal["gemini", "openai"] = Field(
-        default="gemini", description="whose wire format and client: generateContent, or chat completions"
+    speaks: Literal["gemini", "openai", "moondream"] = Field(
+        default="gemini",
+        description="whose wire format and client: generateContent, chat completions, or moondream's /segment",
     )
     latency_s: float = Field(default=0.05, ge=0, description="median time of an answer, seconds")
     faults: list[dict[str, Any]] = Field(
@@ -80,12 +83,22 @@ class Simulators:
 
 def open_simulated(
     entry: SimulatorConfig, prompt: Prompt, simulators: Simulators, *, directory: Path, state: Path | None
-) -> GeminiModel | ChatModel:
+) -> GeminiModel | ChatModel | Moondream:
     """Return a service's model whose endpoint is the local simulator. Raises ``ConfigError`` on an unknown persona."""
     require_persona(entry)
     url = simulators.of(entry).url_for(entry.persona)
     if entry.speaks == "openai":
         return open_chat(_chat_entry(entry, url), prompt, directory=directory)
+    if entry.speaks == "moondream":
+        return open_moondream(
+            MoondreamConfig(
+                name=entry.name,
+                provider="moondream",
+                model=entry.model,
+                base_url=f"{url}/v1",
+                limits=entry.limits,
+            )
+        )
     gemini = GeminiConfig(
         name=entry.name,
         provider="gemini",
@@ -114,7 +127,14 @@ def _chat_entry(entry: SimulatorConfig, url: str) -> ChatConfig:
 def read_simulated_body(body: str) -> Response:
     """Return a stored answer by the service that it is written as."""
     data = json_object(body) or {}
+    if "path" in data:
+        return read_segment_body(body)
     return chat_response(body, data) if "choices" in data or "error" in data else read_gemini_body(body)
+
+
+def asked_by_simulator(entry: SimulatorConfig, run: RunConfig) -> AskedFormat:
+    """Return what the service is asked for: moondream's own format, else what the prompt says."""
+    return MOONDREAM_ASKED if entry.speaks == "moondream" else asked_by_prompt(entry, run)
 
 
 def require_persona(entry: SimulatorConfig) -> None:
@@ -127,7 +147,7 @@ def require_persona(entry: SimulatorConfig) -> None:
         )
 
 
-def open_entry(entry: SimulatorConfig, context: ProviderContext) -> GeminiModel | ChatModel:
+def open_entry(entry: SimulatorConfig, context: ProviderContext) -> GeminiModel | ChatModel | Moondream:
     """Return the model of an entry, its simulator started. Raises ``ConfigError`` on an unknown prompt or persona."""
     if context.simulators is None:
         context.simulators = Simulators(context.samples, context.run.seed)
@@ -148,6 +168,7 @@ PROVIDER = Provider(
     open=open_entry,
     read_body=read_simulated_body,
     check=check_entry,
+    asked=asked_by_simulator,
     answer_s=lambda entry: entry.latency_s,
     background=lambda entry, model, run: model.background(),  # noqa: ARG005
     estimate_tokens=estimate_tokens,
