@@ -16,6 +16,9 @@ from evalkit.config.yaml import VARIABLE, KeyPath
 
 HIDDEN = "***"
 
+LEAST_KEY_CHARACTERS = 16
+"""From here on a key is one that cannot be a part of a text by chance (Google's have 39)."""
+
 SECRET_WORDS = frozenset(
     [
         *("key", "token", "secret", "password", "passwd", "pwd", "passphrase", "sig", "signature", "auth"),
@@ -50,6 +53,14 @@ def masked_text(text: str) -> str:
         ),
         text,
     )
+
+
+def without_secrets(text: str, environment: Mapping[str, str]) -> str:
+    """Return somebody else's text without the environment's secrets, told by their variables' names, and addresses'."""
+    for name, value in environment.items():
+        if len(value) >= LEAST_KEY_CHARACTERS and is_secret_name(name):
+            text = text.replace(value, f"${{{name}}}")
+    return masked_text(text)
 
 
 def _masked_user(user_info: str) -> str:
@@ -141,7 +152,7 @@ def shown_address(url: str, written: str | None) -> str:
     if written is None:
         return masked_text(url)
     head, rest = _at_the_host(masked_text(url))
-    literal = set(re.split(r"[/?&;#=]", VARIABLE.sub("/", written)))
+    literal = _literal_parts(written)
     shown = "".join(
         part if part in literal or part in "/?&;#=" or part == HIDDEN else HIDDEN
         for part in re.split(r"([/?&;#=])", rest)
@@ -149,6 +160,11 @@ def shown_address(url: str, written: str | None) -> str:
     if shown == rest:
         return f"{head}{rest}"
     return f"{head}{shown} [{digest_of(rest)}]"
+
+
+def _literal_parts(written: str) -> set[str]:
+    """Return the parts of an address that stand in the config as they are; a secret is none of them."""
+    return set(re.split(r"[/?&;#=]", VARIABLE.sub("/", masked_text(written))))
 
 
 def secrets_of(url: str | None, written: str | None) -> tuple[str, ...]:
@@ -160,7 +176,7 @@ def secrets_of(url: str | None, written: str | None) -> tuple[str, ...]:
     found = {part for part in (user_info, *user_info.split(":", 1)) if part}
     found |= {match.group(2) for match in QUERY_VALUE.finditer(url) if is_secret_name(match.group(1))}
     if written is not None:
-        literal = set(re.split(r"[/?&;#=]", VARIABLE.sub("/", written)))
+        literal = _literal_parts(written)
         found |= {part for part in re.split(r"[/?&;#=]", _at_the_host(url)[1]) if part not in literal}
     found |= {unquote(part) for part in found}
     return tuple(sorted((part for part in found if part), key=len, reverse=True))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from evalkit.config.models import ModelEntry
+from evalkit.config.shown import without_secrets
 from evalkit.errors import ConfigError, GiveUp, RetryLater, nearest
 from evalkit.extensions import is_reference, load_reference, only_looked_at, search_in
 from evalkit.images import eight_bits, load_image
@@ -175,7 +177,7 @@ def call(job: FunctionCall) -> tuple[str, str | None]:
     try:
         return answer_of(*job), None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's function may raise anything; it is reported
-        return "", f"{type(error).__name__}: {error}"
+        return "", without_secrets(f"{type(error).__name__}: {error}", os.environ)
 
 
 def prepare(name: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from evalkit.config.shown import HIDDEN, masked_text
+from evalkit.config.shown import HIDDEN, LEAST_KEY_CHARACTERS, masked_text
 from evalkit.errors import ConfigError
 from evalkit.models.http.session import MOST_BODY_BYTES, HttpSession, proxy_of, too_large, unusable_proxy
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx2
-
-LEAST_KEY_CHARACTERS = 16
-"""From here on a key is one that cannot be a part of an answer by chance (Google's have 39)."""
 
 
 @dataclass(frozen=True, slots=True)
