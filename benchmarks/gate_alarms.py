@@ -7,7 +7,8 @@
    answer or by whole image, each question asked once or three times with equal answers, one model or three.
 2. Power of the gate: a true drop of ``max_drop`` plus ``detectable_difference`` of the planned size; share of gates
    that fail, against the 80 % promised.
-3. Power of a verdict: two models whose true difference is the one that ``plan`` says can be detected.
+3. Power of a verdict: two models whose true difference is the one that ``plan`` says can be detected, for several mean
+   IoUs and spreads; with the plan's assumed mean of 0.7 and with the true one.
 4. P-values of the permutation and McNemar tests under no change: share below 1, 5, 10, 50 %.
 """
 
@@ -19,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +35,7 @@ from evalkit.comparison.gate.verdict import BUILT_IN_SHARE, gate_run
 from evalkit.config.gate_rules import GateRule
 from evalkit.stats.bootstrap import paired_differences
 from evalkit.stats.estimates import interval_of
-from evalkit.stats.power import detectable_difference
+from evalkit.stats.power import USUAL_IOU, detectable_difference
 from evalkit.stats.significance import difference_test, mcnemar_clustered, swap_test
 from evalkit.storage.manifest import Manifest
 
@@ -148,31 +150,59 @@ def false_alarms(
     return failed / pairs
 
 
-def answers(generator: np.random.Generator, n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the IoU of two models of one mean that find the same samples hard and fail on 6 %."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Models of one kind: IoU is the normal distribution's share below ``level`` + ``spread`` x noise, 0 where it fails."""
+
+    level: float
+    spread: float
+    fails: float
+
+
+KINDS = (
+    Kind(0.15, 1.0, 0.06),
+    Kind(0.3, 0.3, 0.2),
+    Kind(0.9, 1.0, 0.06),
+    Kind(0.62, 0.3, 0.0),
+    Kind(1.6, 1.0, 0.02),
+    Kind(1.35, 0.5, 0.06),
+    Kind(2.2, 0.6, 0.01),
+    Kind(1.85, 0.3, 0.0),
+)
+"""Mean IoU about 0.5, 0.7, 0.85 and 0.95, each wide and tight."""
+
+
+def answers(generator: np.random.Generator, n_images: int, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """Return the IoU of two models of one mean that find the same samples hard."""
     n = n_images * EXPRESSIONS
     common = generator.normal(size=n) * 0.7
     both = []
     for _ in range(2):
         image = np.repeat(generator.normal(size=n_images), EXPRESSIONS)
         own = common + 0.45 * image + 0.55 * generator.normal(size=n)
-        both.append(np.where(generator.random(n) < 0.06, 0.0, ndtr(0.9 + own)))
+        both.append(np.where(generator.random(n) < kind.fails, 0.0, ndtr(kind.level + kind.spread * own)))
     return both[0], both[1]
 
 
-def verdict_power(pairs: int, n_images: int) -> tuple[float, float]:
-    """Return the planned difference and the share of comparisons whose verdict finds it."""
-    first, second = answers(np.random.default_rng(1), 200_000)
-    mean, promised = float(first.mean()), 0.0
+def verdict_power(pairs: int, n_images: int, kind: Kind, *, mean_known: bool) -> dict[str, float]:
+    """Return what is planned for and the share of comparisons whose verdict finds it.
+
+    ``mean_known``: the plan takes the models' mean IoU for the assumed one.
+    """
+    first, second = answers(np.random.default_rng(1), 200_000, kind)
+    mean, promised, sd = float(first.mean()), 0.0, 0.0
+    assumed = mean if mean_known else USUAL_IOU
     for _ in range(4):
         change = (second * (1 - promised / mean) - first).reshape(-1, EXPRESSIONS)
         sd = float(change.std())
         correlation = (float(change.mean(axis=1).var()) / sd**2 * EXPRESSIONS - 1) / (EXPRESSIONS - 1)
-        promised = detectable_difference(n_images, EXPRESSIONS, sd, intra_image_correlation=correlation)
+        promised = detectable_difference(
+            n_images, EXPRESSIONS, sd, intra_image_correlation=correlation, mean_iou=assumed
+        )
     images = np.repeat(np.arange(n_images), EXPRESSIONS)
     found = 0
     for pair in range(pairs):
-        before, after = answers(np.random.default_rng(20_000 + pair), n_images)
+        before, after = answers(np.random.default_rng(20_000 + pair), n_images, kind)
         after = after * (1 - promised / mean)
         ones = np.ones(images.size)
         estimate = paired_differences([(before, ones)], [(after, ones)], images, seed=0)[0]
@@ -180,7 +210,13 @@ def verdict_power(pairs: int, n_images: int) -> tuple[float, float]:
         if estimate is not None:
             gap = interval_of(estimate)
             found += difference_test(estimate, sums, seed=0)[0] <= 0.05 and not gap.low <= 0 <= gap.high
-    return promised, found / pairs
+    return {
+        "mean_iou": mean,
+        "sd": sd,
+        "assumed_mean": assumed,
+        "difference": promised,
+        "power": found / pairs,
+    }
 
 
 def power(pairs: int, n_images: int, allowed: float, rules: int) -> tuple[float, float]:
@@ -268,11 +304,9 @@ def main() -> None:
             stated=0.05,
             seconds=time.perf_counter() - started,
         )
-    for n_images in (50, 200, 1000):
-        promised, found = verdict_power(pairs, n_images)
-        show(
-            "power of a verdict", pairs=pairs, images=n_images, difference=promised, power=found, promised=0.8
-        )
+    for kind, n_images, mean_known in product(KINDS, (50, 200, 1000), (False, True)):
+        figures = verdict_power(pairs, n_images, kind, mean_known=mean_known)
+        show("power of a verdict", pairs=pairs, images=n_images, promised=0.8, **figures)
     for n_images, allowed, rules in ((50, 0.0, 1), (200, 0.02, 1), (200, 0.02, 6)):
         started = time.perf_counter()
         promised, found = power(pairs, n_images, allowed, rules)

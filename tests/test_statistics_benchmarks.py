@@ -30,6 +30,14 @@ def test_whole_gates_can_be_simulated(monkeypatch) -> None:
     assert gates.false_alarms(2, 12, gates.USUAL, 2, night) == 0
 
 
+def test_the_power_of_verdicts_can_be_simulated(monkeypatch) -> None:
+    """A plan that knows the mean of 0.95 promises no less than the usual one of 0.7."""
+    gates = load("gate_alarms", monkeypatch)
+    usual, known = (gates.verdict_power(1, 50, gates.KINDS[6], mean_known=known) for known in (False, True))
+    assert known["mean_iou"] > 0.9
+    assert known["difference"] > usual["difference"]
+
+
 def test_months_can_be_simulated(monkeypatch) -> None:
     """Leaked tokens show on the first or the second night."""
     months = load("history_alarms", monkeypatch)
