@@ -63,6 +63,24 @@ def flash(simulator: Any, **changes: Any) -> dict[str, Any]:
     return {"name": "m", "provider": "gemini", "model": "gemini-2.5-flash", "base_url": base_url} | changes
 
 
+def chat(simulator: Any, **changes: Any) -> dict[str, Any]:
+    """Return a chat entry at the simulator."""
+    base_url = simulator.url_for("pixel-polygons") + "/v1"
+    given = {
+        "name": "m",
+        "provider": "openai",
+        "model": "gpt",
+        "base_url": base_url,
+        "prompt": "pixel-polygon",
+    }
+    return given | {"price": {"input_usd_per_million": 1, "output_usd_per_million": 2}} | changes
+
+
+def moondream(simulator: Any, **changes: Any) -> dict[str, Any]:
+    """Return a moondream entry at the simulator."""
+    return {"name": "m", "provider": "moondream", "base_url": simulator.base_url + "/v1"} | changes
+
+
 def run(config: Path, out: Path) -> Result:
     """Run a config."""
     return CliRunner().invoke(main, ["run", str(config), "--out", str(out), "--yes"])
@@ -75,30 +93,40 @@ def rows(out: Path) -> int:
 
 
 def generated(simulator: Any) -> int:
-    """Return the number of generateContent requests that the simulator counted."""
-    return sum(request.path.endswith(":generateContent") for request in simulator.requests)
+    """Return the number of questions that the simulator counted."""
+    return sum(request.operation == "generate" for request in simulator.requests)
 
 
 def scores(out: Path) -> list[Any]:
     """Return what a run found, without what differs between sessions."""
     table = pd.read_parquet(out / "scores.parquet")
-    return table[["sample_id", "outcome", "intersection", "union", "cost_usd"]].to_numpy().tolist()
+    known = table.fillna({"cost_usd": -1.0})
+    return known[["sample_id", "outcome", "intersection", "union", "cost_usd"]].to_numpy().tolist()
 
 
+@pytest.mark.parametrize("service", [flash, chat, moondream])
 def test_faults_end_in_the_same_scores_and_every_request_is_a_row(
-    simulate: Callable[..., Any], project: Callable[..., Path], tmp_path: Path
+    service: Callable[..., dict[str, Any]],
+    simulate: Callable[..., Any],
+    project: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
-    """503s, resets and 429s cost attempts, not answers."""
-    assert run(project(flash(simulate())), tmp_path / "calm").exit_code == 0
+    """503s, resets, 429s and errors inside a 200 cost attempts, not answers; asked again, nothing is."""
+    assert run(project(service(simulate())), tmp_path / "calm").exit_code == 0
     stormy = simulate(
         {"kind": "unavailable", "requests": [1, 5]},
         {"kind": "reset", "requests": [2]},
         {"kind": "rate_limit_minute", "retry_delay_s": 0.1, "requests": [3]},
+        {"kind": "error_200", "requests": [6]},
+        {"kind": "truncated_body", "requests": [7]},
     )
-    result = run(project(flash(stormy, limits={"concurrency": 3})), tmp_path / "stormy")
+    config = project(service(stormy, limits={"concurrency": 3}))
+    result = run(config, tmp_path / "stormy")
     assert result.exit_code == 0, result.output
     assert scores(tmp_path / "stormy") == scores(tmp_path / "calm")
-    assert rows(tmp_path / "stormy") == generated(stormy) == 6 + 4
+    assert rows(tmp_path / "stormy") == generated(stormy) == 6 + 6
+    assert run(config, tmp_path / "stormy").exit_code == 0
+    assert generated(stormy) == 6 + 6
     assert stormy.peak_connections <= 3
 
 
