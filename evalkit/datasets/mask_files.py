@@ -8,7 +8,7 @@ from evalkit.datasets.files import is_file
 from evalkit.datasets.image_sizes import image_sizes
 from evalkit.errors import DataError
 from evalkit.images import SizePx
-from evalkit.masks import region_rle
+from evalkit.masks import region_rle, ring_overlap, rle_encode
 from evalkit.types import GroundTruth, MaskFile, Polygons, Region, Sample
 
 UNDRAWN = Polygons(())
@@ -54,6 +54,31 @@ def with_masks_read(sample: Sample) -> Sample:
         fault = f"the ground truth of sample '{sample.sample_id}': {error}"
         return replace(sample, truth=replace(truth, instances=(UNDRAWN,), fault=fault))
     return replace(sample, truth=replace(truth, instances=instances))
+
+
+def with_truth_drawn(sample: Sample) -> Sample:
+    """Return the sample with its truth as run lengths, as it is stored; polygons take several times the memory.
+
+    Raises ``DataError`` where the truth cannot be drawn.
+    """
+    if sample.truth.fault is not None:
+        return sample
+    try:
+        return replace(sample, truth=_as_run_lengths(sample.truth))
+    except DataError as error:
+        raise DataError(f"the ground truth of sample '{sample.sample_id}': {error}") from error
+
+
+def _as_run_lengths(truth: GroundTruth) -> GroundTruth:
+    size_px = (truth.height_px, truth.width_px)
+    overlap_hw = ring_overlap(truth) if truth.overlap is None else None
+    return replace(
+        truth,
+        instances=tuple(region_rle(region, *size_px) for region in truth.instances),
+        ignore=None if truth.ignore is None else region_rle(truth.ignore, *size_px),
+        alternatives=tuple(_as_run_lengths(other) for other in truth.alternatives),
+        overlap=truth.overlap if overlap_hw is None else rle_encode(overlap_hw),
+    )
 
 
 def _drawn(region: Region, truth: GroundTruth) -> Region:

@@ -66,7 +66,7 @@ def prepare(
         note(f"the run itself would stop here: {error}")
     folder = out or REPORTS / config.name
     resumes = open_for_run(folder, config)
-    samples = load_run_samples(config, limit)
+    samples = load_run_samples(config, limit, drawn=not dry)
     _require_truths(samples)
     _require_images(
         samples, config, all_needed=any(find_provider(model.provider).needs_image for model in chosen)
@@ -82,31 +82,38 @@ def look_again(plan: RunPlan) -> RunPlan:
     return replace(plan, resumes=open_for_run(plan.out, plan.config))
 
 
-def load_run_samples(config: RunConfig, limit: int | None = None) -> list[Sample]:
+def load_run_samples(config: RunConfig, limit: int | None = None, *, drawn: bool = False) -> list[Sample]:
     """Return the samples of every dataset of a config, selected by its seed; ``limit`` keeps the first of each.
 
-    Their mask pictures are read, so that one that cannot be is known before its question is paid for.
+    Their mask pictures are read, so that one that cannot be is known before its question is paid for. ``drawn``: the
+    truths are run lengths, each made as its sample is read, so that polygons are never in memory all at once.
     """
     from evalkit.datasets import load_samples
-    from evalkit.datasets.mask_files import with_masks_read
+    from evalkit.datasets.files import collector_paused
+    from evalkit.datasets.mask_files import with_masks_read, with_truth_drawn
 
     directory = Path(config.directory)
     samples: list[Sample] = []
     for entry in config.datasets:
-        chosen = _chosen(load_samples(entry, directory), entry, config.seed)
-        if not chosen:
+        before = len(samples)
+        with collector_paused():
+            chosen = _chosen(load_samples(entry, directory), entry, config.seed)
+            # With a limit too the dataset is read to its end: what is wrong further down is told.
+            wanted = chosen if limit is None else list(chosen)[:limit]
+            read = map(with_masks_read, wanted)
+            samples += map(with_truth_drawn, read) if drawn else read
+        if len(samples) == before:
             where = f" in split '{entry.split}'" if entry.split else ""
             raise DataError(f"dataset '{entry.name}' has no samples{where}: nothing to ask")
-        samples += map(with_masks_read, chosen[:limit])
     return samples
 
 
-def _chosen(samples: Iterable[Sample], entry: DatasetConfig, seed: int) -> list[Sample]:
+def _chosen(samples: Iterable[Sample], entry: DatasetConfig, seed: int) -> Iterable[Sample]:
     """Return the part of a dataset that its entry asks for, and tell where whole images make it more than asked."""
     from evalkit.datasets import select_whole_images
 
     if entry.sample is None:
-        return list(samples)
+        return samples
     size, unit = entry.sample.size, entry.sample.unit
     chosen = select_whole_images(samples, size, seed, unit)
     images = len({sample.image_id for sample in chosen})
