@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from evalkit.errors import ConfigError, DataError, nearest
 from evalkit.metrics.names import answered_rows
 from evalkit.metrics.protocol_numbers import COLUMN as PROTOCOL_COLUMN
@@ -19,6 +21,7 @@ from evalkit.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from evalkit.storage.manifest import Manifest
 
@@ -162,14 +165,19 @@ def _answered_by_key(side: Side) -> pd.DataFrame:
     return side.rows[answered_rows(side.rows)].set_index(KEYS)
 
 
-def _protocols(folder: RunFolder, scores: pd.DataFrame) -> list[str]:
+def _protocols(folder: RunFolder, scores: pd.DataFrame) -> NDArray[np.object_]:
     """Return the protocol that each row was scored by, as summary.json names it."""
     named = {
         (result["model"], result["dataset"]): str(result["protocol"]["name"])
         for result in folder.summary().results
         if result.get("protocol")
     }
-    return [named.get(place, "default") for place in zip(scores["model"], scores["dataset"], strict=True)]
+    protocols = np.full(len(scores), "default", dtype=object)
+    for (model, dataset), protocol in named.items():
+        protocols[((scores["model"] == model) & (scores["dataset"] == dataset)).to_numpy(dtype=bool)] = (
+            protocol
+        )
+    return protocols
 
 
 def common_rows(a: Side, b: Side) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -94,13 +94,18 @@ class AnswerRows:
         """Rows whose answer is exactly what the prompt asked for."""
         return np.array([value is True or value == 1 for value in self.rows["strict"]], dtype=bool)
 
-    def codes(self, family: str) -> list[set[str]]:
+    def codes(self, family: str) -> list[frozenset[str]]:
         """Return the codes of each row: its failure, its wire formats or its outcome."""
         if family == "wire_formats":
-            found = self.rows["wire_formats"]
-            return [set() if codes is None else {str(code) for code in codes} for codes in found]
-        column = self.rows["failure" if family == "failures" else "outcome"]
-        return [{code} if isinstance(code, str) else set() for code in column]
+            found = self.rows["wire_formats"].tolist()
+            # Rows read from a file share their lists; each is made a set once.
+            sets = {
+                id(codes): frozenset() if codes is None else frozenset(map(str, codes)) for codes in found
+            }
+            return [sets[id(codes)] for codes in found]
+        column = self.rows["failure" if family == "failures" else "outcome"].tolist()
+        known = {code: frozenset((code,)) for code in set(column) if isinstance(code, str)}
+        return [known.get(code, frozenset()) for code in column]
 
 
 def share(condition: BoolArray, among: BoolArray) -> Columns:

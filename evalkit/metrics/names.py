@@ -98,7 +98,7 @@ def answered_rows(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return AnswerRows(rows).answered
 
 
-def codes_of(rows: pd.DataFrame, family: str) -> list[set[str]]:
+def codes_of(rows: pd.DataFrame, family: str) -> list[frozenset[str]]:
     """Return the codes of each row: its failure, its wire formats or its outcome."""
     return AnswerRows(rows).codes(family)
 

@@ -8,7 +8,7 @@ that no metric, rule or chart has to ask which it was.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -29,6 +29,9 @@ Kind = Literal["text", "number", "count", "flag", "codes", "numbers"]
 
 STATED_BOXES: Final = "stated_boxes"
 STATED_CONTOURS: Final = "stated_contours"
+_BETWEEN: Final = "\x1f"
+"""The unit separator of ASCII, which no code holds."""
+
 _READ_ALONE: Final = (STATED_BOXES, STATED_CONTOURS)
 """The columns that are read on their own: a list for every row, for the diagnosis of readings alone."""
 
@@ -154,12 +157,45 @@ def documented_scores(path: Path) -> pd.DataFrame:
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Return the columns of a scores.parquet but those of the diagnosis. Raises ``OSError`` or ``ValueError``."""
+    """Return the columns of a scores.parquet but those of the diagnosis. Raises ``OSError`` or ``ValueError``.
+
+    Lists of codes come as categories of JSON text: few differ, and a list object for every row would cost more time and
+    memory than all other columns.
+    """
     import pandas as pd
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = [name for name in pq.read_schema(path).names if name not in _READ_ALONE]
-    return pd.read_parquet(path, columns=names)
+    schema = pq.read_schema(path)
+    names = [name for name in schema.names if name not in _READ_ALONE]
+    codes = [
+        column.name
+        for column in COLUMNS
+        if column.kind == "codes"
+        and column.name in names
+        and schema.field(column.name).type == pa.list_(pa.string())
+    ]
+    scores = pd.read_parquet(path, columns=[name for name in names if name not in codes])
+    for name in codes:
+        scores[name] = _categories(pq.read_table(path, columns=[name])[name].combine_chunks())
+    return scores[names]
+
+
+def _categories(lists: pa.ListArray[Any]) -> Any:
+    """Return a column of lists of text as categories, the JSON text of each list that occurs; null for null.
+
+    A column with a null inside a list, or a code that holds the separator, is returned as it is.
+    """
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    codes = lists.flatten()
+    if codes.null_count or pc.any(pc.match_substring(codes, _BETWEEN)).as_py():
+        return lists.to_pandas()
+    joined = pc.binary_join(lists, _BETWEEN).dictionary_encode()
+    texts = [json.dumps(text.split(_BETWEEN) if text else []) for text in joined.dictionary.to_pylist()]
+    places = joined.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return pd.Categorical.from_codes(places, dtype=pd.CategoricalDtype(texts))
 
 
 def read_stated(path: Path) -> Stated | None:
@@ -210,14 +246,27 @@ def documented_columns(scores: pd.DataFrame, where: str) -> pd.DataFrame:
         rows[name] = rows[name].astype(str)
     rows["trial"] = rows["trial"].fillna(0).astype("int64")
     rows["no_target"] = rows["no_target"] == True  # noqa: E712  null is no
-    rows["tags"] = rows["tags"].map(_tags_text)
-    rows["failure"] = rows["failure"].map(_code)
+    rows["tags"] = _by_value(rows["tags"], _tags_text)
+    rows["failure"] = _by_value(rows["failure"], _code)
     for column in COLUMNS:
         if column.kind == "codes":
-            rows[column.name] = rows[column.name].map(codes_in)
+            rows[column.name] = _by_value(rows[column.name], codes_in)
     if not has_strict:
         rows["strict"] = _seems_strict(rows)
     return rows
+
+
+def _by_value(column: pd.Series[Any], function: Callable[[Any], Any]) -> pd.Series[Any]:
+    """Return ``function`` of every value, called once for each value of a column of text or of categories."""
+    import pandas as pd
+
+    if not isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
+        return column.map(function)
+    places, values = pd.factorize(column)
+    made = np.empty(len(values) + 1, dtype=object)
+    for place, value in enumerate([*values, None]):  # the last one, which -1 points at, stands for null
+        made[place] = function(value)
+    return pd.Series(made[places], index=column.index, name=column.name)
 
 
 def codes_in(value: Any) -> list[str]:

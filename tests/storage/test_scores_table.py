@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from evalkit.errors import DataError
 from evalkit.metrics.summary import slice_rows, summarise
-from evalkit.storage.scores_table import codes_in, documented_columns
+from evalkit.storage.scores_table import codes_in, documented_columns, documented_scores
 
 LEAST: dict[str, Any] = {
     "model": "m",
@@ -92,3 +94,28 @@ def test_what_cannot_be_done_without_is_named() -> None:
     """A file of something else is refused with the columns it has."""
     with pytest.raises(DataError, match="no column outcome, iou"):
         documented_columns(pd.DataFrame(LEAST).drop(columns=["outcome", "iou"]), "scores.parquet")
+
+
+@pytest.mark.parametrize("odd", [None, ["fence", None], ["a\x1fb"], ["a,b c"], []])
+def test_codes_of_a_file_are_the_lists_it_holds(tmp_path, odd):
+    """Lists that repeat, nulls, and codes with any letter in them come back as they were written."""
+    lists = [["fence"], ["fence", "raw_newline"], odd, [], ["fence"]]
+    table = pa.table(
+        {
+            "model": ["m"] * 5, "dataset": ["d"] * 5, "sample_id": list("abcde"), "outcome": ["decoded"] * 5,
+            "iou": [0.5] * 5, "failure": ["x", None, "x", "", None], "repairs": pa.array(lists, pa.list_(pa.string())),
+        }
+    )  # fmt: skip
+    pq.write_table(table, tmp_path / "scores.parquet")
+    rows = documented_scores(tmp_path / "scores.parquet")
+    assert rows["repairs"].tolist() == [
+        [] if codes is None else [str(code) for code in codes] for codes in lists
+    ]
+    assert rows["wire_formats"].tolist() == [[]] * 5
+    assert [value if isinstance(value, str) else None for value in rows["failure"]] == [
+        "x",
+        None,
+        "x",
+        None,
+        None,
+    ]

@@ -93,9 +93,10 @@ def routing_check(given: GateRows, rule: GateRule) -> GateCheck:
     rows, allowed = given.rows, bool(given.entry.get("allow_routing"))
     answered = rows[answered_rows(rows)]
     routed: Counter[str] = Counter()
-    for requested, version in zip(answered["requested_model"], answered["model_version"], strict=True):
+    asked_and_served = Counter(zip(answered["requested_model"], answered["model_version"], strict=True))
+    for (requested, version), count in asked_and_served.items():
         if isinstance(requested, str) and isinstance(version, str) and was_routed(requested, version):
-            routed[f"{requested} was answered by {version}"] += 1
+            routed[f"{requested} was answered by {version}"] += count
     share = sum(routed.values()) / len(answered) if len(answered) else 0.0
     check = _exact(rule, rows, share, broken=share > _allowed(rule) and not allowed, n=len(answered))
     told = "; ".join(f"{words} ({count} answers)" for words, count in routed.most_common())
@@ -133,10 +134,9 @@ def format_drift_check(given: GateRows, rule: GateRule) -> GateCheck:
     kind's change is within ``rule.max`` with confidence.
     """
     before, after = given.before, given.after
-    seen = np.array([kind != "" for kind in _mixes(before)]) & np.array(
-        [kind != "" for kind in _mixes(after)]
-    )
-    old, new, images = _mixes(before[seen]), _mixes(after[seen]), after["image_id"].to_numpy(dtype=str)[seen]
+    old, new = _mixes(before), _mixes(after)
+    seen = (old != "") & (new != "")
+    old, new, images = old[seen], new[seen], after["image_id"].to_numpy(dtype=str)[seen]
     kinds = sorted(set(old) | set(new))
     shares = [(_is(old, kind), _is(new, kind)) for kind in kinds]
     distance = sum(abs(float((b - a).mean())) for a, b in shares) / 2
@@ -213,12 +213,15 @@ def served_versions(rows: pd.DataFrame) -> dict[str, int]:
     return {str(name): int(n) for name, n in rows["model_version"].dropna().value_counts().items()}
 
 
-def _mixes(rows: pd.DataFrame) -> list[str]:
-    return ["+".join(sorted(codes)) for codes in codes_of(rows, "wire_formats")]
+def _mixes(rows: pd.DataFrame) -> NDArray[np.object_]:
+    found = codes_of(rows, "wire_formats")
+    words = {codes: "+".join(sorted(codes)) for codes in set(found)}
+    return np.array([words[codes] for codes in found], dtype=object)
 
 
-def _is(mixes: list[str], kind: str) -> NDArray[np.float64]:
-    return np.array([mix == kind for mix in mixes], dtype=np.float64)
+def _is(mixes: NDArray[np.object_], kind: str) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = (mixes == kind).astype(np.float64)
+    return found
 
 
 def _allowed(rule: GateRule) -> float:
