@@ -84,7 +84,7 @@ class Endpoint:
         url, headers = await self._address_of(path)
         answer = await self.session.post(url, headers, json.dumps(body).encode())
         if answer.status != 200:
-            await _raise_error(answer)
+            await raise_error(answer)
         return self.secrets.redact_body(answer.text)
 
     async def _address_of(self, path: str) -> tuple[str, dict[str, str]]:
@@ -108,7 +108,7 @@ class Endpoint:
         await self.session.close()
 
 
-async def _raise_error(answer: HttpAnswer) -> NoReturn:
+async def raise_error(answer: HttpAnswer) -> NoReturn:
     """Raise the SDK's error for an answer that is none; its body need not be JSON."""
     from google.genai.errors import APIError
 

@@ -64,15 +64,26 @@ async def guarded(
     except TimeoutError:
         raise RetryLater(f"{model}: no complete answer within {timeout_s:g} s") from None
     except connection.errors as error:
-        fault = connection.fault_of(error, model)
-        raise fault.with_text(connection.secrets.redact(str(fault))) from None
+        raise _fault_of(error, connection, model) from None
     except (aiohttp.ClientError, httpx2.HTTPError, httpx2.StreamError) as error:
         raise connection_failed(error, connection, model) from None
     except (json.JSONDecodeError, UnicodeError, RecursionError) as error:
         # Clients read error bodies themselves: damaged, endlessly nested and wrongly labelled ones end here.
-        raise RetryLater(
-            f"{model}: the endpoint answered with what cannot be read ({type(error).__name__})"
-        ) from None
+        raise _unreadable(error, model) from None
+
+
+def _fault_of(error: Exception, connection: Connection, model: str) -> SystemFault:
+    """Return the fault of an answer that is an error, without secrets."""
+    try:
+        fault = connection.fault_of(error, model)
+    except RecursionError as too_deep:  # nested just less than what can be read is more than can be written
+        return _unreadable(too_deep, model)
+    return fault.with_text(connection.secrets.redact(str(fault)))
+
+
+def _unreadable(error: Exception, model: str) -> RetryLater:
+    """Return the fault of a body that cannot be read."""
+    return RetryLater(f"{model}: the endpoint answered with what cannot be read ({type(error).__name__})")
 
 
 def connection_failed(error: Exception, connection: Connection, model: str) -> RetryLater:

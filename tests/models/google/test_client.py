@@ -19,8 +19,11 @@ import pytest
 from evalkit.config.prompts import find_prompt
 from evalkit.errors import ConfigError, GiveUp, RetryLater, SystemFault
 from evalkit.models.base import Question
+from evalkit.models.google.client import raise_error
 from evalkit.models.google.gemini import GeminiConfig, open_gemini
 from evalkit.models.http import session as http_session
+from evalkit.models.http.calls import guarded
+from evalkit.models.http.session import HttpAnswer
 from evalkit.types import Response
 
 LONG_KEY = "AIza-a-key-that-must-never-be-written-anywhere"
@@ -156,6 +159,32 @@ def test_what_is_no_answer_is_a_fault_of_one_request(
     assert isinstance(seen, RetryLater), seen
     json.dumps({"text": str(seen), "body": seen.body})
     assert len(server.got) == 1
+
+
+@pytest.mark.parametrize("around", ["%s", '{"error": %s}', '{"error": {"code": 503, "details": %s}}'])
+def test_an_error_of_any_depth_is_a_fault(around: str, gemini_entry: Callable[..., GeminiConfig]) -> None:
+    """Near the limit what can be read cannot be written."""
+
+    async def faults() -> set[type[BaseException]]:
+        model = open_gemini(
+            gemini_entry("http://127.0.0.1:9"), find_prompt("google-mask"), directory=Path(), state=None
+        )
+        seen = set()
+        for depth in range(900, 1010):
+            answer = HttpAnswer(503, "", {}, around % ("[" * depth + "]" * depth))
+            try:
+                await guarded(
+                    lambda answer=answer: raise_error(answer),
+                    connection=model.endpoint,
+                    model="m",
+                    timeout_s=10,
+                )
+            except SystemFault as fault:
+                seen.add(type(fault))
+        await model.close()
+        return seen
+
+    assert asyncio.run(faults()) == {RetryLater}
 
 
 UTF_16 = SOUND.decode().encode("utf-16")
