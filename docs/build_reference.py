@@ -93,7 +93,8 @@ def config_page() -> str:
     from evalkit.decoding.settings import DecodeSettings
 
     sections = [config.RunConfig, config.DatasetConfig, config.SampleConfig, *entry_sections()]
-    sections += [models.GenerationConfig, models.PaceConfig, models.PriceConfig, models.PromptConfig]
+    sections += [models.GenerationConfig, models.PaceConfig, models.PriceConfig]
+    sections += [models.PromptConfig, models.AnswerConvention]
     sections += [config.ImageConfig, DecodeSettings, config.ScoreConfig, config.RunLimits]
     sections += [gate_rules.GateRule]
     intro = (
@@ -125,6 +126,7 @@ WHERE = {
     "PaceConfig": "`limits:` of a model",
     "PriceConfig": "`price:` of a model",
     "PromptConfig": "`prompts:` entries, and `prompt:` of a model as a mapping",
+    "AnswerConvention": "`convention:` of `provider: predictions`, as a mapping",
     "ImageConfig": "`image:`",
     "DecodeSettings": "`decode:`",
     "ScoreConfig": "`score:`",

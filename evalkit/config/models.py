@@ -83,12 +83,9 @@ class PriceConfig(Section):
     image_usd: float = Field(default=0.0, ge=0, description="USD per question with an image")
 
 
-class PromptConfig(Section):
-    """A prompt of one's own: ``text`` holds {expression}; the rest says what it asks for."""
+class AnswerConvention(Section):
+    """What a prompt asks for, and its answers are read by."""
 
-    text: str = Field(
-        description="the prompt; {expression} is filled in, and {width} and {height} of the image as sent"
-    )
     wire_format: str | None = Field(
         default=None, description="the mask format that it asks for; null = left open"
     )
@@ -113,6 +110,20 @@ class PromptConfig(Section):
         default=None, description="key of the object that it asks to wrap the list in; null = a bare list"
     )
     task: Literal["mask", "box"] = Field(default="mask", description="whether it asks for masks or for boxes")
+
+    @model_validator(mode="after")
+    def _spans_the_image_in_pixels(self) -> Self:
+        if self.unit == "pixel" and self.frame == "box":
+            raise ValueError("unit: pixel counts over the full image; frame: box goes with norm1000 or norm1")
+        return self
+
+
+class PromptConfig(AnswerConvention):
+    """A prompt of one's own: ``text`` holds {expression}; the rest says what it asks for."""
+
+    text: str = Field(
+        description="the prompt; {expression} is filled in, and {width} and {height} of the image as sent"
+    )
     response_schema: dict[str, Any] | None = Field(
         default=None, description="JSON schema that is sent with the prompt"
     )
@@ -124,12 +135,6 @@ class PromptConfig(Section):
     def _has_expression(self) -> Self:
         if "{expression}" not in self.text:
             raise ValueError("the prompt has no {expression}: every sample would get the same question")
-        return self
-
-    @model_validator(mode="after")
-    def _spans_the_image_in_pixels(self) -> Self:
-        if self.unit == "pixel" and self.frame == "box":
-            raise ValueError("unit: pixel counts over the full image; frame: box goes with norm1000 or norm1")
         return self
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
-from evalkit.config.models import PromptConfig
+from evalkit.config.models import AnswerConvention, PromptConfig
 from evalkit.errors import ConfigError, nearest
 from evalkit.images import SizePx, sent_size_px
 from evalkit.types import AskedFormat, Sample
@@ -105,6 +105,20 @@ def stated_format(prompt: str | None, stated: Mapping[str, Any]) -> AskedFormat:
     return replace(find_prompt(prompt).asked, **given)
 
 
+def convention_format(stated: AnswerConvention) -> AskedFormat:
+    """Return what answers are read by under a convention of the YAML."""
+    return AskedFormat(
+        wire_format=stated.wire_format,
+        point_order=stated.point_order,
+        frame=stated.frame,
+        box_order=stated.box_order or ("xyxy" if "bbox_2d" in stated.keys else "yxyx"),
+        unit=stated.unit,
+        keys=tuple(stated.keys),
+        wrapper=stated.wrapper,
+        task=stated.task,
+    )
+
+
 def prompt_warnings(prompt: Prompt) -> list[str]:
     """Return what is doubtful about a prompt: pixels that a model is to count without knowing how many there are."""
     if prompt.asked.unit != "pixel" or all(f"{{{side}}}" in prompt.text for side in ("width", "height")):
@@ -131,16 +145,7 @@ def shipped_prompts() -> dict[str, PromptConfig]:
 
 
 def _prompt(name: str, config: PromptConfig) -> Prompt:
-    asked = AskedFormat(
-        wire_format=config.wire_format,
-        point_order=config.point_order,
-        frame=config.frame,
-        box_order=config.box_order or ("xyxy" if "bbox_2d" in config.keys else "yxyx"),
-        unit=config.unit,
-        keys=tuple(config.keys),
-        wrapper=config.wrapper,
-        task=config.task,
-    )
+    asked = convention_format(config)
     examples = tuple(_example(name, example) for example in config.examples)
     return Prompt(name, config.text, asked, config.response_schema, examples)
 

@@ -273,6 +273,7 @@ NOT_ASKED_OF_A_MODEL = (
         "files_api_above_mb",
         "workers",
         "api_key_env",
+        "convention",
     ),
 )
 """Keys of a model entry that change no answer by themselves; the endpoint is compared answer by answer."""

@@ -16,12 +16,14 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from pydantic import Field
 
-from evalkit.config.models import ModelEntry
+from evalkit.config.models import AnswerConvention, ModelEntry
+from evalkit.config.prompts import convention_format, find_prompt
 from evalkit.config.schema import RunConfig
 from evalkit.errors import ConfigError, DataError, GiveUp
 from evalkit.models.base import Question
@@ -48,6 +50,11 @@ class PredictionsConfig(ModelEntry):
 
     provider: Literal["predictions"] = Field(description="answers made elsewhere; nobody is asked")
     path: str = Field(description="JSONL, or a COCO results file")
+    convention: str | AnswerConvention | None = Field(
+        default=None,
+        description="what the `text` of its lines is read by: the name of the prompt that was asked, or what that stated (the keys "
+        "of `prompts:` without `text`); pixels are those of the dataset's image. Masks and boxes of lines need none",
+    )
 
 
 class PredictionsModel:
@@ -215,8 +222,14 @@ def _some(ids: Sequence[str]) -> str:
 
 
 def asked_of(entry: PredictionsConfig, run: RunConfig) -> AskedFormat:
-    """Return what predictions are measured against: masks in any format, or boxes."""
-    del entry
+    """Return what predictions are measured against: what their convention says, else masks in any format, or boxes.
+
+    Raises ``ConfigError`` on an unknown prompt.
+    """
+    if isinstance(entry.convention, AnswerConvention):
+        return replace(convention_format(entry.convention), task=run.task)
+    if entry.convention is not None:
+        return replace(find_prompt(entry.convention, run.prompts).asked, task=run.task)
     keys = ("mask",) if run.task == "mask" else ("box_px",)
     return AskedFormat(wire_format=None, keys=keys, task=run.task)
 
@@ -226,9 +239,15 @@ def open_entry(entry: PredictionsConfig, context: ProviderContext) -> Prediction
     return PredictionsModel(entry, context.run, context.samples)
 
 
+def check_entry(entry: PredictionsConfig, run: RunConfig) -> None:
+    """Raise ``ConfigError`` on a convention that names no prompt."""
+    asked_of(entry, run)
+
+
 PROVIDER = Provider(
     entry=PredictionsConfig,
     open=open_entry,
+    check=check_entry,
     asked=asked_of,
     requested_model=lambda entry: entry.path,
     answer_s=lambda entry: 0.0,  # noqa: ARG005

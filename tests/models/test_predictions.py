@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from pydantic import ValidationError
 
 from evalkit.cli.app import main
 from evalkit.config.schema import RunConfig
 from evalkit.decoding import decode_answer
 from evalkit.errors import ConfigError, DataError, GiveUp
-from evalkit.masks import rle_decode, rle_encode
+from evalkit.masks import full_mask, rle_decode, rle_encode
 from evalkit.metrics.counts import count_row
 from evalkit.metrics.truth import Truth
 from evalkit.models.base import Question
@@ -283,3 +284,46 @@ def test_boxes_keep_their_fractions(tmp_path):
         asked=AskedFormat(wire_format=None, keys=("box_px",), task="box"),
     )
     assert count_row(decoded, Truth(truth))["box_iou"] == 1.0
+
+
+BOXES = json.dumps([{"bbox_2d": [1, 0, 3, 4], "mask": [[1, 0], [3, 0], [3, 4], [1, 4]]}])
+
+
+@pytest.mark.parametrize(
+    ("convention", "columns"),
+    [
+        ({"box_order": "xyxy", "unit": "pixel", "keys": ["bbox_2d", "mask"]}, [1, 2]),
+        ("in-pixels", [1, 2]),
+    ],
+)
+def test_raw_answers_are_read_by_the_stated_convention(convention, columns):
+    """Named by a prompt or stated outright; whoever changes it asks nothing again."""
+    own = {
+        "text": "{expression}",
+        "unit": "pixel",
+        "keys": ["bbox_2d", "mask"],
+        "wire_format": "polygon_pairs",
+    }
+    model = {"name": "p", "provider": "predictions", "path": "p.jsonl"}
+    runs = [
+        RunConfig.model_validate(
+            {"name": "r", "datasets": [{"name": "d"}], "prompts": {"in-pixels": own}, "models": [entry]}
+        )
+        for entry in (model, model | {"convention": convention})
+    ]
+    asked = PROVIDER.asked(runs[1].models[0], runs[1])
+    decoded = decode_answer(BOXES, height_px=4, width_px=6, asked=asked)
+    assert np.flatnonzero(full_mask(decoded.mask).any(axis=0)).tolist() == columns
+    assert decoded.strict
+    assert runs[0].answers_fingerprint() == runs[1].answers_fingerprint()
+
+
+def test_a_convention_that_names_no_prompt_is_told_before_the_run():
+    """The nearest name is given; so is a pair that cannot be."""
+    model = {"name": "p", "provider": "predictions", "path": "p.jsonl"}
+    base = {"name": "r", "datasets": [{"name": "d"}]}
+    run = RunConfig.model_validate(base | {"models": [model | {"convention": "qwen-boxes"}]})
+    with pytest.raises(ConfigError, match="qwen-box"):
+        PROVIDER.check(run.models[0], run)
+    with pytest.raises(ValidationError, match="unit: pixel"):
+        PredictionsConfig.model_validate(model | {"convention": {"unit": "pixel", "frame": "box"}})
