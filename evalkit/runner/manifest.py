@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -87,12 +88,23 @@ def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) 
             "attempts": ledger.count(),
             "answered": ledger.count("answered"),
         }
+        faulty = {(s.dataset, s.sample_id): s.truth.fault for s in plan.samples if s.truth.fault is not None}
+        # Their answers stay, and their rows are data errors until the truth is mended.
+        answered_in_vain = Counter(key.model for key in ledger.answered_keys() if key[1:3] in faulty)
         short = [
             sentence
             for name in manifest.models
-            for sentence in _short(name, total - answered.get(name, 0), data_errors.get(name, 0), total, plan)
+            for sentence in _short(
+                name,
+                not_run=total - answered.get(name, 0) - data_errors.get(name, 0),
+                data_errors=data_errors.get(name, 0) + answered_in_vain[name],
+                plan=plan,
+            )
         ]
-        incomplete = [f"{sentence}; most often: {ledger.commonest_error(name)}" for name, sentence in short]
+        incomplete = [
+            f"{sentence}; most often: {ledger.commonest_error(name) or next(iter(faulty.values()), 'not asked')}"
+            for name, sentence in short
+        ]
     return replace(
         manifest,
         status="partial",
@@ -104,11 +116,12 @@ def finished_manifest(folder: RunFolder, plan: RunPlan, stopped: Sequence[str]) 
     )
 
 
-def _short(name: str, unanswered: int, data_errors: int, total: int, plan: RunPlan) -> list[tuple[str, str]]:
+def _short(name: str, *, not_run: int, data_errors: int, plan: RunPlan) -> list[tuple[str, str]]:
     """Return (model, what is short) for each limit of the run that a model exceeds."""
     limits = plan.config.limits
+    total = len(plan.samples) * plan.config.trials
     counts = (
-        (unanswered - data_errors, limits.max_not_run, "were not run (limits.max_not_run"),
+        (not_run, limits.max_not_run, "were not run (limits.max_not_run"),
         (data_errors, limits.max_data_errors, "had faulty data (limits.max_data_errors"),
     )
     return [

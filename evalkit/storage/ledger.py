@@ -276,14 +276,14 @@ class Ledger:
         """
         return dict(self.connection.execute(query).fetchall())
 
-    def commonest_error(self, model: str) -> str:
-        """Return the error that most attempts of a model ended in, ``not asked`` where there is none."""
+    def commonest_error(self, model: str) -> str | None:
+        """Return the error that most attempts of a model ended in, None where there is none."""
         query = (
             "SELECT error FROM standing WHERE model = ? AND status != 'answered' AND error IS NOT NULL"
             " GROUP BY error ORDER BY count(*) DESC, min(id) LIMIT 1"
         )
         row = self.connection.execute(query, (model,)).fetchone()
-        return "not asked" if row is None else str(row[0])
+        return None if row is None else str(row[0])
 
     def count(self, status: Status | None = None) -> int:
         """Return the number of attempts, or of those of one status."""

@@ -110,6 +110,19 @@ def test_more_faults_than_the_limit_make_a_partial_run(tmp_path: Path) -> None:
     assert "1 of 5 had faulty data" in str(manifest.incomplete)
 
 
+def test_faults_found_after_the_answers_count_too(tmp_path: Path) -> None:
+    """Their rows are data errors, so the run is as partial as if they had been found before."""
+    config = _write(tmp_path, max_data_errors=0.1)
+    assert _run(config, tmp_path / "run").manifest.complete
+    (tmp_path / "mask2.png").unlink()
+    folder = _run(config, tmp_path / "run")
+    assert list(folder.scores()["outcome"]).count("data_error") == 1
+    assert not folder.manifest.complete
+    (told,) = folder.manifest.incomplete or ()
+    assert told.startswith("floor: 1 of 5 had faulty data (limits.max_data_errors: 0.1); most often: ")
+    assert "mask2.png" in told
+
+
 def test_a_mask_that_is_mended_or_damaged_later_changes_its_own_row_alone(tmp_path: Path) -> None:
     """A mended mask is asked about; an answer whose mask was damaged since is kept and scored no more."""
     config = _write(tmp_path, max_data_errors=1.0)
