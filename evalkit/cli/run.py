@@ -32,7 +32,7 @@ def run_command(
     """Plan, call, store, score and report one config; print the headline table."""
     from evalkit import pipeline
     from evalkit.models.config_file import load_run_config
-    from evalkit.report.headline import headline_table
+    from evalkit.report.headline import decided, headline_table
 
     if dry_run:
         with nothing_imported():
@@ -55,6 +55,7 @@ def run_command(
             engine=engine,
         )
     click.echo(headline_table(result.folder.summary()))
+    click.echo(f"\n{decided(result.report)}")
     click.echo(f"\nreport: {result.report}")
     if (shortfall := result.shortfall()) is not None:
         raise RunIncomplete(

@@ -25,7 +25,7 @@ from evalkit.comparison.sides import (
     read_sides,
     setting_differences,
 )
-from evalkit.metrics.names import is_share, metric_of, row_measures
+from evalkit.metrics.names import is_share, lower_is_better, metric_of, row_measures
 from evalkit.metrics.protocol_numbers import (
     StatisticColumns,
     is_protocol_metric,
@@ -71,7 +71,7 @@ class MeasureDifference:
 
     ``difference``: with its 95 % interval; ``p``: two-sided; ``p_holm``: adjusted for the table.
     ``standard_error``: of the difference.
-    ``wins``, ``ties``, ``losses``: rows where the second side's value is higher, about equal, lower.
+    ``wins``, ``ties``, ``losses``: rows where the second side is better, about equal, worse.
     """
 
     measure: str
@@ -354,7 +354,8 @@ def _measured(
         p, test = max(p, mcnemar_clustered(changes, codes[counted])), "exact McNemar, clustered by image"
         if np.unique(codes[counted]).size == changes.size:
             test = "exact McNemar"
-    won = (int((changes > TIE_WITHIN).sum()), int((changes < -TIE_WITHIN).sum()))
+    gained = -changes if lower_is_better(measure) else changes
+    won = (int((gained > TIE_WITHIN).sum()), int((gained < -TIE_WITHIN).sum()))
     # Pseudo-values of a number that is no ratio of sums say nothing about single rows.
     counts_rows = paired and is_share(measure) and not isinstance(columns[0], StatisticColumns)
     return MeasureDifference(

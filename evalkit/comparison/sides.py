@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evalkit.storage.manifest import Manifest
+    from evalkit.storage.summary import Summary
 
 KEYS = ["dataset", "sample_id", "trial"]
 """What makes two rows the same question."""
@@ -34,7 +35,10 @@ MUST_AGREE = ["expression", "no_target", "gt_area"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """One model of one run. ``label`` names it in a comparison; ``config`` is its entry in the YAML."""
+    """One model of one run. ``label`` names it in a comparison; ``config`` is its entry in the YAML.
+
+    ``summary``: of its run, with the results of every model.
+    """
 
     label: str
     model: str
@@ -43,6 +47,7 @@ class Side:
     manifest: Manifest
     config: Mapping[str, Any]
     rows: pd.DataFrame
+    summary: Summary
 
     def describe(self) -> dict[str, Any]:
         """Return what identifies this side, as JSON data."""
@@ -136,8 +141,8 @@ def _pick(sides: Mapping[str, Side], name: str, folder: RunFolder) -> Side:
 def run_sides(folder: RunFolder, label: str | None = None) -> list[Side]:
     """Return every scored model of a run, in the order of its config."""
     with folder.read_as_one():
-        manifest, scores = folder.manifest, folder.scores()
-        scores = scores.assign(**{PROTOCOL_COLUMN: _protocols(folder, scores)})
+        manifest, scores, summary = folder.manifest, folder.scores(), folder.summary()
+        scores = scores.assign(**{PROTOCOL_COLUMN: _protocols(summary, scores)})
     entries = {entry["name"]: entry for entry in manifest.entries}
     present = list(dict.fromkeys(scores["model"]))
     ordered = [name for name in entries if name in present] + [n for n in present if n not in entries]
@@ -150,6 +155,7 @@ def run_sides(folder: RunFolder, label: str | None = None) -> list[Side]:
             manifest=manifest,
             config=entries.get(name, {}),
             rows=scores[scores["model"] == name],
+            summary=summary,
         )
         for name in ordered
     ]
@@ -165,11 +171,11 @@ def _answered_by_key(side: Side) -> pd.DataFrame:
     return side.rows[answered_rows(side.rows)].set_index(KEYS)
 
 
-def _protocols(folder: RunFolder, scores: pd.DataFrame) -> NDArray[np.object_]:
+def _protocols(summary: Summary, scores: pd.DataFrame) -> NDArray[np.object_]:
     """Return the protocol that each row was scored by, as summary.json names it."""
     named = {
         (result["model"], result["dataset"]): str(result["protocol"]["name"])
-        for result in folder.summary().results
+        for result in summary.results
         if result.get("protocol")
     }
     protocols = np.full(len(scores), "default", dtype=object)

@@ -6,7 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit.comparison.compare import LEVEL, MeasureDifference, MeasureTable, Pair, RunComparison
+from evalkit.comparison.compare import MeasureDifference, MeasureTable, Pair, RunComparison
+from evalkit.comparison.decision import Decision, decide, decision_lines
+from evalkit.comparison.evidence import is_real, p_is, p_text, p_words, why_apart
+from evalkit.comparison.objections import objections, today
 from evalkit.comparison.pareto import ParetoPoint, pareto
 from evalkit.metrics.names import lower_is_better, metric_of
 from evalkit.stats.bounded import Bounded
@@ -54,12 +57,6 @@ def verdict(pair: Pair, tests: int) -> dict[str, Any]:
     }
 
 
-def is_real(found: MeasureDifference) -> bool:
-    """Tell whether a difference has the evidence to be called one."""
-    gap = found.difference
-    return found.p_holm < LEVEL and (gap.low > 0 or gap.high < 0)
-
-
 def _sentence(pair: Pair, found: MeasureDifference, code: str, *, tests: int) -> str:
     gap, name = found.difference, measure_words(found.measure)
     counted = f"{found.n}" if found.n == pair.whole.n else f"the {found.n} that it counts of {pair.whole.n}"
@@ -67,10 +64,11 @@ def _sentence(pair: Pair, found: MeasureDifference, code: str, *, tests: int) ->
     span = f"{gap.value:+z.3f}, 95 % interval {gap.low:+z.3f} to {gap.high:+z.3f}"
     if code == "no_difference":
         at_most = max(abs(gap.low), abs(gap.high))
-        return (
+        seen = (
             f"{pair.b.label} and {pair.a.label}: no difference in {name} larger than {at_most:.3f} at this size "
             f"(seen {span}, {p_words(found, tests)}, on {size})."
         )
+        return " ".join(filter(None, (seen, why_apart(found, tests))))
     return (
         f"{pair.b.label} is {code} than {pair.a.label} in {name}: {span}, {p_words(found, tests)}, on {size}."
     )
@@ -134,9 +132,19 @@ def comparison_json(comparison: RunComparison, margin: float) -> dict[str, Any]:
         "tests": comparison.tests,
         "models": [side.describe() for side in comparison.sides],
         "without_common_answers": [list(labels) for labels in comparison.apart],
+        "decisions": [found.to_json() for found in decisions(comparison)],
+        "objections": objections(comparison.sides, today()),
         "pairs": [_pair_json(pair, comparison.tests, margin) for pair in comparison.pairs],
         "pareto": {dataset: [point.to_json() for point in found] for dataset, found in points.items()},
     }
+
+
+def decisions(comparison: RunComparison) -> list[Decision]:
+    """Return the decision on every dataset, none where a model is compared with itself in another run."""
+    if any(pair.a.model == pair.b.model for pair in comparison.pairs):
+        return []
+    datasets = dict.fromkeys(pair.dataset for pair in comparison.pairs)
+    return [decide(comparison.sides, comparison, dataset) for dataset in datasets]
 
 
 def _pair_json(pair: Pair, tests: int, margin: float) -> dict[str, Any]:
@@ -174,6 +182,8 @@ def comparison_text(comparison: RunComparison, margin: float) -> str:
     partial = dict.fromkeys(s.path for s in comparison.sides if not s.manifest.complete)
     lines += [f"{path} is not complete: only what both sides answered is compared." for path in partial]
     lines += [f"{a} and {b} answered no sample in common: not compared." for a, b in comparison.apart]
+    told = [found.to_json() for found in decisions(comparison)]
+    lines += [*decision_lines(told, objections(comparison.sides, today())), ""]
     for pair in comparison.pairs:
         lines += [*_pair_lines(pair, comparison.tests, margin), ""]
     for dataset, points in pareto(comparison.sides, comparison.judged_by).items():
@@ -207,7 +217,7 @@ def _pair_lines(pair: Pair, tests: int, margin: float) -> list[str]:
 def _power_lines(found: MeasureDifference, tests: int, margin: float) -> list[str]:
     power, test = power_of(found, tests), not_worse(found, margin)
     shown = "shown" if test["shown"] else "not shown"
-    lines = [f"  not worse by more than {margin:g}: {shown} at {test['confidence']:.0%} ({_p_is(test['p'])})"]
+    lines = [f"  not worse by more than {margin:g}: {shown} at {test['confidence']:.0%} ({p_is(test['p'])})"]
     if power["detectable"] is not None:
         needed = power["images_needed_for_the_difference_seen"]
         more = ""
@@ -220,7 +230,7 @@ def _power_lines(found: MeasureDifference, tests: int, margin: float) -> list[st
 
 
 def _rows(table: MeasureTable) -> list[str]:
-    header = ("", "first", "second", "difference", "95 % interval", "p (Holm)", "wins/ties/losses")
+    header = ("", "first", "second", "difference", "95 % interval", "p (Holm)", "better/tie/worse")
     return text_table(header, [_row(found) for found in table.measured], "<>>>>><", indent="  ")
 
 
@@ -254,20 +264,6 @@ def pareto_lines(dataset: str, points: Sequence[ParetoPoint]) -> list[str]:
             f"  {point.label}: {'dominated on ' + '; on '.join(reasons) if reasons else 'not dominated'}"
         )
     return lines
-
-
-def p_words(found: MeasureDifference, tests: int) -> str:
-    """Return the adjusted p-value of a verdict in words, with what it is adjusted for."""
-    return f"{_p_is(found.p_holm)}{'' if tests == 1 else f' after Holm over {tests} verdicts'}"
-
-
-def _p_is(value: float) -> str:
-    return f"p {p_text(value)}" if value < 0.001 else f"p = {p_text(value)}"
-
-
-def p_text(value: float) -> str:
-    """Return a p-value as text."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _finite(value: float) -> float | None:

@@ -145,10 +145,15 @@ def availability(model: str, today: dt.date) -> str:
 
 def retirement_warnings(model: str, today: dt.date) -> list[str]:
     """Return what a run of ``model`` on ``today`` should know of retirements and routings."""
+    return events_within(model, today, WARN_DAYS_AHEAD)
+
+
+def events_within(model: str, today: dt.date, days: int) -> list[str]:
+    """Return the retirements and routings of a model that lie behind ``today`` or at most ``days`` ahead of it."""
     known = known_model(model)
     if known is None:
         return []
-    near = [event for event in known.events if (event.on - today).days <= WARN_DAYS_AHEAD]
+    near = [event for event in known.events if (event.on - today).days <= days]
     return [f"{model} {_event_text(event, today)} (source: {event.source})" for event in near]
 
 

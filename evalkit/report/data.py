@@ -55,7 +55,6 @@ class ReportModel:
     """One column of the comparison: a model of one run, with what answered in its name.
 
     ``routed``: (version, answers) of every version that is not the requested model, as the summary says;
-    ``routed_costs``: what those answers cost, in words.
     ``unasked_thinking``: (answers, tokens) that thought although thinking was off, None where none did.
     """
 
@@ -69,7 +68,6 @@ class ReportModel:
     config: Mapping[str, Any]
     routed: tuple[tuple[str, int], ...]
     unasked_thinking: tuple[int, int] | None
-    routed_costs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,31 +224,7 @@ def _model_entry(
         config=config,
         routed=tuple((str(entry["model_version"]), int(entry["n"])) for entry in routed),
         unasked_thinking=(thinking[0]["n"], thinking[0]["thought_tokens"]) if thinking else None,
-        routed_costs=routed_costs(routed),
     )
-
-
-def routed_costs(routed: Sequence[Mapping[str, Any]]) -> str:
-    """Return what answers of other models cost at either price, and what is not known of their billing."""
-    told = []
-    for entry in routed:
-        if "billing" not in entry:
-            continue
-        own, asked = (
-            _amount(entry.get(f"{kind}cost_usd"), int(entry.get(f"n_{kind}cost_unknown", 0)))
-            for kind in ("", "requested_")
-        )
-        told.append(
-            f"At the price of {entry['model_version']} its answers cost {own}, at the price of the model that was asked "
-            f"{asked}"
-        )
-    return "" if not told else f"{'; '.join(told)}; {routed[0]['billing']}."
-
-
-def _amount(cost_usd: float | None, unknown: int) -> str:
-    if cost_usd is None:
-        return "an unknown sum"
-    return f"{cost_usd:.4f} USD" + (f" and {unknown} of unknown cost" if unknown else "")
 
 
 def tags_of(text: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.comparison.compare import RunComparison
+from evalkit.comparison.decision import Decision
 from evalkit.datasets.published import Reference
 from evalkit.report.bars import Bar, Legend, format_bars, legend, outcome_bars
 from evalkit.report.changes import RunChange
@@ -22,7 +23,7 @@ from evalkit.report.past import PastRuns, past_runs
 from evalkit.report.repeats import Repeat, repeats
 from evalkit.report.sections import sections
 from evalkit.report.tables import ReportTable, TableColumn, TableRow, TableSection, headline_table, stem_of
-from evalkit.report.words import DatasetVerdict, verdict
+from evalkit.report.words import verdict
 
 ERRORS_SHOWN = 12
 
@@ -37,7 +38,7 @@ class DatasetView:
     name: str
     n: int
     n_images: int
-    verdict: DatasetVerdict
+    verdict: Decision
     headline: ReportTable
     ranking: str
     span: tuple[float, float]

@@ -6,32 +6,15 @@ p-values, so the page and the command give one verdict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import combinations
 
-from evalkit.comparison.compare import MeasureTable, Pair, RunComparison, compare_pairs
-from evalkit.comparison.words import is_real, p_text, p_words
+from evalkit.comparison.compare import Pair, RunComparison, compare_pairs
+from evalkit.comparison.evidence import is_real, p_text
+from evalkit.comparison.leads import leads, ranked, winner
 from evalkit.report.data import ReportData
 from evalkit.report.numbers import TableCell, cell, triple
 from evalkit.report.tables import ReportTable, TableColumn, TableRow, stem_of
-from evalkit.types import Interval
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """The measure of ``better`` minus that of ``other`` on ``n`` common answers of ``n_images`` images.
-
-    ``real``: the evidence allows to call it one. ``p``: its p-value in words, with what it is adjusted for.
-    """
-
-    better: str
-    other: str
-    interval: Interval
-    real: bool
-    p: str
-    n: int
-    n_images: int
 
 
 def page_comparison(data: ReportData) -> RunComparison:
@@ -48,44 +31,6 @@ def page_comparison(data: ReportData) -> RunComparison:
     ]
     pairs = namesakes or list(combinations(data.sides, 2))
     return compare_pairs(pairs, data.judged_by, seed=data.seed, all_measures=False)
-
-
-def lead(pair: Pair | None, table: MeasureTable | None, better: str, tests: int) -> Lead | None:
-    """Return the lead of ``better`` in a table of a pair, None where the pair shares too little."""
-    found = None if table is None else table.primary
-    if pair is None or found is None:
-        return None
-    gap = found.difference
-    other = pair.a.label if pair.b.label == better else pair.b.label
-    if pair.a.label == better:
-        gap = Interval(-gap.value, -gap.high, -gap.low)
-    real = is_real(found) and gap.value > 0
-    return Lead(better, other, gap, real, p_words(found, tests), found.n, found.n_images)
-
-
-def leads(
-    compared: RunComparison, dataset: str, order: Sequence[str], part: str = "all"
-) -> list[Lead | None]:
-    """Return the leads of the first of ``order`` over every other one on a dataset, or on a slice of it."""
-    found = []
-    for other in order[1:]:
-        pair = compared.find(dataset, order[0], other)
-        table = None if pair is None else pair.table(part)
-        found.append(lead(pair, table, order[0], compared.tests))
-    return found
-
-
-def ranked(values: Mapping[str, float | None]) -> list[str]:
-    """Return the models that have a value, the best first."""
-    known = {label: value for label, value in values.items() if value is not None}
-    return sorted(known, key=lambda label: -known[label])
-
-
-def winner(family: Sequence[Lead | None]) -> str | None:
-    """Return the model whose lead over every other one is real, None where there is none."""
-    if not family or not all(gap is not None and gap.real for gap in family):
-        return None
-    return family[0].better if family[0] is not None else None
 
 
 def tag_table(data: ReportData, dataset: str, compared: RunComparison) -> ReportTable | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.comparison.decision import decision_lines
 from evalkit.metrics.names import metric_of
 from evalkit.metrics.reading_words import suspect_results, suspect_words
 from evalkit.metrics.table import METRICS, Metric, quality_metric
+from evalkit.report.page import MARKER
 from evalkit.text_table import text_table
 from evalkit.types import SIMULATED_WARNING
 
@@ -35,6 +39,12 @@ def headline_table(summary: Summary) -> str:
     if not summary.complete:
         lines.append("\nThe run is PARTIAL: some samples were not run. The same command resumes it.")
     return "\n".join(lines)
+
+
+def decided(report: Path) -> str:
+    """Return what the first screen of a report says, as text; ``report``: the path of its ``index.html``."""
+    marker = json.loads((report.parent / MARKER).read_text(encoding="utf-8"))
+    return "\n".join(decision_lines(marker["decisions"], marker["objections"]))
 
 
 def _data_errors(results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit.comparison.objections import objections, today
 from evalkit.errors import DataError
 from evalkit.metrics.reading_words import suspect_results, what_was_found, yaml_to_set
 from evalkit.report.audit import Suspect, strongest_first
@@ -22,7 +23,6 @@ from evalkit.report.gallery import first_cards, gallery_index, sample_address, s
 from evalkit.report.sample_chunks import SamplePlan, Written, chunk_jobs, write_chunks
 from evalkit.report.shown_masks import GRID_SIDE_PX
 from evalkit.report.tables import write_tables
-from evalkit.report.words import who_answered
 from evalkit.scoring.engine import map_chunks
 from evalkit.storage.files import read_json, replaced_folder
 from evalkit.storage.manifest import MANIFEST
@@ -37,7 +37,7 @@ SCRIPTS = ("theme.js", "chunks.js", "masks.js", "pictures.js", "gallery.js", "sa
 STATIC = ("report.css", *SCRIPTS)
 
 MARKER = "report.json"
-"""Names the runs of a report; a folder without it is not one, and is never replaced."""
+"""Names the runs of a report and holds what its first screen says; a folder without it is no report, and is never replaced."""
 
 REPORT_FILES = frozenset(
     {
@@ -63,8 +63,8 @@ def write_report(folders: Sequence[RunFolder], out: Path | None, *, conventions:
     if target != data.runs[0].folder.path / "report" or not _is_half_removed(target):
         _refuse_other_folder(target)
     with replaced_folder(target) as stage:
-        _write_all(data, stage, conventions=conventions)
-        _write_marker(data, stage, made_from)
+        said = _write_all(data, stage, conventions=conventions)
+        _write_marker(data, stage, {"made_from": made_from, **said})
     return target / "index.html"
 
 
@@ -98,7 +98,8 @@ def _refuse_other_folder(target: Path) -> None:
         )
 
 
-def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
+def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> dict[str, Any]:
+    """Write every file but the marker; return what the first screen says, for the marker."""
     plan, written = _write_chunks(data, folder)
     environment = _environment(data)
     compared = page_comparison(data)
@@ -113,8 +114,10 @@ def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
     environment.globals["index_file"] = write_index(folder, index)
     for name in STATIC:
         shutil.copyfile(TEMPLATES / name, folder / name)
+    against = objections(data.sides, today())
     page = environment.get_template("index.html").render(
         **_index_context(data, views, plan, written),
+        objections=against,
         differing=differing(changes),
         costs=costs,
         cards=first_cards(index, written),
@@ -122,14 +125,15 @@ def _write_all(data: ReportData, folder: Path, *, conventions: bool) -> None:
     (folder / "index.html").write_text(page, encoding="utf-8", errors="replace")
     sample = environment.get_template("sample.html").render()
     (folder / "sample.html").write_text(sample, encoding="utf-8", errors="replace")
+    return {"decisions": [view.verdict.to_json() for view in views], "objections": against}
 
 
-def _write_marker(data: ReportData, folder: Path, made_from: Mapping[str, Any]) -> None:
-    """Write what the page is of and made from, and a digest of all its files, so that a whole one is known again."""
+def _write_marker(data: ReportData, folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write what the page is of, what it is made from and says, and a digest of its files, so that a whole one is known again."""
     marker = {
         "runs": [run.name for run in data.runs],
         "simulated": data.simulated,
-        "made_from": made_from,
+        **facts,
         "files": digest_of_folder(folder, without=MARKER),
     }
     (folder / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
@@ -180,7 +184,6 @@ def _index_context(
         "runs": [run_view(run) for run in data.runs],
         "models": data.models,
         "has_tags": any(view.tags is not None for view in views),
-        "who_answered": who_answered(data.models),
         "suspect_readings": [
             {"model": result["model"], "found": what_was_found(result), "yaml": yaml_to_set(result)}
             for result in suspect_results(data.results)

@@ -196,7 +196,7 @@ def test_models_without_a_common_answer_are_not_called_level(tmp_path):
     run = fabricate(tmp_path / "run", rows)
     data = load_report([run])
     found = verdict(data, "everyday", page_comparison(data))
-    assert "it is compared with no other model here" in found.headline
+    assert "it is not compared with every other model here" in found.headline
 
 
 def test_a_pair_chosen_by_name_rests_on_the_measure_of_the_page(tmp_path):

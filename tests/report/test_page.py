@@ -13,10 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli.app import main
+from evalkit.comparison.compare import compare_runs
+from evalkit.comparison.words import comparison_json
 from evalkit.decoding.codes import FAILURES
 from evalkit.errors import DataError
 from evalkit.report import build_report
 from evalkit.report.chunk_files import safe_json
+from evalkit.report.headline import decided
 from evalkit.storage.files import write_json
 from evalkit.storage.run_folder import RunFolder
 
@@ -135,6 +138,16 @@ def test_first_page_says_what_a_reader_needs(page):
     assert "503 overloaded" in text
     assert "Resolved configuration" in text
     assert "Simulated answers" not in text
+
+
+def test_page_terminal_and_compare_say_one_sentence(page, run_folder):
+    """The decision comes from one engine: `compare`, what `run` prints and the first screen agree to the letter."""
+    document = comparison_json(compare_runs([RunFolder(run_folder)]), 0.02)
+    found = document["decisions"][0]
+    text = " ".join("".join(read(page).text).split())
+    for sentence in (found["headline"], *found["details"], *found["against"], *document["objections"]):
+        assert sentence in text
+        assert sentence in decided(page)
 
 
 def test_numbers_are_those_of_the_summary(page, run_folder):

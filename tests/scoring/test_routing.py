@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from evalkit.comparison.objections import routed_costs
 from evalkit.config.schema import RunConfig
-from evalkit.report.data import routed_costs
 from evalkit.scoring.routing import routed_answers, unasked_thinking
 
 
