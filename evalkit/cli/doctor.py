@@ -37,7 +37,7 @@ PACKAGES = (
     "scipy",
     "pyarrow",
 )
-EXTRAS = {"pillow_heif": "heic", "gcsfs": "gcs", "s3fs": "s3", "distributed": "dask"}
+EXTRAS = {"pillow_heif": "heic", "gcsfs": "gcs", "s3fs": "s3", "distributed": "dask", "openai": "openai"}
 SURPRISES = ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_API_VERSION", "HTTPS_PROXY")
 """Variables that the SDK would follow and evalkit pins (or, for a proxy, uses): worth knowing."""
 

@@ -98,7 +98,7 @@ ITEM_WRITERS: dict[str, Callable[[SimulatedObject, tuple[int, int]], dict[str, A
     },
     "svg_path": lambda drawn, _: {
         "path": encoders.svg_path(drawn.points()),
-        "bbox": encoders.unit_box(drawn.box),
+        "bbox": encoders.unit_box(drawn.points()),
     },
 }
 """Ways of writing a whole item that has other keys; pixels count in the image as sent, (width, height)."""

@@ -160,10 +160,10 @@ def svg_path(points: Points) -> str:
     return "M " + " L ".join(f"{x / 1000:g} {y / 1000:g}" for x, y in points) + " Z"
 
 
-def unit_box(box: BoxNorm) -> dict[str, float]:
-    """Spell a box by its sides in 0..1 of the full image."""
-    y0, x0, y1, x1 = box
-    return {"x_min": x0 / 1000, "y_min": y0 / 1000, "x_max": x1 / 1000, "y_max": y1 / 1000}
+def unit_box(points: Points) -> dict[str, float]:
+    """Spell the box around points by its sides in 0..1 of the full image."""
+    xs, ys = [x / 1000 for x, _ in points], [y / 1000 for _, y in points]
+    return {"x_min": min(xs), "y_min": min(ys), "x_max": max(xs), "y_max": max(ys)}
 
 
 def sub_boxes(mask_hw: BoolMask, rows: int = 4) -> list[list[int]]:

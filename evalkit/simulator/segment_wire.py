@@ -47,11 +47,6 @@ def segment(responder: Responder, call: Call, request: dict[str, Any]) -> TimedM
 def _path_of(drawn: tuple[SimulatedObject, ...]) -> dict[str, Any]:
     if not drawn:
         return {"path": ""}
-    boxes = [one.box for one in drawn]
-    hull = (
-        min(box[0] for box in boxes),
-        min(box[1] for box in boxes),
-        max(box[2] for box in boxes),
-        max(box[3] for box in boxes),
-    )
-    return {"path": " ".join(svg_path(one.points()) for one in drawn), "bbox": unit_box(hull)}
+    rings = [one.points() for one in drawn]
+    everything = [point for ring in rings for point in ring]
+    return {"path": " ".join(svg_path(ring) for ring in rings), "bbox": unit_box(everything)}
