@@ -5,8 +5,8 @@ of 0.7 and more (a model without scores counts as 1), paired greedily by the hig
 the share of rows with F1 = 1; a row without a target is right with no box alone.
 Ref-L4: JierunChen/Ref-L4: ref_l4/evaluation.py, commit bae942c852b5: share of rows with IoU above (not at) a
 threshold, in single precision; mAcc is its mean over 0.50 .. 0.95.
-REC: EvolvingLMMs-Lab/lmms-eval: tasks/refcoco/utils_rec.py, commit 75571cfe0fa3, takes the first box of an answer;
-the box around all boxes stands beside it.
+REC: EvolvingLMMs-Lab/lmms-eval: tasks/refcoco/utils_rec.py, commit 75571cfe0fa3, takes the first box of an answer, in
+parts of the image (an IoU of 0.5 in pixels can be just below it there); the box around all boxes stands beside it.
 
 The box of an item without one is its mask's tight box, and so are the targets' own boxes in GREC.
 """
@@ -54,12 +54,16 @@ def instance_boxes(truth: Truth) -> list[FloatBox]:
 
 
 def generalised_iou(a: FloatBox, b: FloatBox) -> float:
-    """Return IoU minus the share of the smallest box around both that neither covers, -1..1."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(0.0, width) * max(0.0, height)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
-    return shared / union - (hull - union) / hull if union > 0 and hull > 0 else 0.0
+    """Return IoU minus the share of the smallest box around both that neither covers, -1..1.
+
+    In single precision and in the order of GREC's ``generalized_box_iou``, so that ties with a threshold fall alike.
+    """
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = (np.array(box, dtype=np.float32) for box in (a, b))
+    zero = np.float32(0)
+    shared = max(min(ax1, bx1) - max(ax0, bx0), zero) * max(min(ay1, by1) - max(ay0, by0), zero)
+    union = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - shared
+    hull = (max(ax1, bx1) - min(ax0, bx0)) * (max(ay1, by1) - min(ay0, by0))
+    return float(shared / union - (hull - union) / hull) if union > 0 and hull > 0 else 0.0
 
 
 def count_grec(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float]:
@@ -137,7 +141,12 @@ def _iou(boxes: Sequence[FloatBox], truth: Truth) -> float:
     if not boxes or wanted is None:
         return 0.0
     x0, y0, x1, y1 = zip(*boxes, strict=True)
-    return box_iou((min(x0), min(y0), max(x1), max(y1)), wanted)
+    sides = truth.width_px, truth.height_px, truth.width_px, truth.height_px
+    hull, unit = (
+        [value / side for value, side in zip(box, sides, strict=True)]
+        for box in ((min(x0), min(y0), max(x1), max(y1)), wanted)
+    )
+    return box_iou(unit, hull)
 
 
 def statistics_rec(rows: pd.DataFrame) -> Statistics:

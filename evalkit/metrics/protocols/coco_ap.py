@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.metrics.counts import box_iou, ignored_share, ignored_share_of_box, mask_iou_matrix
+from evalkit.masks import box_of
+from evalkit.metrics.counts import box_iou, ignored_share, mask_iou_matrix
 from evalkit.metrics.protocols.base import Protocol, Statistics, protocol_counts
 from evalkit.metrics.protocols.boxes import instance_boxes
 from evalkit.metrics.truth import box_of_crop
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evalkit.metrics.protocols.base import BoolArray, FloatArray
-    from evalkit.metrics.truth import Truth
+    from evalkit.metrics.truth import FloatBox, Truth
     from evalkit.types import Decoded, Item, Sample
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -52,9 +53,22 @@ def count_boxes(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, Any
     kept = [(item, box) for item, box in found if box is not None][:MOST_ITEMS]
     wanted = instance_boxes(truth)
     matrix = np.array([[box_iou(box, one) for one in wanted] for _, box in kept])
-    ignored = [ignored_share_of_box(box, truth) for _, box in kept]
+    ignored = [_share_in_crowd(box, truth) for _, box in kept]
     items = [item for item, _ in kept]
     return _record(items, matrix.reshape(len(kept), len(wanted)), ignored, sample, len(wanted))
+
+
+def _share_in_crowd(box: FloatBox, truth: Truth) -> float:
+    """Return the share of a box that lies in the box of the crowd, 0..1: COCO compares the boxes of both."""
+    crowd = None if truth.ignore_hw is None else box_of(truth.ignore_hw)
+    if crowd is None:
+        return 0.0
+    width, height = (
+        min(box[2], crowd[2]) - max(box[0], crowd[0]),
+        min(box[3], crowd[3]) - max(box[1], crowd[1]),
+    )
+    own = (box[2] - box[0]) * (box[3] - box[1])
+    return max(0.0, width) * max(0.0, height) / own if own > 0 else 0.0
 
 
 def _ranked(decoded: Decoded) -> list[Item]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from evalkit.metrics.protocols.base import BoolArray, FloatArray
     from evalkit.metrics.truth import Truth
-    from evalkit.types import Decoded, Sample
+    from evalkit.types import Decoded, Item, Sample
 
 SOURCE = "hustvl/GroundingSuite: evaluate_grounding.py, commit ff3ea305df13"
 BOX_IOU = 0.5
@@ -34,11 +34,13 @@ def statistics_boxes(rows: pd.DataFrame) -> Statistics:
 def count_mask(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float]:
     """Return whether the answer holds a mask that can be read, with pixels or without one (0 or 1)."""
     del sample, truth
-    empty = any(
-        item.failure == "mask_empty" and item.wire_format not in (None, "placeholder")
-        for item in decoded.items
-    )
+    empty = any(map(holds_empty_mask, decoded.items))
     return {"predicted": float(decoded.outcome == "decoded" or empty)}
+
+
+def holds_empty_mask(item: Item) -> bool:
+    """Tell whether an item holds a mask that can be read and has no pixel; a placeholder is no mask."""
+    return item.failure == "mask_empty" and item.wire_format not in (None, "placeholder")
 
 
 def statistics_masks(rows: pd.DataFrame) -> Statistics:

@@ -1,9 +1,11 @@
 """Seg-Zero's and VisionReasoner's rules for ReasonSeg and the refer family.
 
-dvlab-research/Seg-Zero: evaluation_scripts/calculate_iou.py, commit 42a33455283b, and
-dvlab-research/VisionReasoner: evaluation/calculate_iou_with_bbox.py, commit a455092a8d57: an IoU is I / U and 0
-where the union is empty, a right refusal included; a failed answer is I = 0, U = the target's area. VisionReasoner's
-``bbox_AP`` is the share of rows any of whose boxes has an IoU above 0.5.
+dvlab-research/Seg-Zero: evaluation_scripts/evaluation_visionreasoner.py and calculate_iou.py, commit 42a33455283b, and
+dvlab-research/VisionReasoner: evaluation/evaluation_segmentation.py and calculate_iou_with_bbox.py, commit
+a455092a8d57. An IoU is I / U; a failed answer is I = 0, U = the target's area. Where nothing fits and nothing is
+marked, Seg-Zero leaves the row out (its ``compute_iou`` returns one number where two are unpacked, which it skips), and
+VisionReasoner counts an IoU of 0: neither rewards a right refusal. VisionReasoner's ``bbox_AP`` is the share of rows
+any of whose boxes has an IoU above 0.5. Seg-Zero prints gIoU alone; its cIoU here is of the same rows.
 
 Both read the Hugging Face copies of ReasonSeg, whose masks turned ignored pixels into target.
 """
@@ -33,6 +35,15 @@ def statistics(rows: pd.DataFrame) -> Statistics:
     return {"giou": mean(masks.iou), "ciou": ratio(masks.intersection, masks.union)}
 
 
+def statistics_of_kept(rows: pd.DataFrame) -> Statistics:
+    """Return giou and ciou without the rows where nothing fits and nothing is marked, both in 0..1."""
+    masks = mask_rows(rows)
+    if masks is None:
+        return {}
+    kept = ~(masks.empty & (masks.union == 0))
+    return {"giou": ratio(masks.iou * kept, kept), "ciou": ratio(masks.intersection, masks.union)}
+
+
 def count(decoded: Decoded, sample: Sample, truth: Truth) -> dict[str, float]:
     """Return whether any box of a readable answer has an IoU above 0.5 with the target's, 0 or 1."""
     del sample
@@ -52,13 +63,13 @@ def statistics_with_boxes(rows: pd.DataFrame) -> Statistics:
 
 SEG_ZERO = Protocol(
     "seg-zero",
-    "dvlab-research/Seg-Zero: evaluation_scripts/calculate_iou.py, commit 42a33455283b",
-    statistics,
+    "dvlab-research/Seg-Zero: evaluation_scripts/evaluation_visionreasoner.py, calculate_iou.py, commit 42a33455283b",
+    statistics_of_kept,
     keys=("giou", "ciou"),
 )
 VISION_REASONER = Protocol(
     "vision-reasoner",
-    "dvlab-research/VisionReasoner: evaluation/calculate_iou_with_bbox.py, commit a455092a8d57",
+    "dvlab-research/VisionReasoner: evaluation/evaluation_segmentation.py, calculate_iou_with_bbox.py, commit a455092a8d57",
     statistics_with_boxes,
     count,
     ("giou", "ciou", "box_any"),

@@ -338,20 +338,75 @@ def test_seg_zero_gives_a_right_refusal_nothing(made, mixed):
     assert found["giou"] == pytest.approx(1.5 / 7)
     assert found["ciou"] == pytest.approx(150 / 340)
     assert found["box_any"] == pytest.approx(1 / 7)  # exact; the half box is 0.5, which is not above
-    assert made.numbers("seg-zero", mixed)["giou"] == found["giou"]
+    # Seg-Zero leaves the right refusal out; the failure on a row without a target stays in.
+    left = made.numbers("seg-zero", mixed)
+    assert left["giou"] == pytest.approx(1.5 / 6)
+    assert left["ciou"] == pytest.approx(150 / 340)
+
+
+def test_seg_zero_is_undefined_where_every_row_is_left_out(made):
+    """Right refusals alone have no mean."""
+    assert made.numbers("seg-zero", [(made.decoded([]), NOTHING)])["giou"] is None
+
+
+def muse_of(made, questions):
+    """Return MUSE's numbers of (image, answer, truth) questions."""
+    rows = made.rows(PROTOCOLS["muse"], [(decoded, truth) for _, decoded, truth in questions])
+    return values_of("muse", rows.assign(image_id=[image for image, _, _ in questions]))
 
 
 def test_muse_scores_each_target_with_its_own_mask(made):
-    """Two targets, one exact and one half found; a spare mask counts nothing, a missed target its area."""
+    """Two targets, one exact and one half found; a spare mask and a missed target add their areas and no IoU."""
     two = made.truth([box(0, 5), box(10, 20)])
-    pairs = [
-        (made.decoded([box(10, 15), box(0, 5), box(6, 8)]), two),
-        (made.decoded([box(0, 5)]), two),
-        (made.decoded([]), two),
+    questions = [
+        ("a", made.decoded([box(10, 15), box(0, 5), box(6, 8)]), two),
+        ("b", made.decoded([box(0, 5)]), two),
+        ("c", made.decoded([]), two),
     ]
-    found = made.numbers("muse", pairs)
-    assert found["giou"] == pytest.approx((1 + 0.5 + 1) / 6, abs=1e-6)
-    assert found["ciou"] == pytest.approx((50 + 50 + 50) / (3 * 150))
+    found = muse_of(made, questions)
+    assert found["giou"] == pytest.approx((1 + 0.5 + 1) / (3 + 2 + 2), abs=1e-6)
+    assert found["ciou"] == pytest.approx((50 + 50 + 50) / (3 * 150 + 20))
+
+
+def test_muse_takes_the_larger_number_of_masks_and_targets_by_image(made):
+    """A spare mask of one question makes up for a missing one of another question about the same image."""
+    two = made.truth([box(0, 5), box(10, 20)])
+    spare, missing = made.decoded([box(0, 5), box(10, 20), box(6, 8)]), made.decoded([box(0, 5)])
+    together = muse_of(made, [("a", spare, two), ("a", missing, two)])
+    assert together["giou"] == pytest.approx(3 / 4, abs=1e-6)
+    assert muse_of(made, [("a", spare, two), ("b", missing, two)])["giou"] == pytest.approx(3 / 5, abs=1e-6)
+
+
+def test_muse_counts_masks_without_a_pixel_as_its_evaluator_does(made):
+    """One takes a target before a mask that touches none does; one beyond all targets is right about nothing."""
+    empty = Item(None, None, "rle", failure="mask_empty")
+    one = made.truth([box(0, 5)])
+    only = Decoded("no_target", None, strict=True, items=(empty, empty))
+    assert muse_of(made, [("a", only, one)])["giou"] == pytest.approx(1 / 2, abs=1e-6)
+    stray = made.decoded([box(10, 12)])
+    both = Decoded("decoded", None, strict=True, items=(*stray.items, empty), mask=stray.mask)
+    found = muse_of(made, [("a", both, one)])
+    assert (found["giou"], found["ciou"]) == (0.0, 0.0)
+
+
+def test_rec_measures_in_parts_of_the_image(made):
+    """Half of the target is 0.5 there; a refusal and a failure are boxes of no area."""
+    exact, half = made.decoded([box(0, 10)]), made.decoded([box(0, 5)])
+    pairs = [(answer, made.truth([box(0, 10)])) for answer in (exact, half, made.decoded([]), FAILURE)]
+    assert made.numbers("rec", pairs) == {"acc_first": 0.5, "acc_hull": 0.5}
+
+
+def test_coco_ap_of_boxes_compares_with_the_box_of_a_crowd(made):
+    """A box over the hollow of a ring-shaped crowd is left out, as COCO compares the boxes of both."""
+    ring = np.zeros(SHAPE, dtype=bool)
+    ring[:, 10:20] = True
+    ring[2:8, 12:18] = False
+    inside = np.zeros(SHAPE, dtype=bool)
+    inside[2:8, 12:18] = True
+    truth = made.truth([box(0, 5)], ignore=made.truth([ring]).instances[0])
+    answer = made.decoded([inside, box(0, 5)], [0.9, 0.8])
+    assert made.numbers("coco-ap-box", [(answer, truth)])["ap"] == pytest.approx(1.0)
+    assert made.numbers("coco-ap", [(answer, truth)])["ap"] == pytest.approx(0.5)
 
 
 def test_saco_by_boxes_equals_saco_by_rectangles(made):
