@@ -7,9 +7,10 @@ its questions together), cIoU is sum I / (sum U + 1e-10) over all pairs, so that
 without a pixel takes a target as any other does, and beyond them all it is right about nothing: IoU 1.
 
 The evaluator matches on the logits of 12,544 random points; answers made elsewhere are masks, so they are matched on
-their IoU, which differs only where two masks compete for a target. There a mask without a target stays logits, of
-which only those in 0..1 are counted: a model whose logits are larger has its surplus masks counted as right. Here they
-are masks, as in the paper, which pairs them with an empty one.
+their IoU, which differs only where two masks compete for a target. There a mask without a target stays logits while
+the matched ones become 0 and 1, and the areas count values in 0..1 alone: a surplus mask whose logits are all above 1
+or below 0 has no area and gets IoU 1. Here it is a mask as any other, paired with an empty one, and gets 0: our choice,
+since otherwise a number would rise with what a model returns beyond the targets.
 """
 
 from __future__ import annotations
