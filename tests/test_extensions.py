@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -21,6 +22,7 @@ from evalkit.decoding import decode_answer
 from evalkit.decoding.settings import DecodeSettings
 from evalkit.errors import ConfigError
 from evalkit.metrics.names import metric_of_rule
+from evalkit.metrics.protocols import PROTOCOLS
 from evalkit.scoring import engine
 
 PARTS = '''
@@ -191,6 +193,78 @@ def check_run(run: Path, names: dict[str, str]) -> None:
         assert result["wire_formats"] == {"half": result["n"]}
         assert result["cost_usd"] == 0.0
         assert result["strict_failure_rate"]["value"] == 0.0
+
+
+def test_every_protocol_goes_from_run_to_history(tmp_path: Path) -> None:
+    """Each shipped protocol and one of one's own: its numbers are compared, gated and followed by their names."""
+    (tmp_path / "thrown_parts.py").write_text(PARTS)
+    own = {group: f"thrown_parts:{part}" for group, (_, part) in NAMES.items()}
+    config = write_config(tmp_path, own, samples=4)
+    first = {name: protocol.keys[0] for name, protocol in PROTOCOLS.items() if name != "default"}
+    first[own["evalkit.protocols"]] = "found"
+    content = yaml.safe_load(config.read_text())
+    (entry,) = content["datasets"]
+    sets = {f"set-{number}": name for number, name in enumerate(first)}
+    content["datasets"] = [entry | {"name": name, "protocol": sets[name]} for name in sets]
+    content["gate"] = [
+        {
+            "metric": f"protocol.{first[protocol]}",
+            "dataset": name,
+            "min": -0.1,
+            "max_drop": 0.5,
+            "confidence": 0.51,
+        }
+        for name, protocol in sets.items()
+    ]
+    config.write_text(yaml.safe_dump(content))
+    run = tmp_path / "runs" / "night"
+    asked = invoke("run", config, "--out", run)
+    assert asked.exit_code == 0, asked.output
+    results = json.loads((run / "summary.json").read_text())["results"]
+    undefined = {
+        result["dataset"] for result in results if result["protocol"][first[sets[result["dataset"]]]] is None
+    }
+    # These two ask for what the answers lack: boxes of one's own.
+    assert {sets[name] for name in undefined} <= {"coco-ap-box", "gseval-box"}
+    gate = invoke("gate", run, "--baseline", run, "--json")
+    judged = {
+        check["dataset"]: check for check in json.loads(gate.stdout)["checks"] if check["bound"] == "max_drop"
+    }
+    compared = json.loads(invoke("compare", run, "--json").stdout)
+    pairs = {pair["dataset"]: pair for pair in compared["pairs"]}
+    followed = json.loads(invoke("history", run.parent, "--json").stdout)
+    for name in set(sets) - undefined:
+        metric = f"protocol.{first[sets[name]]}"
+        assert judged[name]["metric"] == metric, sets[name]
+        assert judged[name]["status"] == "pass", sets[name]
+        assert metric in json.dumps(pairs[name]), sets[name]
+        assert metric in json.dumps([one for one in followed["series"] if one["dataset"] == name]), sets[name]
+
+
+def test_a_number_that_no_protocol_has_is_refused_before_the_run(tmp_path: Path) -> None:
+    """Under evalkit's own protocols with the nearest name, and by the gate of a run; under one's own it is told."""
+    (tmp_path / "thrown_parts.py").write_text(PARTS)
+    own = {group: f"thrown_parts:{part}" for group, (_, part) in NAMES.items()}
+    config = write_config(tmp_path, own)
+    content = yaml.safe_load(config.read_text())
+    content["gate"] = [{"metric": "protocol.fuond", "min": 0.1}]
+    config.write_text(yaml.safe_dump(content))
+    run = tmp_path / "run"
+    assert invoke("run", config, "--out", run).exit_code == 0
+    told = invoke("gate", run)
+    assert "inconclusive" in told.output
+    assert "protocol.found" in told.output
+    content["score"]["protocol"] = "saco"
+    content["gate"] = [{"metric": "protocol.cgf2", "min": 0.1}]
+    config.write_text(yaml.safe_dump(content))
+    refused = invoke("run", config, "--out", tmp_path / "other")
+    assert refused.exit_code == 2
+    assert "cgf1" in refused.output
+    scored = invoke("score", run, "--protocol", "saco", "--out", tmp_path / "scored")
+    assert scored.exit_code == 0, scored.output
+    judged = invoke("gate", tmp_path / "scored")
+    assert judged.exit_code == 2
+    assert "no protocol has a number 'fuond'" in judged.output
 
 
 def test_an_installed_package_gives_every_kind_of_part(install: Install, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from evalkit.errors import ConfigError, nearest
 from evalkit.extensions import own_object
 from evalkit.metrics.answers import AnswerRows
 from evalkit.metrics.protocol_numbers import PREFIX, StatisticColumns, protocol_keys
-from evalkit.metrics.protocols import own_protocols
 from evalkit.metrics.table import FAMILIES, METRIC_KIND, METRICS, Metric, find_metric
 from evalkit.stats.bootstrap import ratio_estimates
 from evalkit.stats.resampling import statistic_estimate
@@ -51,17 +50,17 @@ def metric_of(name: str) -> Metric:
 def measure_name(name: str) -> str:
     """Return the metric's own name for any accepted spelling. Raises ``ConfigError`` on an unknown one.
 
-    A number ``protocol.NAME`` that no protocol of evalkit has is unknown, unless an installed package
-    declares a protocol: its numbers are known to its function alone.
+    Any ``protocol.NAME`` is one: the numbers of a protocol of one's own are known to its function alone. Whether
+    the protocols in question can have it is for ``protocol_numbers.check_numbers``.
     """
     spelled = name.lower()
     if not spelled.startswith(PREFIX):
         return metric_of(name).name
     if spelled.removeprefix(PREFIX) in protocol_keys():
         return spelled
-    if spelled == PREFIX or not own_protocols():
+    if spelled == PREFIX:
         raise ConfigError(f"'{name}' is not a metric.{nearest(name, known_names())}")
-    return name
+    return PREFIX + name[len(PREFIX) :]
 
 
 def lower_is_better(measure: str) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evalkit.decoding.codes import ANSWERED
+from evalkit.errors import ConfigError, nearest
 from evalkit.metrics.protocols import PROTOCOLS, find_protocol
 from evalkit.metrics.protocols.base import is_ratio, number_of
 from evalkit.stats.bootstrap import ratio_estimates
@@ -18,6 +19,8 @@ from evalkit.stats.estimates import Estimate, interval_of
 from evalkit.stats.resampling import linear_columns, statistic_estimate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -41,6 +44,26 @@ def protocol_keys() -> tuple[str, ...]:
     """Return every number of evalkit's protocols; those of ``default`` have names of their own already."""
     keys = (key for name, protocol in PROTOCOLS.items() if name != "default" for key in protocol.keys)
     return tuple(dict.fromkeys(keys))
+
+
+def check_numbers(measures: Iterable[str], protocols: Iterable[str]) -> None:
+    """Raise ``ConfigError`` on a ``protocol.NAME`` that none of the protocols can have.
+
+    Every number of evalkit's own protocols is known, so that one rule can serve datasets of several protocols;
+    what a protocol of one's own gives is known to its function alone, and is told where rows are judged.
+    """
+    named = dict.fromkeys(protocols)
+    if any(name not in PROTOCOLS for name in named):
+        return
+    known = protocol_keys()
+    for measure in measures:
+        key = measure.lower().removeprefix(PREFIX)
+        if is_protocol_metric(measure.lower()) and key not in known:
+            raise ConfigError(
+                f"'{measure}' is not a metric: no protocol has a number '{key}'.{nearest(key, known)} A number of a "
+                "protocol of your own needs that protocol in `score: {protocol: package.module:name}` or in a "
+                f"dataset's `protocol:`; here stand {', '.join(named) or 'none'}"
+            )
 
 
 def protocol_of(rows: pd.DataFrame) -> Protocol | None:

@@ -51,10 +51,11 @@ def prepare(
     from evalkit.config.schema import pick_models
     from evalkit.datasets.cards import protocols_of
     from evalkit.decoding.token_codebook import check_codebook
+    from evalkit.metrics.protocol_numbers import check_numbers
     from evalkit.models import check_access, check_models, find_provider
 
     chosen = pick_models(config, models)
-    protocols_of(config)
+    check_numbers((rule.metric for rule in config.gate), protocols_of(config).values())
     check_codebook(config.decode.token_codebook)
     config.check_own_parts()
     check_models(chosen, config)

@@ -25,6 +25,8 @@ from evalkit.comparison.sides import Side, common_rows, run_sides, setting_diffe
 from evalkit.config.gate_rules import GateRule
 from evalkit.errors import ConfigError, nearest
 from evalkit.metrics.names import answered_rows, metric_of_rule
+from evalkit.metrics.protocol_numbers import COLUMN as PROTOCOL_COLUMN
+from evalkit.metrics.protocol_numbers import check_numbers, is_protocol_metric, metrics_of_rows
 from evalkit.stats.significance import holm
 from evalkit.storage.manifest import MANIFEST
 from evalkit.storage.run_folder import RunFolder
@@ -135,7 +137,11 @@ def rules_of(run: RunFolder) -> list[GateRule]:
 
 
 def _check_names(rules: Sequence[GateRule], sides: Sequence[Side]) -> None:
-    """Refuse rules on models or datasets that the run does not have."""
+    """Refuse rules on models or datasets that the run does not have, and on numbers that its protocols cannot have."""
+    check_numbers(
+        (rule.metric for rule in rules),
+        [str(name) for side in sides for name in side.rows[PROTOCOL_COLUMN].unique()],
+    )
     models = [side.model for side in sides]
     datasets = [name for side in sides for name in dict.fromkeys(side.rows["dataset"])]
     for rule in rules:
@@ -285,10 +291,19 @@ def _rule_checks(
                 yield check
     if not found:
         detail = "nothing to measure: the metric is undefined on these samples"
+        detail += _numbers_instead(rule.metric, sides)
         detail += "" if baseline is None else ", or the baseline has no answers to pair"
         for bound, limit in bounds_of(rule):
             names = {"model": rule.model or "all", "dataset": rule.dataset or "all"}
             yield unmeasured(rule, bound, limit, **names, detail=detail)
+
+
+def _numbers_instead(metric: str, sides: Sequence[Side]) -> str:
+    """Return which numbers the protocols of the rows have, where the metric is a number of a protocol and not of them."""
+    if not is_protocol_metric(metric):
+        return ""
+    had = dict.fromkeys(name for _, rows in _by_dataset(sides) for name in metrics_of_rows(rows))
+    return "" if metric in had else f" (their protocols have {', '.join(had) or 'no numbers of their own'})"
 
 
 def _against_baseline(

@@ -58,9 +58,4 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOL_KIND.find(name)
 
 
-def own_protocols() -> bool:
-    """Tell whether an installed package declares a protocol, whose numbers only its function tells."""
-    return len(PROTOCOL_KIND.names()) > len(PROTOCOLS)
-
-
 __all__ = ["PROTOCOLS", "Protocol", "find_protocol"]
