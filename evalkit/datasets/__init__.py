@@ -25,6 +25,7 @@ from evalkit.datasets.formats.refclef import load_refclef
 from evalkit.datasets.formats.refcoco import load_refcoco, load_refcoco_plus, load_refcocog
 from evalkit.datasets.formats.refcocom import load_refcocom
 from evalkit.datasets.formats.refzom import load_refzom
+from evalkit.datasets.formats.rrsisd import load_rrsisd
 from evalkit.datasets.formats.saco import load_saco
 from evalkit.datasets.sampling import select_whole_images
 from evalkit.errors import ConfigError, DataError, nearest
@@ -43,6 +44,7 @@ LOADERS: dict[str, Loader] = {
     "refcoco+": load_refcoco_plus,
     "refcocog": load_refcocog,
     "refclef": load_refclef,
+    "rrsisd": load_rrsisd,
     "grefcoco": load_grefcoco,
     "reasonseg": load_reasonseg,
     "phrasecut": load_phrasecut,
@@ -63,8 +65,22 @@ LOADER_KIND = Kind[Loader](
 """What ``format:`` may name."""
 
 
+NOT_READ = {
+    "finecops-ref": "no source that was read says whether the annotation of a negative sample has a box that is to be "
+    "ignored, how its files are named, nor where a negative picture lies",
+    "ref-l4": "it has boxes alone, and a sample here has a mask; its evaluator is the protocol ref-l4, which scores "
+    "boxes on any dataset",
+}
+"""Data sets of the field whose layout is not read, and why (docs/how-to/own-dataset.md says more)."""
+
+
 def find_loader(name: str) -> Loader:
     """Return the loader of a layout. Raises ``ConfigError`` where there is none."""
+    if name in NOT_READ and name not in LOADER_KIND.names():
+        raise ConfigError(
+            f"the layout '{name}' is not read: {NOT_READ[name]}. Write its samples as `format: jsonl`, or a loader of your "
+            "own (docs/how-to/own-dataset.md, 'Data sets that are not read')"
+        )
     return LOADER_KIND.find(name)
 
 

@@ -23,7 +23,7 @@ from evalkit.types import GroundTruth, ImageRef, Region, Rle, Sample
 if TYPE_CHECKING:
     from evalkit.progress import Progress
 
-REFER_FAMILY = ("refcoco", "refcoco+", "refcocog", "refclef", "grefcoco", "refzom")
+REFER_FAMILY = ("refcoco", "refcoco+", "refcocog", "refclef", "rrsisd", "grefcoco", "refzom")
 """Formats whose sample ids start with the ref's id, so that refs can be counted."""
 
 WHOLE_SHARE = 0.9

@@ -1,4 +1,4 @@
-"""The refer layout (lichengunc/refer: refer.py, README.md, data/README.md), shared by six datasets.
+"""The refer layout (lichengunc/refer: refer.py, README.md, data/README.md), shared by seven datasets.
 
 ``ROOT/refcoco/refs(unc).p`` names the refs (one object, several sentences) and ``instances.json`` the
 objects in COCO's form. One sample is one sentence; its id is ``ref_id:sent_id``.
@@ -48,13 +48,17 @@ REF_KEYS: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class ReferLayout:
-    """What differs between the datasets of the family; ``text`` is the sentence key that its papers send."""
+    """What differs between the datasets of the family; ``text`` is the sentence key that its papers send.
+
+    ``boxes``: False where no source says the form of an annotation's ``bbox``; the box is the mask's tight one then.
+    """
 
     folder: str
     refs_names: tuple[str, ...]
     partition: str
     images: tuple[str, ...] = TRAIN2014
     text: str = "sent"
+    boxes: bool = True
 
 
 def load_refer(layout: ReferLayout, dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
@@ -73,7 +77,7 @@ def load_refer(layout: ReferLayout, dataset: DatasetConfig, directory: Path) -> 
     wanted = dataset.split or "all"
     if not any(in_split(split, wanted) for split in splits):
         raise unknown_split(dataset, splits, refs_path)
-    objects = _Objects(join(refs_path.rpartition("/")[0], "instances.json"))
+    objects = _Objects(join(refs_path.rpartition("/")[0], "instances.json"), boxes=layout.boxes)
     folder = image_folder(layout, dataset, directory, root)
     for ref in refs:
         if in_split(str(ref["split"]), wanted):
@@ -152,8 +156,9 @@ def _fault_of(ref: Any) -> str | None:
 class _Objects:
     """The objects of ``instances.json`` by id; each is turned into a region once."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, boxes: bool) -> None:
         content = read_json(path)
+        self.boxes = boxes
         self.path = path
         self.images = index_by_id(content, "images", path)
         self.annotations = index_by_id(content, "annotations", path)
@@ -200,7 +205,9 @@ def _samples_of(
         image["height"],
         image["width"],
         tuple(objects.region(target, image) for target in targets),
-        box_px_xyxy=hull_of([xywh_to_xyxy(target.get("bbox"), where) for target in targets]),
+        box_px_xyxy=hull_of([xywh_to_xyxy(target.get("bbox"), where) for target in targets])
+        if objects.boxes
+        else None,
     )
     names = {
         objects.categories[t["category_id"]]["name"]

@@ -179,3 +179,29 @@ def test_a_root_may_be_an_fsspec_url(load, make, tmp_path):
     assert sample.image.path == "memory://field/images/train2014/COCO_train2014_000000000007.jpg"
     with pytest.raises(DataError, match="there is no folder memory://elsewhere"):
         load("refcoco", root="memory://elsewhere", split="val")
+
+
+def test_rrsisd_reads_raw_text_and_the_boxes_of_masks(load, make, tmp_path):
+    """RMSIN's layout: raw sentences, photographs of its own folder; an annotation's bbox, of unknown form, is not used."""
+    content = make.coco()
+    content["annotations"][1]["bbox"] = [10, 10, 20, 20]
+    make.refer(
+        tmp_path,
+        [make.ref(1, 2, "The Red Ship"), make.ref(2, 1, "a", split="test")],
+        "rrsisd",
+        content=content,
+    )
+    make.image(tmp_path / "images/rrsisd/JPEGImages/COCO_train2014_000000000007.jpg", 60, 40)
+    (sample,) = load("rrsisd", root=".", split="val")
+    assert (sample.sample_id, sample.expression) == ("1:10", "The Red Ship")
+    assert sample.image.path.endswith("images/rrsisd/JPEGImages/COCO_train2014_000000000007.jpg")
+    assert truth_mask(sample.truth).sum() == 100
+    assert sample.truth.box_px_xyxy is None
+    assert len(load("rrsisd", root=".", split="test")) == 1
+
+
+@pytest.mark.parametrize(("layout", "why"), [("finecops-ref", "negative sample"), ("ref-l4", "boxes alone")])
+def test_a_known_layout_that_is_not_read_says_why(layout, why, load):
+    """Not only that there is no such format."""
+    with pytest.raises(ConfigError, match=why):
+        load(layout, root=".")
