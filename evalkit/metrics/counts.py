@@ -167,7 +167,8 @@ def _instance_counts(decoded: Decoded, truth: Truth) -> Counts:
 
     An item that pairs with no object and lies on an ignored region (a crowd) with half of its area or
     more is neither a hit nor spare: cocodataset/cocoapi PythonAPI/pycocotools/cocoeval.py
-    ``evaluateImg``, commit 8c9bcc3cf640, with the ignored regions of a sample taken as one.
+    ``evaluateImg``, commit 8c9bcc3cf640, with the ignored regions of a sample taken as one. Of a box the ignored
+    pixels inside count, where COCO takes those inside the crowd's box: an ignored region may lie scattered.
     """
     n_wanted = len(truth.source.instances)
     items = decoded.items if decoded.outcome == "decoded" else ()

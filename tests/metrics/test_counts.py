@@ -1,5 +1,7 @@
 """One answer on one sample: counts against full-array references, and every empty case."""
 
+import contextlib
+import io
 import itertools
 
 import numpy as np
@@ -8,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from scipy.ndimage import binary_erosion
 
 from evalkit.masks import crop_of, rle_encode
@@ -272,3 +276,87 @@ def test_an_item_that_finds_its_object_counts_on_a_crowd_too():
         Decoded("decoded", None, strict=True, items=items, mask=crop_of(target)), crowd_truth(slice(0, 40))
     )
     assert (row["instance_tp"], row["instance_fp"], row["instance_fn"]) == (1, 0, 0)
+
+
+CELL_PX = 20
+
+
+def moved(mask, random):
+    """Return the mask moved by up to three pixels along each axis."""
+    return np.roll(mask, tuple(random.integers(-3, 4, 2)), axis=(0, 1))
+
+
+def crowded_scene(random):
+    """Return (targets, crowd or None, items): each object in a cell of its own, so that no two items compete."""
+    cells = [
+        rectangle(
+            (60, 100), column * CELL_PX + 4, row * CELL_PX + 4, column * CELL_PX + 14, row * CELL_PX + 12
+        )
+        for row in range(3)
+        for column in range(4)
+    ]
+    chosen = [cells[place] for place in random.permutation(len(cells))]
+    targets, alarms = chosen[: random.integers(1, 4)], chosen[4 : 4 + random.integers(0, 3)]
+    crowd = None
+    if alarms and random.random() < 0.8:
+        left, top = (int(at.min()) + random.integers(-6, 7) for at in np.nonzero(alarms[0])[::-1])
+        left, top = max(0, left), max(0, top)
+        crowd = rectangle((60, 100), left, top, left + random.integers(5, 21), top + random.integers(5, 21))
+    found = [moved(mask, random) for mask in targets if random.random() < 0.8]
+    found += [*alarms, *(rectangle((60, 100), 80 + i, 30, 90 + i, 40) for i in range(random.integers(0, 2)))]
+    return targets, crowd, found
+
+
+def coco_counts(targets, crowd, found, kind):
+    """Return (hits, spare, missed) of pycocotools' own matching at IoU 0.5."""
+    annotations, results = [], []
+    everything = [(mask, 0) for mask in targets] + ([] if crowd is None else [(crowd, 1)])
+    for number, (mask, is_crowd) in enumerate(everything, 1):
+        region = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        place = {"id": number, "image_id": 1, "category_id": 1, "iscrowd": is_crowd, "area": int(mask.sum())}
+        annotations.append(
+            place | {"segmentation": region, "bbox": [int(n) for n in coco_mask.toBbox(region)]}
+        )
+    for mask in found:
+        region = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        results.append({"image_id": 1, "category_id": 1, "score": 0.5, "segmentation": region})
+        results[-1]["bbox"] = [int(n) for n in coco_mask.toBbox(region)]
+        if kind == "bbox":
+            del results[-1]["segmentation"]
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": 1, "height": 60, "width": 100}],
+        "categories": [{"id": 1}],
+        "annotations": annotations,
+        "info": {},
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        judge = COCOeval(truth, truth.loadRes(results), kind)
+        judge.evaluate()
+    one = judge.evalImgs[0]
+    hits, ignored = one["dtMatches"][0] > 0, one["dtIgnore"][0]
+    n_hits = int((hits & ~ignored).sum())
+    return n_hits, int((~hits & ~ignored).sum()), len(targets) - n_hits
+
+
+@pytest.mark.parametrize("kind", ["segm", "bbox"])
+def test_instances_beside_crowds_are_counted_as_pycocotools_does(kind):
+    """Hits, spare items and misses of 200 seeded scenes, by masks and by boxes; many items lie on a crowd in part."""
+    random, spare_of_crowds = np.random.default_rng(7), 0
+    for _ in range(200):
+        targets, crowd, found = crowded_scene(random)
+        if not found:
+            continue
+        items = []
+        for mask in found:
+            ys, xs = np.nonzero(mask)
+            box = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
+            items.append(Item(None, box, "rle", mask=crop_of(mask) if kind == "segm" else None))
+        whole = crop_of(np.any(found, axis=0)) if kind == "segm" else None
+        truth = truth_of(*targets, ignore=None if crowd is None else rle_encode(crowd))
+        row = count_row(Decoded("decoded", None, strict=True, items=tuple(items), mask=whole), truth)
+        counted = row["instance_tp"], row["instance_fp"], row["instance_fn"]
+        assert counted == coco_counts(targets, crowd, found, kind)
+        spare_of_crowds += coco_counts(targets, None, found, kind)[1] - counted[1]
+    assert spare_of_crowds > 20

@@ -186,6 +186,56 @@ def test_refzom_on_its_grid_sees_what_is_empty_there(made):
     assert made.numbers("refzom", pairs)["acc"] == 0.0
 
 
+def on_evaluators_grid(mask):
+    """Return the mask on 480 x 480: the pixel under the middle of each, as Pillow's nearest neighbour takes it."""
+    rows, columns = (np.floor((np.arange(480) + 0.5) * size / 480).astype(int) for size in mask.shape)
+    return mask[rows][:, columns]
+
+
+def ris_dmmi_numbers(pairs):
+    """Return miou, oiou, acc and p_0.5 of RIS-DMMI's ``evaluate`` (test.py, 753cd600b14d) on (found, wanted or None)."""
+    ious, right, intersections, unions = [], [], 0, 0
+    for found, wanted in pairs:
+        marked = on_evaluators_grid(found)
+        if wanted is None:
+            right.append(marked.sum() == 0)
+            continue
+        target = on_evaluators_grid(wanted)
+        shared, either = (marked & target).sum(), (marked | target).sum()
+        ious.append(0.0 if either == 0 else shared / either)
+        intersections, unions = intersections + shared, unions + either
+    return np.mean(ious), intersections / unions, np.mean(right), np.mean(np.array(ious) >= 0.5)
+
+
+def test_refzom_on_its_grid_where_masks_vanish_there(made):
+    """Dots of a few pixels, found or wanted, on large images: many have no pixel on the grid."""
+    random, pairs, vanished = np.random.default_rng(5), [], [0, 0]
+
+    def dots(shape):
+        mask = np.zeros(shape, bool)
+        for _ in range(random.integers(1, 3)):
+            y, x, size = random.integers(0, shape[0]), random.integers(0, shape[1]), random.integers(1, 4)
+            mask[y : y + size, x : x + size] = True
+        return mask
+
+    for _ in range(60):
+        shape = tuple(random.integers(500, 1500, 2))
+        wanted = dots(shape) if random.random() < 0.6 else None
+        found = wanted if wanted is not None and random.random() < 0.5 else dots(shape)
+        pairs.append((found, wanted))
+        vanished[0] += not on_evaluators_grid(found).any()
+        vanished[1] += wanted is not None and not on_evaluators_grid(wanted).any()
+    assert min(vanished) > 5
+    answers = [
+        (made.decoded([found]), GroundTruth(*found.shape) if wanted is None else made.truth([wanted]))
+        for found, wanted in pairs
+    ]
+    ours = made.numbers("refzom-480", answers)
+    assert [ours[key] for key in ("miou", "oiou", "acc", "p_0.5")] == pytest.approx(
+        ris_dmmi_numbers(pairs), abs=1e-12
+    )
+
+
 def test_gseval_boxes_count_null_as_wrong(made, mixed):
     """Accuracy is over all targeted rows: exact, exactly one half, none, none."""
     assert made.numbers("gseval-box", mixed)["accuracy"] == 0.5
