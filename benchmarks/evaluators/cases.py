@@ -93,7 +93,7 @@ def nothing() -> BoolMask:
 
 def union(masks: Sequence[BoolMask]) -> BoolMask:
     """Return the union of masks, which may be none."""
-    return np.any([nothing(), *masks], axis=0)
+    return np.any(masks, axis=0) if len(masks) else nothing()
 
 
 def make_cases(n: int, seed: int, mixture: Mixture) -> list[Case]:
@@ -152,7 +152,8 @@ def decoded_of(case: Case, *, scored: bool = True) -> Decoded:
 def truth_of(case: Case) -> GroundTruth:
     """Return the ground truth of a case."""
     ignored = None if case.ignored is None else rle_encode(case.ignored)
-    return GroundTruth(HEIGHT_PX, WIDTH_PX, tuple(map(rle_encode, case.wanted)), ignored)
+    height_px, width_px = union([*case.wanted, *case.found]).shape
+    return GroundTruth(height_px, width_px, tuple(map(rle_encode, case.wanted)), ignored)
 
 
 def ours(name: str, cases: Sequence[Case], *, scored: bool = True) -> dict[str, Any]:
