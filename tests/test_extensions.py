@@ -259,12 +259,13 @@ def test_a_number_that_no_protocol_has_is_refused_before_the_run(tmp_path: Path)
     config.write_text(yaml.safe_dump(content))
     refused = invoke("run", config, "--out", tmp_path / "other")
     assert refused.exit_code == 2
-    assert "cgf1" in refused.output
+    assert "own.yaml:" in refused.output
+    assert "protocol.cgf1" in refused.output
     scored = invoke("score", run, "--protocol", "saco", "--out", tmp_path / "scored")
     assert scored.exit_code == 0, scored.output
     judged = invoke("gate", tmp_path / "scored")
     assert judged.exit_code == 2
-    assert "no protocol has a number 'fuond'" in judged.output
+    assert "'protocol.fuond' is not a metric" in judged.output
 
 
 def test_an_installed_package_gives_every_kind_of_part(install: Install, tmp_path: Path) -> None:

@@ -77,11 +77,16 @@ NOT_READ = {
 def find_loader(name: str) -> Loader:
     """Return the loader of a layout. Raises ``ConfigError`` where there is none."""
     if name in NOT_READ and name not in LOADER_KIND.names():
-        raise ConfigError(
-            f"the layout '{name}' is not read: {NOT_READ[name]}. Write its samples as `format: jsonl`, or a loader of your "
-            "own (docs/how-to/own-dataset.md, 'Data sets that are not read')"
-        )
+        raise ConfigError(not_read(name))
     return LOADER_KIND.find(name)
+
+
+def not_read(name: str) -> str:
+    """Return why a layout of ``NOT_READ`` is not read, and the way out."""
+    return (
+        f"the layout '{name}' is not read: {NOT_READ[name]}. Write its samples as `format: jsonl`, or a loader of your "
+        "own (docs/how-to/own-dataset.md, 'Data sets that are not read')"
+    )
 
 
 def load_samples(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:

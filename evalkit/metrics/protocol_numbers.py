@@ -55,12 +55,11 @@ def check_numbers(measures: Iterable[str], protocols: Iterable[str]) -> None:
     named = dict.fromkeys(protocols)
     if any(name not in PROTOCOLS for name in named):
         return
-    known = protocol_keys()
+    known = [PREFIX + key for key in protocol_keys()]
     for measure in measures:
-        key = measure.lower().removeprefix(PREFIX)
-        if is_protocol_metric(measure.lower()) and key not in known:
+        if is_protocol_metric(measure.lower()) and measure.lower() not in known:
             raise ConfigError(
-                f"'{measure}' is not a metric: no protocol has a number '{key}'.{nearest(key, known)} A number of a "
+                f"'{measure}' is not a metric: no protocol has it.{nearest(measure, known)} A number of a "
                 "protocol of your own needs that protocol in `score: {protocol: package.module:name}` or in a "
                 f"dataset's `protocol:`; here stand {', '.join(named) or 'none'}"
             )

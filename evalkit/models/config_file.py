@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from evalkit.config.prompts import shipped_prompts
 from evalkit.config.schema import RunConfig, load_config, twice_named
 from evalkit.config.yaml import KeyPath, YamlSource
-from evalkit.datasets import LOADER_KIND
-from evalkit.datasets.cards import card_files
-from evalkit.errors import nearest
+from evalkit.datasets import LOADER_KIND, NOT_READ, not_read
+from evalkit.datasets.cards import card_files, card_protocol
+from evalkit.errors import ConfigError, nearest
 from evalkit.extensions import is_reference
+from evalkit.metrics.protocol_numbers import check_numbers
 from evalkit.metrics.protocols import PROTOCOL_KIND
 from evalkit.models.python import FLOORS
 
@@ -41,6 +43,23 @@ def note_unknown_names(source: YamlSource) -> None:
     score = data.get("score")
     if isinstance(score, dict):
         _note(source, ("score", "protocol"), "protocol", score.get("protocol"), PROTOCOL_KIND.names())
+    _note_numbers(source, data)
+
+
+def _note_numbers(source: YamlSource, data: dict[Any, Any]) -> None:
+    """Note each rule on a number of a protocol that none of the config's protocols can have."""
+    score = data.get("score")
+    named = [score.get("protocol") if isinstance(score, dict) else None]
+    for entry in _entries(data, "datasets"):
+        card = entry.get("format") or entry.get("name")
+        # A card that cannot be read is told by what reads it.
+        with suppress(ConfigError):
+            named += [entry.get("protocol"), card_protocol(card) if isinstance(card, str) else None]
+    for index, rule in enumerate(_entries(data, "gate")):
+        try:
+            check_numbers([str(rule.get("metric"))], [name for name in named if isinstance(name, str)])
+        except ConfigError as error:
+            source.add(("gate", index, "metric"), str(error))
 
 
 def _entries(data: dict[Any, Any], section: str) -> list[dict[Any, Any]]:
@@ -57,7 +76,9 @@ def _keys(value: Any) -> Collection[str]:
 
 def _note_dataset(source: YamlSource, path: KeyPath, entry: dict[Any, Any]) -> None:
     name = entry.get("name")
-    if entry.get("format") is not None:
+    if entry.get("format") in NOT_READ and entry["format"] not in LOADER_KIND.names():
+        source.add((*path, "format"), not_read(entry["format"]))
+    elif entry.get("format") is not None:
         _note(source, (*path, "format"), "format", entry["format"], LOADER_KIND.names())
     elif isinstance(name, str) and name not in card_files():
         source.add(

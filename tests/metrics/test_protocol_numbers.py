@@ -15,7 +15,12 @@ from evalkit.metrics.names import (
     metric_of_rule,
     row_measures,
 )
-from evalkit.metrics.protocol_numbers import metrics_of_rows, protocol_columns, protocol_intervals
+from evalkit.metrics.protocol_numbers import (
+    check_numbers,
+    metrics_of_rows,
+    protocol_columns,
+    protocol_intervals,
+)
 from evalkit.metrics.protocols import PROTOCOLS
 
 N = 120
@@ -53,16 +58,20 @@ def test_names_are_accepted_in_any_case():
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [
-        ("protocol.cgf2", "protocol.cgf1"),
-        ("protocol.", "protocol."),
-        ("protocol.acccuracy", "protocol.accuracy"),
-    ],
+    [("protocol.cgf2", "protocol.cgf1"), ("protocol.acccuracy", "protocol.accuracy")],
 )
 def test_unknown_names_name_the_nearest(name, nearest):
-    """The error says what may be meant."""
+    """The error says what may be meant, under evalkit's own protocols; under one's own nobody can know."""
     with pytest.raises(ConfigError, match=rf"'{name}' is not a metric.*{nearest}"):
-        measure_name(name)
+        check_numbers([name], ["saco", "default"])
+    check_numbers([name], ["saco", "mine:PROTOCOL"])
+    assert measure_name(name) == name
+
+
+def test_a_prefix_alone_is_no_name():
+    """A number has to be named."""
+    with pytest.raises(ConfigError, match="is not a metric"):
+        measure_name("protocol.")
 
 
 def test_every_number_of_every_protocol_has_a_name():
