@@ -291,7 +291,7 @@ def _rule_checks(
                 yield check
     if not found:
         detail = "nothing to measure: the metric is undefined on these samples"
-        detail += _numbers_instead(rule.metric, sides)
+        detail += _numbers_instead(metric_of_rule(rule.metric), sides)
         detail += "" if baseline is None else ", or the baseline has no answers to pair"
         for bound, limit in bounds_of(rule):
             names = {"model": rule.model or "all", "dataset": rule.dataset or "all"}
