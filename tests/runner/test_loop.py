@@ -291,10 +291,6 @@ def replaced(path, old, new):
     path.write_text(text.replace(old, new))
 
 
-def break_mask_size(folder):
-    Image.new("L", (10, 10), 255).save(folder / "0-disc.png")
-
-
 BAD_INPUT = {
     "unknown key": (
         lambda f: replaced(f / "run.yaml", "seed: 3", "sede: 3"),
@@ -311,7 +307,6 @@ BAD_INPUT = {
         lambda f: [p.unlink() for p in f.glob("?.png")],
         "images are missing|does not exist",
     ),
-    "mask of another size": (break_mask_size, r"shapes.jsonl:1.*10x10"),
     "damaged line": (lambda f: (f / "shapes.jsonl").write_text('{"id": "a", \n'), r"shapes.jsonl:1"),
     "unknown persona": (lambda f: replaced(f / "run.yaml", "png-masks", "png-mask"), "png-masks"),
     "unknown floor": (lambda f: replaced(f / "run.yaml", "whole-image", "hole-image"), "whole-image"),
