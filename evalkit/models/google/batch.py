@@ -28,7 +28,7 @@ from evalkit.models.google.batch_jobs import BatchJob, BatchJobFile
 from evalkit.models.google.bodies import is_batch_line, read_batch_body
 from evalkit.models.google.gemini import PROVIDER as LIVE
 from evalkit.models.google.gemini import GeminiConfig, GeminiModel, check_entry, open_gemini
-from evalkit.models.http.calls import guarded
+from evalkit.models.http.calls import MISREAD, guarded
 from evalkit.models.provider import Batch, ProviderContext
 from evalkit.types import Response, Sample
 
@@ -104,18 +104,18 @@ class GeminiBatch:
         """Find the jobs whose creation was cut off by a crash; forget those that never came to be."""
         nameless = {job.display_name: job for job in self.file.open if job.name is None}
         if nameless:
-
-            async def names() -> dict[str, str]:
-                listed = await self._client.batches.list()
-                return {one.display_name or "": one.name or "" async for one in listed}
-
-            found = await self._call(names)
+            found = await self._call(self._names)
             for display_name, job in nameless.items():
                 job.name = found.get(display_name)
                 job.done = job.name is None
             self.file.save()
         if self.file.open:
             note(f"{self.name}: {len(self.file.open)} batch jobs of an earlier session are picked up")
+
+    async def _names(self) -> dict[str, str]:
+        """Return the service's jobs: the name that we gave -> the name that it gave."""
+        listed = await self._client.batches.list()
+        return {one.display_name or "": one.name or "" async for one in listed}
 
     async def _leave_other_questions(
         self, by_key: dict[str, Pair], load: LoadQuestion, note: Callable[[str], None]
@@ -210,7 +210,11 @@ class GeminiBatch:
         attempts = self.live.entry.limits.max_attempts
         for number in range(1, attempts + 1):
             try:
-                return str(await self._call(lambda: self._create_once(job, text)))
+                # An answer that was lost on its way leaves a job behind, which is paid for.
+                found = await self._call(self._names) if number > 1 else {}
+                return found.get(job.display_name) or str(
+                    await self._call(lambda: self._create_once(job, text))
+                )
             except RetryLater as fault:
                 if number == attempts:
                     raise
@@ -306,7 +310,11 @@ class GeminiBatch:
 
     async def _call(self, send: Callable[[], Awaitable[Any]]) -> Any:
         return await guarded(
-            send, connection=self.live.endpoint, model=self.requested_model, timeout_s=FILE_TIMEOUT_S
+            send,
+            connection=self.live.endpoint,
+            model=self.requested_model,
+            timeout_s=FILE_TIMEOUT_S,
+            misread=MISREAD,
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.models.google.client import Endpoint, open_developer_endpoint, open_vertex_endpoint
-from evalkit.models.http.calls import guarded
+from evalkit.models.http.calls import MISREAD, guarded
 
 if TYPE_CHECKING:
     from evalkit.models.google.gemini import GeminiConfig
@@ -32,6 +32,7 @@ async def describe(entry: GeminiConfig) -> tuple[str, float | None]:
             connection=endpoint,
             model=entry.model,
             timeout_s=TIMEOUT_S,
+            misread=MISREAD,
         )
     finally:
         await endpoint.close()

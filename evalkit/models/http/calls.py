@@ -15,6 +15,9 @@ from evalkit.types import Response
 
 AnswerT = TypeVar("AnswerT")
 
+MISREAD = (ValueError, TypeError, AttributeError, LookupError)
+"""What a client raises that makes objects of its own of a body (a job, a file, a model) of another shape."""
+
 
 class Connection(Protocol):
     """An open way to one endpoint.
@@ -48,9 +51,16 @@ class Connection(Protocol):
 
 
 async def guarded(
-    send: Callable[[], Awaitable[AnswerT]], *, connection: Connection, model: str, timeout_s: float
+    send: Callable[[], Awaitable[AnswerT]],
+    *,
+    connection: Connection,
+    model: str,
+    timeout_s: float,
+    misread: tuple[type[Exception], ...] = (),
 ) -> AnswerT:
     """Return what ``send`` returns. Raises ``RetryLater``, ``GiveUp`` or ``StopModel``, never a client's own.
+
+    ``misread``: what ``send`` raises where it is a client alone that reads the body; see ``MISREAD``.
 
     The transports' own timeouts hold for each read at most, so a body that trickles in is cut by the total one here.
     Errors of clients hold the request with its key: nothing raised here refers to them.
@@ -67,7 +77,7 @@ async def guarded(
         raise _fault_of(error, connection, model) from None
     except (aiohttp.ClientError, httpx2.HTTPError, httpx2.StreamError) as error:
         raise connection_failed(error, connection, model) from None
-    except (json.JSONDecodeError, UnicodeError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeError, RecursionError, *misread) as error:
         # Clients read error bodies themselves: damaged, endlessly nested and wrongly labelled ones end here.
         raise _unreadable(error, model) from None
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evalkit.config.prompts import find_prompt
-from evalkit.errors import ConfigError
+from evalkit.errors import ConfigError, RetryLater
 from evalkit.images import read_image
 from evalkit.models.base import Question
 from evalkit.models.google.batch import GeminiBatch, key_of, open_batch, request_digest
@@ -20,6 +20,8 @@ from evalkit.models.google.batch_jobs import BatchJob, BatchJobFile
 from evalkit.models.google.gemini import GeminiConfig
 from evalkit.models.prices import cost_usd
 from evalkit.runner.pace import Attempt
+from evalkit.simulator.batch_api import BatchStore
+from evalkit.simulator.http import Reply
 from evalkit.types import Sample
 
 
@@ -301,3 +303,50 @@ def test_a_job_whose_requests_are_unchanged_is_collected_whether_they_are_kept_o
     assert not any("are asked otherwise now" in note for note in second.notes)
     assert set(second.answers) == {sample.sample_id for sample in samples}
     assert sum(request.operation == "batch" for request in simulator.requests) == 2
+
+
+def test_a_job_whose_creation_was_not_heard_of_is_found_again(
+    simulate: Callable[..., Any],
+    entry: Callable[..., GeminiConfig],
+    samples: list[Sample],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer was lost on its way: the job is there and paid for, and none is made beside it."""
+    monkeypatch.setattr("evalkit.models.google.batch.backoff_s", lambda *_, **__: 0.0)
+    simulator = simulate()
+    session = Session(entry(simulator.url_for("perfect")), tmp_path, samples[:3])
+
+    def lose_the_first_answer(model: GeminiBatch) -> None:
+        create_once, lost = model._create_once, iter([True])
+
+        async def create(job: BatchJob, text: bytes) -> str:
+            name = await create_once(job, text)
+            if next(lost, False):
+                raise RetryLater("the connection failed")
+            return name
+
+        monkeypatch.setattr(model, "_create_once", create)
+
+    session.run(lose_the_first_answer)
+    assert sum(request.operation == "batch" for request in simulator.requests) == 1
+    assert set(session.answers) == {"s0", "s1", "s2"}
+
+
+@pytest.mark.parametrize("body", [b"7", b'{"metadata": 5}', b'{"metadata": {"output": []}}', b'{"name": 5}'])
+def test_a_job_of_another_shape_is_looked_at_again(
+    body: bytes,
+    simulate: Callable[..., Any],
+    entry: Callable[..., GeminiConfig],
+    samples: list[Sample],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a gateway puts in a job's place ends nothing."""
+    answer = BatchStore.get
+    odd = iter([Reply(body=body)])
+    monkeypatch.setattr(BatchStore, "get", lambda self, call: next(odd, None) or answer(self, call))
+    session = Session(entry(simulate().url_for("perfect")), tmp_path, samples[:3])
+    session.run()
+    assert set(session.answers) == {"s0", "s1", "s2"}
+    assert any("cannot be looked at just now" in note for note in session.notes)
