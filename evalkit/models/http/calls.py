@@ -68,6 +68,7 @@ async def guarded(
     import aiohttp
     import httpx2
 
+    unreadable: tuple[type[Exception], ...] = (json.JSONDecodeError, UnicodeError, RecursionError, *misread)
     try:
         async with asyncio.timeout(timeout_s):
             return await send()
@@ -77,7 +78,7 @@ async def guarded(
         raise _fault_of(error, connection, model) from None
     except (aiohttp.ClientError, httpx2.HTTPError, httpx2.StreamError) as error:
         raise connection_failed(error, connection, model) from None
-    except (json.JSONDecodeError, UnicodeError, RecursionError, *misread) as error:
+    except unreadable as error:
         # Clients read error bodies themselves: damaged, endlessly nested and wrongly labelled ones end here.
         raise _unreadable(error, model) from None
 
