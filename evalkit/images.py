@@ -93,6 +93,13 @@ def read_image(ref: ImageRef, truth_size_px: SizePx | None = None) -> ImageBytes
     return sent
 
 
+def archive_hint(location: str) -> str:
+    """Return how a file inside an archive is written, where ``location`` names one in another way; else nothing."""
+    if location.startswith("zip:") and "::" not in location:
+        return " (a file inside an archive is written zip://MEMBER::/full/path/of/archive.zip)"
+    return ""
+
+
 def read_bytes(ref: ImageRef) -> bytes:
     """Return the bytes of the image's file. Raises ``DataError`` where there is none."""
     import fsspec
@@ -104,10 +111,10 @@ def read_bytes(ref: ImageRef) -> bytes:
             data: bytes = stream.read()
     except FileNotFoundError as error:
         raise DataError(
-            f"image {ref.path} does not exist: check the dataset's `root:` or `images:`"
+            f"image {ref.path} does not exist: check the dataset's `root:` or `images:`{archive_hint(ref.path)}"
         ) from error
     except (OSError, ValueError, NotImplementedError, ImportError) as error:
-        raise DataError(f"image {ref.path!r:.200} cannot be read: {error}") from error
+        raise DataError(f"image {ref.path!r:.200} cannot be read: {error}{archive_hint(ref.path)}") from error
     return data
 
 

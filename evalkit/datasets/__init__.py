@@ -197,9 +197,31 @@ def _in_its_layout(samples: Iterator[Sample], dataset: DatasetConfig) -> Iterato
         ) from error
 
 
+def _require_whole_characters(sample: Sample, dataset: str) -> None:
+    """Raise ``DataError`` on half a character (a lone surrogate), which no file can hold and no API takes."""
+    texts = {"id": sample.sample_id, "image id": sample.image_id, "expression": sample.expression}
+    texts |= {f"tag '{name}'": f"{name}{value}" for name, value in sample.tags.items()}
+    for what, text in texts.items():
+        if not text.isascii() and not _is_whole(text):
+            shown = sample.sample_id.encode("ascii", "backslashreplace").decode()
+            raise DataError(
+                f"dataset '{dataset}', sample {shown}: the {what} holds half a character (a lone surrogate such as "
+                "\\ud800): the text was cut or written in another encoding. Write it anew as UTF-8"
+            )
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _without_repeats(samples: Iterator[Sample], dataset: str) -> Iterator[Sample]:
     seen: set[str] = set()
     for sample in samples:
+        _require_whole_characters(sample, dataset)
         if sample.sample_id in seen:
             raise DataError(
                 f"dataset '{dataset}': the sample id '{sample.sample_id}' occurs twice, so its answers could "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.datasets.notes import note
 from evalkit.errors import ConfigError, DataError
-from evalkit.images import image_exists
+from evalkit.images import archive_hint, image_exists
 from evalkit.storage.run_folder import open_for_run
 from evalkit.types import Sample
 
@@ -151,7 +151,7 @@ def _require_images(samples: Sequence[Sample], config: RunConfig, *, all_needed:
             first = missing[0]
             raise DataError(
                 f"dataset '{dataset}': {len(missing)} of {len(refs)} images are missing or empty, the first is "
-                f"{first.image.path} (sample {first.sample_id}). Check `root:` or `images:`"
+                f"{first.image.path} (sample {first.sample_id}){archive_hint(first.image.path)}. Check `root:` or `images:`"
                 f"{'' if all_needed else ', as no annotation says their size'}; up to "
                 f"{config.limits.max_data_errors:.0%} (limits.max_data_errors) would be counted as data errors"
             )

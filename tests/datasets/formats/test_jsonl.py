@@ -267,3 +267,29 @@ def test_a_ring_of_numpy_numbers_is_the_ring_of_its_values():
     """As tables give them."""
     ring = [1, 1, 9.5, 1, 9.5, 9]
     assert read_rings([list(np.array(ring))], 20, 20, "here") == read_rings([ring], 20, 20, "here")
+
+
+@pytest.mark.parametrize("key", ["id", "expression", "tags"])
+def test_half_a_character_is_refused_where_it_stands(key, read):
+    """JSON can spell a lone surrogate, which neither a file nor an API can hold."""
+    whole = line(RING, id="b", expression="un café 🐈")
+    assert len(read(whole)) == 1
+    text = json.dumps(whole | {key: {"a": "HALF"} if key == "tags" else "HALF"}).replace("HALF", "x\\ud83d")
+    with pytest.raises(DataError, match="holds half a character"):
+        read(text)
+
+
+def test_an_archive_named_the_wrong_way_says_the_right_one(make, tmp_path):
+    """A photograph inside an archive is read where it is written as fsspec wants it."""
+    import zipfile
+
+    from evalkit.images import read_image
+    from evalkit.types import ImageRef
+
+    make.image(tmp_path / "photo.png", WIDTH, HEIGHT)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.write(tmp_path / "photo.png", "photo.png")
+    right = read_image(ImageRef(f"zip://photo.png::{tmp_path / 'photos.zip'}"))
+    assert (right.width_px, right.height_px) == (WIDTH, HEIGHT)
+    with pytest.raises(DataError, match="zip://MEMBER::/full/path"):
+        read_image(ImageRef(f"zip://{tmp_path / 'photos.zip'}/photo.png"))
