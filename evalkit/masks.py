@@ -47,20 +47,34 @@ def rle_crop(rle: Rle) -> CropMask:
     """
     height_px, width_px = rle.height_px, rle.width_px
     runs = rle_runs(rle)
-    ends = np.cumsum(runs)
-    if runs.size < 2 or ends[-1] == runs[0]:
+    lengths = runs[1::2]
+    starts = runs.cumsum()[1::2] - lengths
+    if not lengths.all():
+        starts, lengths = starts[lengths > 0], lengths[lengths > 0]
+    if not lengths.size:
         return CropMask(height_px, width_px, 0, 0, np.zeros((0, 0), dtype=bool))
-    last_end = int(ends[1::2][-1])
-    x0, x1 = int(runs[0]) // height_px, (last_end - 1) // height_px + 1
-    shown = runs[: runs.size // 2 * 2].copy()
-    shown[0] -= x0 * height_px
-    is_foreground = np.zeros(shown.size + 1, dtype=bool)
+    first_columns = starts // height_px
+    tops = starts - first_columns * height_px
+    bottoms = tops + lengths
+    x0, x1 = int(first_columns[0]), int(starts[-1] + lengths[-1] - 1) // height_px + 1
+    y0, y1 = int(tops.min()), int(bottoms.max())
+    if y1 > height_px:  # a run that goes on into the next column
+        y0, y1 = 0, height_px
+    columns = _painted(tops + ((first_columns - x0) * (y1 - y0) - y0), lengths, (x1 - x0) * (y1 - y0))
+    return CropMask(height_px, width_px, x0, y0, np.ascontiguousarray(columns.reshape(x1 - x0, y1 - y0).T))
+
+
+def _painted(starts: NDArray[np.int64], lengths: NDArray[np.int64], size: int) -> BoolMask:
+    """Return ``size`` pixels in a row of which the runs at ``starts`` are foreground."""
+    runs = np.empty(2 * starts.size + 1, dtype=np.int64)
+    ends = starts + lengths
+    runs[0] = starts[0]
+    runs[1::2] = lengths
+    runs[2:-1:2] = starts[1:] - ends[:-1]
+    runs[-1] = size - ends[-1]
+    is_foreground = np.zeros(runs.size, dtype=bool)
     is_foreground[1::2] = True
-    flat = np.repeat(is_foreground, np.append(shown, x1 * height_px - last_end))
-    columns = flat.reshape(x1 - x0, height_px)
-    rows = np.flatnonzero(columns.any(axis=0))
-    y0, y1 = int(rows[0]), int(rows[-1]) + 1
-    return CropMask(height_px, width_px, x0, y0, np.ascontiguousarray(columns[:, y0:y1].T))
+    return np.repeat(is_foreground, runs)
 
 
 def rle_runs(rle: Rle) -> NDArray[np.int64]:
@@ -262,6 +276,14 @@ def full_mask(crop: CropMask) -> BoolMask:
 
 def box_of(mask_hw: BoolMask) -> BoxPx | None:
     """Return the tight ``(x0, y0, x1, y1)`` box of the foreground in pixels, half open."""
+    if (
+        mask_hw.size
+        and mask_hw[0].any()
+        and mask_hw[-1].any()
+        and mask_hw[:, 0].any()
+        and mask_hw[:, -1].any()
+    ):
+        return 0, 0, mask_hw.shape[1], mask_hw.shape[0]  # the usual case: crops are tight
     rows = np.flatnonzero(mask_hw.any(axis=1))
     if rows.size == 0:
         return None

@@ -62,6 +62,29 @@ def test_large_images_decode_to_the_right_place(x, y, width, height):
 
 
 @given(mask=masks)
+def test_a_crop_of_run_lengths_is_the_tight_crop_of_the_pixels(mask):
+    """Only rows and columns that hold foreground are unpacked, runs over several columns among them."""
+    for whole in (mask, np.pad(mask, ((3, 2), (1, 4)))):
+        found, wanted = rle_crop(rle_encode(whole)), crop_of(whole)
+        assert np.array_equal(found.crop_hw, wanted.crop_hw)
+        if whole.any():
+            assert (found.x0_px, found.y0_px) == (wanted.x0_px, wanted.y0_px)
+
+
+@draws(200)
+@given(runs=st.lists(st.integers(0, 12), min_size=1, max_size=12), height=st.integers(1, 9))
+def test_runs_without_pixels_change_no_crop(runs, height):
+    """Run lengths of 0 (two runs of one value in a row) crop to the same pixels as in pycocotools."""
+    width = -(-sum(runs) // height) or 1
+    runs.append(height * width - sum(runs))
+    counts = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
+    wanted = crop_of(coco_mask.decode({"size": [height, width], "counts": counts}).astype(bool))
+    found = rle_crop(Rle(height, width, counts))
+    assert np.array_equal(found.crop_hw, wanted.crop_hw)
+    assert not wanted.crop_hw.size or (found.x0_px, found.y0_px) == (wanted.x0_px, wanted.y0_px)
+
+
+@given(mask=masks)
 def test_uncompressed_counts_give_the_same_mask(mask):
     """A list of integers and the compressed text are one mask."""
     encoded = rle_encode(mask)

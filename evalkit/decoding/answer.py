@@ -182,7 +182,7 @@ def after_thoughts(text: str) -> tuple[str, str | None]:
 
     Thoughts are drafts whatever they hold. An answer that ends inside them says nothing: ``("", None)``.
     """
-    closes = "</" in text or "\u25c1/" in text  # quick to tell, and rare
+    closes = ("<" in text and "</" in text) or "\u25c1/" in text  # quick to tell, and rare
     ends = [match.span() for match in _THINK_END.finditer(text)] if closes else []
     if ends:
         return text[ends[-1][1] :].strip(), text[: ends[-1][0]]

@@ -194,7 +194,10 @@ def _read_part(part: str, keys: ItemKeys, groups: _Groups, *, fenced: bool) -> N
 
 def _read_yaml(part: str, keys: ItemKeys, groups: _Groups) -> bool:
     """Read a piece of text that is YAML in blocks, with prose before it at most; return whether it is."""
-    first = _YAML_KEY.search(part)
+    value = _VALUE_START.search(part)
+    # A key counts before the first value alone; long answers are not searched to their end for one.
+    ends = len(part) if value is None else value.start() + 1
+    first = _YAML_KEY.search(part, 0, ends)
     if first is None or _VALUE_START.search(part, 0, first.start()):
         return False
     start = first.start()

@@ -27,16 +27,22 @@ def erode(mask_hw: BoolMask, radius_px: int) -> BoolMask:
     as background. It is r erosions with a 3x3 kernel, done by rows and then by columns.
     """
     size = 2 * radius_px + 1
-    return _all_in_window(_all_in_window(mask_hw, size).T, size).T
+    height, width = mask_hw.shape
+    if min(height, width) < size:
+        return np.zeros((max(0, height - size + 1), max(0, width - size + 1)), dtype=bool)
+    # Both passes run over memory in one piece: a window that reaches into the next row starts right of the last
+    # column that is kept.
+    upright = _all_in_window(np.ascontiguousarray(mask_hw).reshape(-1), size, width)
+    sideways = np.empty(upright.size, dtype=bool)
+    sideways[: upright.size - size + 1] = _all_in_window(upright, size, 1)
+    return sideways.reshape(-1, width)[:, : width - size + 1]
 
 
-def _all_in_window(mask: BoolMask, size: int) -> BoolMask:
-    """Return row i = all of rows i .. i + size - 1, shape (H - size + 1, W), by doubling the window."""
-    if mask.shape[0] < size:
-        return np.zeros((0, mask.shape[1]), dtype=bool)
+def _all_in_window(flat: BoolMask, size: int, stride: int) -> BoolMask:
+    """Return pixel i = all of pixels i, i + stride .. i + (size - 1) * stride, by doubling the window."""
     have = 1
     while have < size:
-        step = min(have, size - have)  # windows of `have` rows that start `step` apart cover have + step
-        mask = mask[:-step] & mask[step:]
+        step = min(have, size - have)  # windows of `have` pixels that start `step` apart cover have + step
+        flat = flat[: -step * stride] & flat[step * stride :]
         have += step
-    return mask
+    return flat

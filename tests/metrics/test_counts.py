@@ -1,6 +1,7 @@
 """One answer on one sample: counts against full-array references, and every empty case."""
 
 import contextlib
+import dataclasses
 import io
 import itertools
 
@@ -78,6 +79,18 @@ def test_erosion_equals_repeated_3x3_erosion(mask, radius):
     if found.size:
         inner[radius : height - radius, radius : width - radius] = found
     assert np.array_equal(mask & ~inner, naive_boundary(mask, radius))
+
+
+@pytest.mark.parametrize("shape", [(120, 31), (31, 120), (200, 30), (64, 64), (1, 90)])
+def test_erosion_of_large_and_turned_masks_equals_repeated_3x3_erosion(shape):
+    """No window that reaches past the end of its row counts, whatever the order of the pixels in memory."""
+    mask = np.random.default_rng(5).random(shape) > 0.01
+    for radius, turned in itertools.product((1, 3, 8, 16), (mask, mask[:, ::-1], np.asfortranarray(mask))):
+        inner = np.zeros_like(turned)
+        found = erode(turned, radius)
+        if found.size:
+            inner[radius : shape[0] - radius, radius : shape[1] - radius] = found
+        assert np.array_equal(turned & ~inner, naive_boundary(turned, radius))
 
 
 @given(MASK_TRIPLES, st.booleans())
@@ -211,6 +224,24 @@ def test_instances_are_matched_one_to_one():
     # exactly half of each other's union is still a pair
     half = rectangle((20, 30), 0, 0, 10, 10)
     assert count_row(decoded_of(half), truth_of(left))["instance_tp"] == 1
+
+
+@given(MASK_TRIPLES, st.booleans())
+def test_a_lone_mask_and_a_lone_object_pair_as_any_others_do(triple, ignoring):
+    """Their hit is taken from the row's IoU, and is the one that pairing by the matrix of IoUs gives."""
+    predicted, target, ignore = triple
+    ignore = ignore & ~target if ignoring else np.zeros_like(ignore)
+    if not predicted.any() or not target.any():
+        return
+    truth = truth_of(target, ignore=rle_encode(ignore) if ignore.any() else None)
+    shared = (predicted & target).sum() / (predicted | target).sum()
+    spare = (predicted & ignore).sum() / predicted.sum() < 0.5
+    hit = shared >= 0.5
+    lone = decoded_of(predicted)
+    for decoded in (dataclasses.replace(lone, mask=lone.items[0].mask), lone):
+        row = count_row(decoded, truth, boundary=False)
+        assert (row["instance_tp"], row["instance_fn"]) == (hit, not hit)
+        assert row["instance_fp"] == (not hit and spare)
 
 
 def test_a_crop_with_empty_borders_counts_the_same():
