@@ -20,7 +20,7 @@ class OutcomeWords:
 
 
 OUTCOMES: Final[dict[str, OutcomeWords]] = {
-    "decoded": OutcomeWords("object found", "at least one usable mask; counts with its IoU"),
+    "decoded": OutcomeWords("mask read", "at least one usable mask; counts with its IoU"),
     "no_target": OutcomeWords(
         "says nothing fits", "the answer says that nothing fits; IoU 1 where that is right, else 0"
     ),

@@ -150,7 +150,9 @@ METRICS: tuple[Metric, ...] = (
         "the same over the outcomes decoded and no_target alone",
         lambda rows: mean(rows.iou, rows.readable),
         ("giou_decoded",),
-        shown=("compare",),
+        heading="gIoU if read",
+        shown=("compare", "page"),
+        about="masks",
     ),
     Metric(
         "giou_targeted",
