@@ -359,7 +359,9 @@ def test_print_shows_everything_but_controls(tab, page):
     tab.goto(page.as_uri())
     assert not tab.locator("#filters").is_visible()
     assert tab.locator("table.numbers").first.is_visible()
-    right = tab.eval_on_selector("#comparison table >> nth=0 >> thead th:last-child", "e => e.getBoundingClientRect().right")
+    right = tab.eval_on_selector(
+        "#comparison table >> nth=0 >> thead th:last-child", "e => e.getBoundingClientRect().right"
+    )
     assert right <= 718
 
 
