@@ -254,7 +254,9 @@ def _level(
     told = "; ".join(f"{gap.span} against {gap.other} ({gap.p})" for gap in gaps[:NAMED])
     size = f"on {gaps[0].n:,} common answers of {gaps[0].n_images:,} images" if gaps else ""
     sentences = [f"{leader} has the highest {measure.label}, {values[leader]:.3f}: {told}, {size}."]
-    sentences += list(dict.fromkeys(gap.why for gap in gaps if gap.why))
+    sentences += [
+        f"Against {gap.other}: {gap.why[:1].lower()}{gap.why[1:]}" for gap in gaps[:NAMED] if gap.why
+    ]
     if breaks:
         sentences.append("What breaks the tie does so by its own paired 95 % interval, unadjusted.")
     return sentences
