@@ -17,7 +17,7 @@ import click
 from evalkit.cli.init_config import config_text
 from evalkit.cli.shipped_configs import shipped_config, shipped_configs, summary_of
 from evalkit.config.schema import DatasetConfig
-from evalkit.datasets.folder_pairs import Pair, find_pairs, words_of
+from evalkit.datasets.folder_pairs import PicturePair, find_pairs, words_of
 from evalkit.errors import ConfigError, DataError
 from evalkit.models.config_file import load_run_config
 from evalkit.models.google.client import key_of
@@ -162,7 +162,7 @@ def _dataset(path: Path, name: str, images: str | None, csv_path: Path) -> Datas
     return DatasetConfig(name=name, format=form, path=str(path.absolute()), images=folder)
 
 
-def _csv_of(pairs: Sequence[Pair], folder: Path, expression: str | None, start: Path) -> str:
+def _csv_of(pairs: Sequence[PicturePair], folder: Path, expression: str | None, start: Path) -> str:
     """Return the CSV of a folder's samples, with paths relative to ``start``. Raises ``ConfigError`` where a file name says nothing to ask."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -38,7 +38,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PicturePair:
     """One photograph and its mask, as paths relative to the folder; ``stem`` names both."""
 
     stem: str
@@ -46,7 +46,7 @@ class Pair:
     mask: str
 
 
-def find_pairs(folder: Path) -> list[Pair]:
+def find_pairs(folder: Path) -> list[PicturePair]:
     """Return the pairs of a folder and its subfolders, by stem. Raises ``DataError`` where a picture has no partner.
 
     A mask is a picture in a folder called ``masks`` (``labels``, ``gt``, ...), one whose name ends in ``_mask``
@@ -82,7 +82,7 @@ def _split_by_kind(stem: str, paths: list[str], masks: dict[str, list[str]]) -> 
         paths.remove(pngs[0])
 
 
-def _paired(folder: Path, images: dict[str, list[str]], masks: dict[str, list[str]]) -> list[Pair]:
+def _paired(folder: Path, images: dict[str, list[str]], masks: dict[str, list[str]]) -> list[PicturePair]:
     if not images:
         raise DataError(f"{folder}: holds no photographs ({', '.join(PICTURES)})")
     for what, found in (("photographs", images), ("masks", masks)):
@@ -100,7 +100,7 @@ def _paired(folder: Path, images: dict[str, list[str]], masks: dict[str, list[st
             f"{folder}: {len(alone)} pictures have no partner of the same stem: {', '.join(names[:SHOWN])}{more}. A "
             "photograph `desk.jpg` wants its mask as masks/desk.png, desk_mask.png or desk.png beside it"
         )
-    return [Pair(stem, images[stem][0], masks[stem][0]) for stem in sorted(images)]
+    return [PicturePair(stem, images[stem][0], masks[stem][0]) for stem in sorted(images)]
 
 
 def words_of(stem: str) -> str | None:
