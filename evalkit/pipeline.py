@@ -5,21 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.datasets.notes import collected
-from evalkit.errors import RunIncomplete
 from evalkit.progress import Progress
 from evalkit.report.page import standing_report, write_report
 from evalkit.runner.event_loop import run_to_end
-from evalkit.runner.folder import answers_stored, finish
+from evalkit.runner.folder import finish
 from evalkit.runner.loop import StoppedModel, ask_all
 from evalkit.runner.plan import Plan, plan_run
 from evalkit.runner.prepare import RunPlan, look_again, prepare
+from evalkit.runner.told_errors import told_errors
 from evalkit.scoring.score import score_locked
 from evalkit.storage.locks import run_lock
 from evalkit.storage.run_folder import RunFolder
@@ -68,7 +67,7 @@ def run(
     show(plan.text())
     if not yes and (cost := high_cost(plan, config)) is not None:
         confirm(cost)
-    with run_lock(prepared.out) as took_over, Progress(quiet=quiet) as progress, _told_errors(prepared.out):
+    with run_lock(prepared.out) as took_over, Progress(quiet=quiet) as progress, told_errors(prepared.out):
         if took_over:
             progress.note(took_over)
         current = look_again(prepared)
@@ -116,30 +115,3 @@ def high_cost(plan: Plan, config: RunConfig) -> str | None:
     if usd is None or usd <= limit_usd:
         return None
     return f"This run costs about {usd:.2f} USD (limits.confirm_above_usd: {limit_usd})."
-
-
-@contextmanager
-def _told_errors(out: Path) -> Iterator[None]:
-    """Turn an interrupt into what is stored and how to go on, and a group of errors into its first."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise RunIncomplete(_interrupted(out)) from None
-    except ExceptionGroup as group:
-        raise _first_error(group) from group
-
-
-def _interrupted(out: Path) -> str:
-    stored = answers_stored(out)
-    if stored is None:
-        return "interrupted before anything was asked; nothing was written"
-    return (
-        f"interrupted. {stored} answers are stored in {out} and will not be asked again: the same command "
-        f"goes on from here; `evalkit score {out}` scores what is there"
-    )
-
-
-def _first_error(group: ExceptionGroup[Exception]) -> Exception:
-    """Return what went wrong first: what one model's task raised ends the tasks of all."""
-    error = group.exceptions[0]
-    return _first_error(error) if isinstance(error, ExceptionGroup) else error

@@ -1,15 +1,13 @@
 """Mask layers over an image: truth, prediction, difference and single objects, in one set of colours.
 
-A layer is an array of colour numbers with its colours; it becomes a palette PNG of a few kilobytes for a page, or is
-laid over an image. The colours of hit, missed and false can be told apart with every common kind of colour blindness,
-and missed pixels are striped as well.
+A layer is an array of colour numbers with its colours, laid over an image. The colours of hit, missed and false can
+be told apart with every common kind of colour blindness, and missed pixels are striped as well.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -59,18 +57,6 @@ class Layer:
     def __init__(self, numbers_hw: NDArray[np.uint8], colours: Sequence[Rgba]) -> None:
         self.numbers_hw = numbers_hw
         self.colours = tuple(colours)
-
-    def png_bytes(self) -> bytes:
-        """Return the layer as a palette PNG with transparency."""
-        from PIL import Image
-
-        image = Image.fromarray(self.numbers_hw).convert("L")
-        image = Image.frombytes("P", image.size, image.tobytes())
-        image.putpalette([channel for colour in self.colours for channel in colour[:3]])
-        stream = io.BytesIO()
-        options: dict[str, Any] = {"transparency": bytes(colour[3] for colour in self.colours)}
-        image.save(stream, "PNG", **options)
-        return stream.getvalue()
 
     def over(self, image: Image) -> Image:
         """Return ``image`` (any mode, of the layer's size) with the layer laid over it, RGB."""

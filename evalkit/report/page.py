@@ -19,7 +19,13 @@ from evalkit.report.data import ReportData, load_report
 from evalkit.report.dataset_view import DatasetView, dataset_view, run_view
 from evalkit.report.differences import page_comparison
 from evalkit.report.environment import TEMPLATES, template_environment
-from evalkit.report.gallery import first_cards, gallery_index, sample_address, searched_texts
+from evalkit.report.gallery import (
+    first_cards,
+    gallery_index,
+    sample_address,
+    searched_characters,
+    searched_texts,
+)
 from evalkit.report.sample_chunks import SamplePlan, Written, chunk_jobs, write_chunks
 from evalkit.report.shown_masks import GRID_SIDE_PX
 from evalkit.report.tables import write_tables
@@ -197,12 +203,13 @@ def _index_context(
 def shown_words(data: ReportData, plan: SamplePlan, written: Written) -> str:
     """Return what the gallery shows, and what of it is reduced, in words."""
     trials = int(data.scores["trial"].max()) + 1
-    missing = len(written.missing)
+    missing, n_answers = len(written.missing), len(data.first_trial())
     told = [
         f"Every answer to all {len(plan.keys):,} samples is here.",
         "" if trials == 1 else f"Of {trials} trials the first is shown.",
         f"Photographs are reduced to {plan.side_px} pixels on the longest side. {GRID_WORDS}",
         "" if not missing else f"{missing:,} photographs cannot be read: their masks stand on grey.",
+        f"The text search looks at expressions, ids and the first {searched_characters(n_answers)} characters of each answer.",
     ]
     return " ".join(filter(None, told))
 

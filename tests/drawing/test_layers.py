@@ -1,7 +1,5 @@
 """Mask layers: the right pixels in the right colours."""
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -96,14 +94,12 @@ def test_ignored_pixels_are_grey():
     assert np.array_equal(layer == 3, ignore)
 
 
-def test_png_keeps_colours_and_transparency():
-    """A layer read back has its colours; the ground is fully transparent."""
-    layer = np.array([[0, 1], [1, 0]], dtype=np.uint8)
-    back = np.asarray(
-        Image.open(io.BytesIO(Layer(layer, [(0, 0, 0, 0), (10, 20, 30, 40)]).png_bytes())).convert("RGBA")
-    )
-    assert back[0, 1].tolist() == [10, 20, 30, 40]
-    assert back[0, 0, 3] == 0
+def test_a_layer_covers_what_it_marks_and_nothing_else():
+    """Marked pixels have the layer's colour, the others those of the image."""
+    layer = Layer(np.array([[0, 1], [1, 0]], dtype=np.uint8), [(0, 0, 0, 0), (10, 20, 30, 255)])
+    laid = np.asarray(layer.over(Image.new("RGB", (2, 2), (200, 100, 0))))
+    assert laid[0, 1].tolist() == [10, 20, 30]
+    assert laid[0, 0].tolist() == [200, 100, 0]
 
 
 @pytest.mark.parametrize(

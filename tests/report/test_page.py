@@ -237,6 +237,7 @@ def test_every_sample_is_shown(page):
     """None is left out: each has a chunk, and the page says so."""
     assert all(sample["c"] >= 0 for sample in gallery_of(page)["samples"])
     assert "Every answer to all 16 samples is here." in page.read_text()
+    assert "ids and the first 180 characters of each answer" in page.read_text()
 
 
 def test_tables_and_figures_are_files(page):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,11 @@ from typing import Any
 from evalkit.config.schema import DatasetConfig
 from evalkit.datasets.files import (
     check_options,
-    is_file,
     path_of,
     place,
-    read_head,
-    read_lines,
     unknown_split,
 )
-from evalkit.datasets.formats.csv_header import looks_like_csv
+from evalkit.datasets.formats.jsonl_lines import sample_lines, unread, without_doubles
 from evalkit.datasets.formats.jsonl_truth import read_truth
 from evalkit.datasets.notes import note
 from evalkit.errors import DataError
@@ -60,7 +56,7 @@ def load_jsonl(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
     wanted = dataset.split or "all"
     first_line: dict[str, int] = {}
     splits: dict[str, int] = {}
-    for number, text in _lines(path):
+    for number, text in sample_lines(path):
         where = f"{path}:{number}"
         record = _read_record(text, where, path)
         split = record.get("split", "all")
@@ -75,58 +71,9 @@ def load_jsonl(dataset: DatasetConfig, directory: Path) -> Iterator[Sample]:
         raise unknown_split(dataset, splits, path)
 
 
-def _lines(path: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of the file; where the first one is of another format, that is what the error says."""
-    lines = read_lines(path)
-    try:
-        first = next(lines, None)
-    except DataError as error:
-        head = read_head(path) if is_file(path) else b""
-        raise DataError(f"{path}: {_BINARY[head[:4]]}") if head[:4] in _BINARY else error from None
-    if first is None:
-        return
-    other = _another_format(first[1])
-    if other is not None:
-        raise DataError(f"{path}:{first[0]}: {other}")
-    yield first
-    yield from lines
-
-
-_BINARY = {
-    b"PAR1": "the file is Parquet: set `format: parquet`",
-    b"PK\x03\x04": "the file is a ZIP archive (or an Excel workbook, which is one): unpack it, or save the sheet as CSV "
-    "and set `format: csv`",
-    b"\x89PNG": "the file is a picture: `path:` is the file that lists the samples",
-}
-"""First bytes of files that are no text, and what to do with them."""
-
-COCO_KEY = re.compile(r'"(images|annotations|categories|info|licenses)"\s*:\s*[\[{]')
-
-
-def _another_format(line: str) -> str | None:
-    """Return what a first line shows the file to be, with the way out; None where it may be JSON Lines."""
-    if line.startswith("["):
-        return (
-            "the file is a JSON array, and `format: jsonl` has one object a line, without brackets and commas between. "
-            "To convert it: jq -c '.[]' FILE > FILE.jsonl"
-        )
-    if line.startswith("{"):
-        if COCO_KEY.search(line[:1000]):
-            return "the file looks like COCO annotations: set `format: coco`"
-        if not line.rstrip().endswith("}"):
-            return (
-                "the JSON object does not end on its line, and `format: jsonl` has one object a line. To convert a "
-                "file of several lines an object: jq -c . FILE > FILE.jsonl; COCO annotations are `format: coco`"
-            )
-        return None
-    if looks_like_csv(line):
-        return "the file is a CSV with a header: set `format: csv`"
-    return None
-
-
 def _read_record(text: str, where: str, path: str) -> dict[str, Any]:
     try:
-        record = json.loads(text, object_pairs_hook=_without_doubles)
+        record = json.loads(text, object_pairs_hook=without_doubles)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not one valid JSON object a line: {error}") from error
     if not isinstance(record, dict):
@@ -136,7 +83,7 @@ def _read_record(text: str, where: str, path: str) -> dict[str, Any]:
             slips = difflib.get_close_matches(key, KEYS, n=1, cutoff=TOO_NEAR)
             if slips:
                 raise DataError(f"{where}: unknown key '{key}'. Did you mean '{slips[0]}'?")
-            note(f"{path}: {_unread(key)}")
+            note(f"{path}: {unread(key, KEYS)}")
         elif not isinstance(value, KEYS[key]) or (isinstance(value, bool) and key != "no_target"):
             allowed = " or ".join("null" if kind is type(None) else kind.__name__ for kind in KEYS[key])
             raise DataError(f"{where}: '{key}' must be {allowed}, got {value!r}"[:300])
@@ -144,21 +91,6 @@ def _read_record(text: str, where: str, path: str) -> dict[str, Any]:
         if not str(record.get(key, "")).strip():
             raise DataError(f"{where}: '{key}' is missing or empty: every sample needs one")
     return record
-
-
-def _unread(key: str) -> str:
-    """Return words on a key that nothing reads."""
-    near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.6)
-    hint = f", or did you mean '{near[0]}'?" if near else ""
-    return f'the key \'{key}\' is not read: `"tags": {{"{key}": ...}}` makes it a tag to slice by{hint}'
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"the key '{key}' stands twice")
-    return dict(pairs)
 
 
 def sample_of_record(record: Mapping[str, Any], dataset: str, folder: str, images: str, where: str) -> Sample:
