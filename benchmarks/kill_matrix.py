@@ -128,7 +128,7 @@ class Project:
             "name": "killed",
             "datasets": [{"name": "d", "format": "jsonl", "path": "d.jsonl"}],
             "models": models,
-            "gate": [],
+            "gate": [{"metric": "giou", "min": 0.0}],
         }
         (self.folder / "c.yaml").write_text(json.dumps(config), encoding="utf-8")
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from evalkit.cli.app import main
 from evalkit.models import attempts
-from evalkit.models.google import client
+from evalkit.models.http import session
 
 SOUND = {
     "candidates": [{"content": {"parts": [{"text": "[]"}]}, "finishReason": "STOP"}],
@@ -167,7 +167,7 @@ def test_an_odd_body_that_holds_an_answer_is_bought_once(ask, name):
 @pytest.mark.parametrize("kind", ["plain", "gzip"])
 def test_a_body_without_end_is_cut_and_asked_again(ask, monkeypatch, kind):
     """Counted after unpacking, so that a small packed body cannot fill the memory."""
-    monkeypatch.setattr(client, "MOST_BODY_BYTES", 1_000_000)
+    monkeypatch.setattr(session, "MOST_BODY_BYTES", 1_000_000)
     body = b" " * 4_000_000
     packed = {"content_encoding": "gzip"} if kind == "gzip" else {}
     scores, result, _ = ask(200, gzip.compress(body) if kind == "gzip" else body, times=1, **packed)

@@ -221,7 +221,8 @@ def test_a_run_scored_before_has_no_reading(tmp_path):
     """A folder of an older evalkit opens, and its gate and page say nothing of readings."""
     import pyarrow.parquet as pq
 
-    run = make_run(tmp_path, x_first)
+    config = config_of(PROMPT, gate=[{"metric": "giou", "min": 0.0}])
+    run = make_run(tmp_path, x_first, config=config)
     table = pq.read_table(tmp_path / "scores.parquet").drop_columns(["stated_boxes"])
     pq.write_table(table, tmp_path / "scores.parquet")
     assert RunFolder(tmp_path).stated() is None

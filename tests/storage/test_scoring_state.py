@@ -32,6 +32,7 @@ def config() -> RunConfig:
         {
             "name": "small",
             "datasets": [{"name": "everyday"}],
+            "gate": [{"metric": "giou", "min": 0.0}],
             "models": [
                 {"name": "all", "provider": "python", "function": "whole-image"},
                 {"name": "mid", "provider": "python", "function": "centre-box"},

@@ -91,16 +91,10 @@ class Pairing:
 def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> GateVerdict:
     """Judge ``run`` by the rules of its own config, against ``baseline`` where one is given.
 
-    Raises ``ConfigError`` where there is neither a rule nor a baseline, where a rule needs a baseline and there is
+    Raises ``ConfigError`` where all is well but there is neither a rule nor a baseline, where a rule needs a baseline and there is
     none, where names are unknown, or where run and baseline cannot be compared.
     """
     rules = rules_of(run)
-    if not rules and baseline is None:
-        raise ConfigError(
-            f"{run.path}: the gate has nothing to judge: its config has no rules under `gate:`, and no --baseline is "
-            "given. Add a rule such as `gate: [{metric: giou, min: 0.6}]` to the config and run it again (nothing is "
-            "asked twice), or name a baseline"
-        )
     sides = run_sides(run)
     own = [rule for rule in rules if metric_of_rule(rule.metric) not in GATES]
     built_in = {rule.metric: rule for rule in rules if rule.metric in GATES}
@@ -118,8 +112,14 @@ def gate_run(run: RunFolder, baseline: RunFolder | None = None) -> GateVerdict:
             for check in _baseline_checks(run, pairing, built_in, seed=seed)
         ),
     ]
-    simulated = run.manifest.simulated
-    return GateVerdict(run, baseline, tuple(_decided(checks)), tuple(notes), simulated)
+    verdict = GateVerdict(run, baseline, tuple(_decided(checks)), tuple(notes), run.manifest.simulated)
+    if not rules and baseline is None and verdict.exit_code == 0:
+        raise ConfigError(
+            f"{run.path}: the gate has nothing to judge: its config has no rules under `gate:`, and no --baseline is "
+            "given. Add a rule such as `gate: [{metric: giou, min: 0.6}]` to the config and run it again (nothing is "
+            "asked twice), or name a baseline"
+        )
+    return verdict
 
 
 def rules_of(run: RunFolder) -> list[GateRule]:
