@@ -106,6 +106,9 @@ def read_bytes(ref: ImageRef) -> bytes:
 
     if ref.inline is not None:
         return ref.inline
+    # A pipe or a device is opened without an end: whoever waits for it waits for ever.
+    if "://" not in ref.path and os.path.exists(ref.path) and not os.path.isfile(ref.path):  # noqa: PTH110, PTH113
+        raise DataError(f"image {ref.path!r:.200} is no regular file: a photograph is read from a file")
     try:
         with fsspec.open(ref.path, "rb") as stream:
             data: bytes = stream.read()

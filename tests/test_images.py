@@ -226,3 +226,12 @@ def test_palettes_and_bits_are_reduced_smoothly(tmp_path):
         shown_hw = np.asarray(Image.open(io.BytesIO(reduced.data)).convert("L"), dtype=float)
         assert shown_hw.mean() == pytest.approx(127.5, abs=3)
         assert shown_hw.std() < 20
+
+
+def test_a_pipe_in_place_of_a_photograph_is_refused(tmp_path):
+    """Opening one would wait for a writer for ever."""
+    import os
+
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(DataError, match="no regular file"):
+        read_image(ImageRef(str(tmp_path / "pipe.jpg")))
